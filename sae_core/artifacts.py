@@ -113,21 +113,27 @@ def write_table(path: Path, table: pd.DataFrame) -> None:
         pq.write_table(pa.Table.from_pandas(table, preserve_index=False), temporary, compression="zstd")
 
 
-def read_table(path: Path, *, columns: Sequence[str] | None = None, remedy: str | None = None) -> pd.DataFrame:
+def read_table(
+    path: Path, *, columns: Sequence[str] | None = None, remedy: str | None = None
+) -> pd.DataFrame:
     """Return a Parquet table; ArtifactError when it is missing, damaged or lacks one of `columns`."""
     try:
         table: pd.DataFrame = pq.read_table(path, columns=None).to_pandas()
     except FileNotFoundError as error:
         raise ArtifactError("does not exist", where=path, remedy=remedy) from error
     except (pa.ArrowException, OSError) as error:
-        raise ArtifactError(f"is not a readable Parquet table ({error})", where=path, remedy=remedy) from error
+        raise ArtifactError(
+            f"is not a readable Parquet table ({error})", where=path, remedy=remedy
+        ) from error
     missing = [name for name in columns or () if name not in table.columns]
     if missing:
         raise ArtifactError(f"lacks the columns {', '.join(missing)}", where=path, remedy=remedy)
     return table
 
 
-def write_tensors(path: Path, tensors: Mapping[str, np.ndarray], metadata: Mapping[str, str] | None = None) -> None:
+def write_tensors(
+    path: Path, tensors: Mapping[str, np.ndarray], metadata: Mapping[str, str] | None = None
+) -> None:
     """Write named arrays as safetensors, atomically."""
     from safetensors.numpy import save_file
 
@@ -153,7 +159,9 @@ def read_tensors(path: Path, *, remedy: str | None = None) -> dict[str, np.ndarr
     except FileNotFoundError as error:
         raise ArtifactError("does not exist", where=path, remedy=remedy) from error
     except (SafetensorError, OSError, ValueError) as error:
-        raise ArtifactError(f"is not a readable safetensors file ({error})", where=path, remedy=remedy) from error
+        raise ArtifactError(
+            f"is not a readable safetensors file ({error})", where=path, remedy=remedy
+        ) from error
 
 
 def fingerprint(*parts: object) -> str:
@@ -213,14 +221,18 @@ class ArtifactMeta:
         version = raw.get("format_version")
         if version != FORMAT_VERSION:
             raise ArtifactError(
-                f"has format version {version!r}, this VoxScope reads {FORMAT_VERSION}", where=path, remedy=remedy
+                f"has format version {version!r}, this VoxScope reads {FORMAT_VERSION}",
+                where=path,
+                remedy=remedy,
             )
         if raw.get("kind") != kind:
             raise ArtifactError(f"describes {raw.get('kind')!r}, not {kind!r}", where=path, remedy=remedy)
         try:
             return cls(kind, str(raw["fingerprint"]), dict(raw["parents"]), dict(raw["settings"]))
         except (KeyError, TypeError, ValueError) as error:
-            raise ArtifactError("lacks its fingerprint, parents or settings", where=path, remedy=remedy) from error
+            raise ArtifactError(
+                "lacks its fingerprint, parents or settings", where=path, remedy=remedy
+            ) from error
 
     def check_parents(self, current: Mapping[str, str], *, where: Path, remedy: str) -> None:
         """Raise StaleArtifactError when a parent's fingerprint differs from the `current` one."""

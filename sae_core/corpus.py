@@ -18,6 +18,7 @@ SPLITS = ("train", "selection", "held-out")
 SPLIT_SHARES = (0.6, 0.2, 0.2)
 MAX_ATTRIBUTE_VALUES = 200
 MIX_DOWN = -1
+UNKNOWN_VALUES = ("", "unknown")
 
 _SAFE_ID = re.compile(r"[^\w.\-+]+")
 
@@ -39,16 +40,21 @@ class Corpus:
     def __post_init__(self) -> None:
         missing = [name for name in CLIP_COLUMNS if name not in self.table.columns]
         if missing:
-            raise CorpusError(f"the clips table lacks the columns {', '.join(missing)}",
-                              remedy="import the folder again")
+            raise CorpusError(
+                f"the clips table lacks the columns {', '.join(missing)}", remedy="import the folder again"
+            )
         repeated = self.table["clip_id"][self.table["clip_id"].duplicated()]
         if len(repeated):
-            raise CorpusError(f"clip_id {repeated.iloc[0]!r} stands on more than one row",
-                              remedy="give every clip an id of its own")
+            raise CorpusError(
+                f"clip_id {repeated.iloc[0]!r} stands on more than one row",
+                remedy="give every clip an id of its own",
+            )
         unknown = set(self.table["split"]) - set(SPLITS)
         if unknown:
-            raise CorpusError(f"split {sorted(map(str, unknown))[0]!r} is not one of {', '.join(SPLITS)}",
-                              remedy="correct the split column")
+            raise CorpusError(
+                f"split {sorted(map(str, unknown))[0]!r} is not one of {', '.join(SPLITS)}",
+                remedy="correct the split column",
+            )
 
     def __len__(self) -> int:
         return len(self.table)
@@ -70,15 +76,41 @@ class Corpus:
             raise ValueError(f"split must be one of {SPLITS}, not {split!r}")
         return np.flatnonzero(self.table["split"].to_numpy() == split)
 
+    def coded(self, attribute: str) -> tuple[Int[np.ndarray, " n"], list[str]]:
+        """A value number per clip (-1 where unknown) and the values by number: most frequent first, then by name.
+
+        Empty and "unknown" count as unknown. Raises ValueError for a column that is no attribute.
+        """
+        if attribute not in self.attributes:
+            raise ValueError(
+                f"{attribute!r} is no attribute of this corpus (it has {', '.join(self.attributes)})"
+            )
+        if attribute not in self._coded:
+            column = self.table[attribute].map(str, na_action="ignore")
+            counts = column[~column.isin(UNKNOWN_VALUES)].value_counts()
+            values = sorted(map(str, counts.index), key=lambda value: (-counts[value], value))
+            self._coded[attribute] = (
+                pd.Categorical(column, categories=values).codes.astype(np.int32),
+                values,
+            )
+        return self._coded[attribute]
+
+    @cached_property
+    def _coded(self) -> dict[str, tuple[np.ndarray, list[str]]]:
+        return {}
+
+    def is_known(self, attribute: str) -> Bool[np.ndarray, " n"]:
+        """True where a clip has a value for `attribute`."""
+        return self.coded(attribute)[0] >= 0
+
     def has_value(self, attribute: str, value: str) -> Bool[np.ndarray, " n"]:
         """True where a clip's `attribute` is `value`; False where it differs or is unknown."""
-        if attribute not in self.attributes:
-            raise ValueError(f"{attribute!r} is no attribute of this corpus (it has {', '.join(self.attributes)})")
-        return (self.table[attribute].astype("object") == value).to_numpy(dtype=bool)
+        codes, values = self.coded(attribute)
+        return codes == values.index(value) if value in values else np.zeros(len(self), dtype=bool)
 
     def values_of(self, attribute: str) -> list[str]:
-        """The known values of one attribute, most frequent first."""
-        return [str(value) for value in self.table[attribute].dropna().value_counts().index]
+        """The known values of one attribute, most frequent first, then by name."""
+        return self.coded(attribute)[1]
 
     def audio_file(self, row: int) -> Path:
         """The recording of one clip, confined to `audio_root`.
@@ -88,8 +120,11 @@ class Corpus:
         root = self.audio_root.resolve()
         path = (root / str(self.table["audio_path"].iloc[row])).resolve()
         if not path.is_relative_to(root):
-            raise CorpusError("the recording lies outside the corpus folder", where=path,
-                              remedy="import the folder that holds it")
+            raise CorpusError(
+                "the recording lies outside the corpus folder",
+                where=path,
+                remedy="import the folder that holds it",
+            )
         return path
 
     @cached_property
@@ -115,10 +150,13 @@ class Corpus:
         root = self.audio_root.resolve()
         inside = root.is_relative_to(folder.resolve())
         write_table(folder / "clips.parquet", self.table)
-        write_json(folder / "corpus.json", {
-            "audio_root": str(root.relative_to(folder.resolve())) if inside else str(root),
-            "attributes": list(self.attributes),
-        })
+        write_json(
+            folder / "corpus.json",
+            {
+                "audio_root": str(root.relative_to(folder.resolve())) if inside else str(root),
+                "attributes": list(self.attributes),
+            },
+        )
 
     @classmethod
     def load(cls, folder: Path) -> "Corpus":
@@ -129,14 +167,18 @@ class Corpus:
         attributes = tuple(str(name) for name in settings.get("attributes", ()))
         missing = [name for name in attributes if name not in table.columns]
         if missing:
-            raise CorpusError(f"the attribute columns {', '.join(missing)} are missing",
-                              where=folder / "clips.parquet", remedy=remedy)
+            raise CorpusError(
+                f"the attribute columns {', '.join(missing)} are missing",
+                where=folder / "clips.parquet",
+                remedy=remedy,
+            )
         return cls(table, folder / str(settings.get("audio_root", ".")), attributes)
 
 
 def _column_digest(column: pd.Series) -> bytes:
-    return hashlib.blake2b(pd.util.hash_pandas_object(column.astype("object"), index=False).to_numpy().tobytes(),
-                           digest_size=16).digest()
+    return hashlib.blake2b(
+        pd.util.hash_pandas_object(column.astype("object"), index=False).to_numpy().tobytes(), digest_size=16
+    ).digest()
 
 
 def split_of(group: str) -> str:
@@ -164,7 +206,11 @@ def attribute_columns(table: pd.DataFrame) -> tuple[str, ...]:
     chosen = []
     for name in table.columns:
         column = table[name]
-        if name in CLIP_COLUMNS or pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column):
+        if (
+            name in CLIP_COLUMNS
+            or pd.api.types.is_numeric_dtype(column)
+            and not pd.api.types.is_bool_dtype(column)
+        ):
             continue
         if 1 <= column.nunique(dropna=True) <= MAX_ATTRIBUTE_VALUES:
             chosen.append(str(name))

@@ -53,16 +53,26 @@ class Embeddings:
 
     @classmethod
     def make(
-        cls, vectors: np.ndarray, failures: pd.DataFrame | None = None, *,
-        embedder: str, revision: str, sample_rate_hz: int,
+        cls,
+        vectors: np.ndarray,
+        failures: pd.DataFrame | None = None,
+        *,
+        embedder: str,
+        revision: str,
+        sample_rate_hz: int,
     ) -> "Embeddings":
         """Return embeddings of these vectors, scaled to norm 1.
 
         Raises ValueError when a row that is no failure is zero or not finite.
         """
         if failures is None:
-            failures = pd.DataFrame({"row": pd.Series(dtype="int64"), "clip_id": pd.Series(dtype="str"),
-                                     "reason": pd.Series(dtype="str")})
+            failures = pd.DataFrame(
+                {
+                    "row": pd.Series(dtype="int64"),
+                    "clip_id": pd.Series(dtype="str"),
+                    "reason": pd.Series(dtype="str"),
+                }
+            )
         failed = failures["row"].to_numpy(dtype=np.int64)
         norms = np.linalg.norm(vectors, axis=1, keepdims=True)
         good = np.isfinite(norms[:, 0]) & (norms[:, 0] > 0)
@@ -78,7 +88,11 @@ class Embeddings:
         """Write vectors.npy, failures.parquet and, last, meta.json into `folder`."""
         write_array(folder / "vectors.npy", np.asarray(self.vectors))
         write_table(folder / "failures.parquet", self.failures)
-        settings = {"embedder": self.embedder, "revision": self.revision, "sample_rate_hz": self.sample_rate_hz}
+        settings = {
+            "embedder": self.embedder,
+            "revision": self.revision,
+            "sample_rate_hz": self.sample_rate_hz,
+        }
         ArtifactMeta("embeddings", self.fingerprint, parents, settings).write(folder / "meta.json")
 
     @classmethod
@@ -87,8 +101,17 @@ class Embeddings:
         meta = ArtifactMeta.read(folder / "meta.json", kind="embeddings", remedy=remedy)
         vectors = read_array(folder / "vectors.npy", remedy=remedy)
         if vectors.ndim != 2 or vectors.dtype != np.float32:
-            raise ArtifactError(f"is {vectors.dtype} of shape {vectors.shape}, not float32 n×d",
-                                where=folder / "vectors.npy", remedy=remedy)
+            raise ArtifactError(
+                f"is {vectors.dtype} of shape {vectors.shape}, not float32 n×d",
+                where=folder / "vectors.npy",
+                remedy=remedy,
+            )
         failures = read_table(folder / "failures.parquet", columns=FAILURE_COLUMNS, remedy=remedy)
-        return cls(vectors, failures, str(meta.settings["embedder"]), str(meta.settings["revision"]),
-                   int(meta.settings["sample_rate_hz"]), meta.fingerprint)
+        return cls(
+            vectors,
+            failures,
+            str(meta.settings["embedder"]),
+            str(meta.settings["revision"]),
+            int(meta.settings["sample_rate_hz"]),
+            meta.fingerprint,
+        )

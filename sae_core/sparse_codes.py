@@ -24,7 +24,9 @@ class SparseCodes:
 
     def __post_init__(self) -> None:
         if self.latents.shape != self.activations.shape or self.latents.ndim != 2:
-            raise ValueError(f"latents {self.latents.shape} and activations {self.activations.shape} must be n×k alike")
+            raise ValueError(
+                f"latents {self.latents.shape} and activations {self.activations.shape} must be n×k alike"
+            )
 
     def __len__(self) -> int:
         return len(self.latents)
@@ -58,5 +60,7 @@ class SparseCodes:
         latents = read_array(folder / "code_latents.npy", remedy=remedy)
         activations = read_array(folder / "code_activations.npy", remedy=remedy)
         if latents.dtype != np.int32 or activations.dtype != np.float32 or latents.shape != activations.shape:
-            raise ArtifactError("does not match code_activations.npy", where=folder / "code_latents.npy", remedy=remedy)
+            raise ArtifactError(
+                "does not match code_activations.npy", where=folder / "code_latents.npy", remedy=remedy
+            )
         return cls(latents, activations, n_latents)

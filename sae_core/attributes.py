@@ -1,0 +1,366 @@
+"""How well "this latent is active" tells each attribute value, with thresholds from one split and numbers from another.
+
+For every latent and value: the threshold with the highest F1 on the selection clips, then precision, recall, F1, AUROC,
+average precision and lift on the reported clips. Silent clips count as activation 0, so nothing dense is ever made: all
+sums run along the postings of a latent, strongest first.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Bool, Float32, Int64
+from scipy.sparse import csr_matrix
+
+from sae_core.artifacts import read_table, write_table
+from sae_core.corpus import Corpus, clip_halves
+from sae_core.errors import ArtifactError
+from sae_core.feature_index import FeatureIndex
+from sae_core.progress import Progress, ignore
+
+NEW_VOICES = "new voices"
+SAME_VOICES = "same voices"
+MIN_SPEAKERS_A_SPLIT = 2
+MIN_CLIPS = 10
+N_RESAMPLES = 1000
+N_LATENTS_WITH_INTERVAL = 10
+MEASURES = ("threshold", "selection_f1", "precision", "recall", "f1", "auroc", "average_precision", "lift")
+
+
+@dataclass(frozen=True)
+class AttributeTarget:
+    """One attribute value to be told apart, and the clips it is chosen and reported on.
+
+    evidence: `NEW_VOICES` when selection and reported clips are of other speakers than training, at least two carrying
+        the value in each; else `SAME_VOICES`, where a stable coin per clip stands in.
+    is_positive, is_selection, is_reported: masks over all clips. Clips whose attribute is unknown are in neither split.
+    """
+
+    attribute: str
+    value: str
+    evidence: str
+    is_positive: Bool[np.ndarray, " n"]
+    is_selection: Bool[np.ndarray, " n"]
+    is_reported: Bool[np.ndarray, " n"]
+
+
+def attribute_targets(corpus: Corpus, is_valid: Bool[np.ndarray, " n"]) -> list[AttributeTarget]:
+    """Every value with at least `MIN_CLIPS` embedded clips on it and off it, by attribute, then by frequency."""
+    splits = corpus.table["split"].to_numpy()
+    coin = clip_halves(corpus.table["clip_id"])
+    targets = []
+    for attribute in corpus.attributes:
+        usable = corpus.is_known(attribute) & is_valid
+        for value in corpus.values_of(attribute):
+            positive = corpus.has_value(attribute, value) & usable
+            if positive.sum() < MIN_CLIPS or (usable & ~positive).sum() < MIN_CLIPS:
+                continue
+            selection, reported = usable & (splits == "selection"), usable & (splits == "held-out")
+            evidence = NEW_VOICES
+            if not all(_has_enough(corpus, positive, mask) for mask in (selection, reported)):
+                selection, reported, evidence = usable & ~coin, usable & coin, SAME_VOICES
+            targets.append(AttributeTarget(attribute, value, evidence, positive, selection, reported))
+    return targets
+
+
+def _has_enough(corpus: Corpus, positive: np.ndarray, mask: np.ndarray) -> bool:
+    """Whether a split holds both sides of the question, each from several voices."""
+    return all(
+        len(np.unique(corpus.speaker_groups[mask & side])) >= MIN_SPEAKERS_A_SPLIT
+        for side in (positive, ~positive)
+    )
+
+
+@dataclass(frozen=True)
+class AttributeStatistics:
+    """For each latent × attribute value, how well the latent alone tells it.
+
+    values: one row a value: attribute, value, evidence, n_clips, n_speakers (all embedded clips that carry it),
+        n_reported, n_reported_positive, n_reported_speakers (those carrying the value).
+    measures: name in `MEASURES` → f32[L, V]. A clip counts as told when its activation is above `threshold`.
+        Precision is 0 where nothing is told; AUROC and average precision count silent clips as activation 0.
+    intervals: latent, value_row, and low/high bounds (95 %, speakers resampled) of precision, recall and F1, for each
+        latent's best value of either evidence and each value's best latents.
+    """
+
+    values: pd.DataFrame
+    measures: dict[str, Float32[np.ndarray, "L V"]]
+    intervals: pd.DataFrame
+
+    def value_row(self, attribute: str, value: str) -> int:
+        """The column of `measures` for one value; ValueError when it was not measured."""
+        found = np.flatnonzero((self.values["attribute"] == attribute) & (self.values["value"] == value))
+        if not len(found):
+            raise ValueError(f"{attribute} = {value} was not measured (too few clips)")
+        return int(found[0])
+
+    def predominant(self, attribute: str, value: str) -> int:
+        """The latent with the highest F1 for this value on the selection clips."""
+        return int(np.argmax(self.measures["selection_f1"][:, self.value_row(attribute, value)]))
+
+    def of(self, latent: int, value_row: int) -> dict[str, object]:
+        """Everything known of one latent and one value; bounds are None where no interval was made."""
+        facts: dict[str, object] = {str(name): item for name, item in self.values.iloc[value_row].items()}
+        facts |= {name: float(self.measures[name][latent, value_row]) for name in MEASURES}
+        chosen = self.intervals[
+            (self.intervals["latent"] == latent) & (self.intervals["value_row"] == value_row)
+        ]
+        for name in INTERVAL_COLUMNS:
+            facts[name] = float(chosen[name].iloc[0]) if len(chosen) else None
+        return facts
+
+    def save(self, folder: Path) -> None:
+        """Write attributes.parquet (long form), attribute_values.parquet and attribute_intervals.parquet."""
+        n_latents, n_values = self.measures["f1"].shape
+        latent, value_row = np.divmod(np.arange(n_latents * n_values), max(n_values, 1))
+        long = pd.DataFrame({"latent": latent.astype(np.int32), "value_row": value_row.astype(np.int32)})
+        for name in MEASURES:
+            long[name] = self.measures[name].ravel()
+        write_table(folder / "attribute_values.parquet", self.values)
+        write_table(folder / "attribute_intervals.parquet", self.intervals)
+        write_table(folder / "attributes.parquet", long)
+
+    @classmethod
+    def load(cls, folder: Path, *, n_latents: int, remedy: str) -> "AttributeStatistics":
+        """Return the statistics in `folder`; ArtifactError when missing, damaged or of another size."""
+        values = read_table(folder / "attribute_values.parquet", remedy=remedy)
+        intervals = read_table(
+            folder / "attribute_intervals.parquet", columns=INTERVAL_COLUMNS, remedy=remedy
+        )
+        long = read_table(folder / "attributes.parquet", columns=MEASURES, remedy=remedy)
+        if len(long) != n_latents * len(values):
+            raise ArtifactError(
+                "does not fit the SAE beside it", where=folder / "attributes.parquet", remedy=remedy
+            )
+        shape = (n_latents, len(values))
+        measures = {name: long[name].to_numpy(dtype=np.float32).reshape(shape) for name in MEASURES}
+        return cls(values, measures, intervals)
+
+
+def measure_attributes(
+    corpus: Corpus,
+    index: FeatureIndex,
+    is_valid: Bool[np.ndarray, " n"],
+    *,
+    seed: int = 0,
+    progress: Progress = ignore,
+) -> AttributeStatistics:
+    """Return the statistics of every latent × value; see the module's first lines for what they are."""
+    targets = attribute_targets(corpus, is_valid)
+    masks = _Masks.stack(targets, len(corpus))
+    measures = {name: np.zeros((index.n_latents, len(targets)), dtype=np.float32) for name in MEASURES}
+    for latent in range(index.n_latents):
+        rows, activations = index.postings(latent)
+        if len(rows) and targets:
+            found = _measure_latent(np.asarray(rows), np.asarray(activations), masks)
+            for name, row in found.items():
+                measures[name][latent] = row
+        else:
+            measures["auroc"][latent] = 0.5
+            measures["average_precision"][latent] = masks.n_reported_positive / np.maximum(
+                masks.n_reported, 1
+            )
+        if latent % 64 == 63 or latent == index.n_latents - 1:
+            progress(latent + 1, index.n_latents, "attribute statistics")
+    values = _describe_values(corpus, targets)
+    pairs = _pairs_worth_an_interval(measures["selection_f1"], values)
+    intervals = _speaker_intervals(corpus, index, targets, measures["threshold"], pairs=pairs, seed=seed)
+    return AttributeStatistics(values, measures, intervals)
+
+
+@dataclass(frozen=True)
+class _Masks:
+    """The targets' masks side by side, so that one gather serves every value."""
+
+    selection_positive: np.ndarray  # bool [n, V]
+    selection: np.ndarray
+    reported_positive: np.ndarray
+    reported: np.ndarray
+    n_selection_positive: np.ndarray  # [V]
+    n_reported_positive: np.ndarray
+    n_reported: np.ndarray
+
+    @classmethod
+    def stack(cls, targets: list[AttributeTarget], n_clips: int) -> "_Masks":
+        def columns(masks: list[np.ndarray]) -> np.ndarray:
+            return np.stack(masks, axis=1) if masks else np.zeros((n_clips, 0), dtype=bool)
+
+        selection = columns([target.is_selection for target in targets])
+        reported = columns([target.is_reported for target in targets])
+        positive = columns([target.is_positive for target in targets])
+        return cls(
+            selection & positive,
+            selection,
+            reported & positive,
+            reported,
+            (selection & positive).sum(0),
+            (reported & positive).sum(0),
+            reported.sum(0),
+        )
+
+
+def _measure_latent(rows: np.ndarray, activations: np.ndarray, masks: _Masks) -> dict[str, np.ndarray]:
+    """The measures of one latent for every value, from cumulative sums at the ends of runs of equal activation."""
+    ends = np.flatnonzero(np.append(activations[1:] != activations[:-1], True))
+
+    def sums(mask: np.ndarray) -> np.ndarray:  # [e, V]
+        return np.cumsum(mask[rows], axis=0, dtype=np.int64)[ends]
+
+    chosen_true, chosen = sums(masks.selection_positive), sums(masks.selection)
+    f1 = 2 * chosen_true / np.maximum(chosen + masks.n_selection_positive, 1)  # [e, V]
+    best = np.argmax(f1, axis=0)
+    levels = np.append(activations[ends], 0.0)
+    between = ((levels[:-1] + levels[1:]) / 2).astype(np.float32)
+    between = np.where(between < levels[:-1], between, levels[1:])  # halfway may round up to the level itself
+    between[-1] = 0.0
+    thresholds = np.where(f1.max(axis=0) > 0, between[best], 0.0)
+
+    true, told = sums(masks.reported_positive), sums(masks.reported)
+    columns = np.arange(true.shape[1])
+    hit, called = true[best, columns], told[best, columns]
+    n_positive, n_all = masks.n_reported_positive, masks.n_reported
+    precision = hit / np.maximum(called, 1)
+    recall = hit / np.maximum(n_positive, 1)
+    base_rate = n_positive / np.maximum(n_all, 1)
+    return {
+        "threshold": thresholds,
+        "selection_f1": f1.max(axis=0),
+        "precision": precision,
+        "recall": recall,
+        "f1": 2 * hit / np.maximum(called + n_positive, 1),
+        "auroc": _auroc(true, told - true, n_positive, n_all - n_positive),
+        "average_precision": _average_precision(true, told, n_positive, n_all),
+        "lift": precision / np.maximum(base_rate, 1e-12),
+    }
+
+
+def _auroc(true: np.ndarray, false: np.ndarray, n_true: np.ndarray, n_false: np.ndarray) -> np.ndarray:
+    """Area under the ROC curve by the trapezoid rule; its last point is (n_false, n_true), where silent clips join."""
+    true = np.vstack([np.zeros_like(n_true), true, n_true]).astype(np.float64)
+    false = np.vstack([np.zeros_like(n_false), false, n_false]).astype(np.float64)
+    area = ((false[1:] - false[:-1]) * (true[1:] + true[:-1]) / 2).sum(axis=0)
+    return np.where((n_true > 0) & (n_false > 0), area / np.maximum(n_true * n_false, 1), 0.5)
+
+
+def _average_precision(
+    true: np.ndarray, told: np.ndarray, n_true: np.ndarray, n_all: np.ndarray
+) -> np.ndarray:
+    """Σ (recall step) × precision over falling thresholds, silent clips as the last step."""
+    true = np.vstack([np.zeros_like(n_true), true, n_true]).astype(np.float64)
+    told = np.vstack([told, n_all]).astype(np.float64)
+    return ((true[1:] - true[:-1]) * true[1:] / np.maximum(told, 1)).sum(axis=0) / np.maximum(n_true, 1)
+
+
+def _describe_values(corpus: Corpus, targets: list[AttributeTarget]) -> pd.DataFrame:
+    def n_speakers(mask: np.ndarray) -> int:
+        return len(np.unique(corpus.speaker_groups[mask]))
+
+    columns = (
+        "attribute",
+        "value",
+        "evidence",
+        "n_clips",
+        "n_speakers",
+        "n_reported",
+        "n_reported_positive",
+        "n_reported_speakers",
+    )
+    return pd.DataFrame(
+        [
+            (
+                target.attribute,
+                target.value,
+                target.evidence,
+                int(target.is_positive.sum()),
+                n_speakers(target.is_positive),
+                int(target.is_reported.sum()),
+                int((target.is_reported & target.is_positive).sum()),
+                n_speakers(target.is_reported & target.is_positive),
+            )
+            for target in targets
+        ],
+        columns=list(columns),
+    )
+
+
+INTERVAL_COLUMNS = ("precision_low", "precision_high", "recall_low", "recall_high", "f1_low", "f1_high")
+
+
+def _pairs_worth_an_interval(selection_f1: np.ndarray, values: pd.DataFrame) -> list[tuple[int, int]]:
+    """Each latent's best value of either evidence, and the best latents of each value; silent pairs are left out."""
+    pairs: set[tuple[int, int]] = set()
+    for evidence in (NEW_VOICES, SAME_VOICES):
+        columns = np.flatnonzero(values["evidence"] == evidence)
+        if len(columns):
+            best = columns[np.argmax(selection_f1[:, columns], axis=1)]
+            pairs.update(zip(range(len(best)), map(int, best), strict=True))
+    for value_row in range(len(values)):
+        best = np.argsort(-selection_f1[:, value_row], kind="stable")[:N_LATENTS_WITH_INTERVAL]
+        pairs.update((int(latent), value_row) for latent in best)
+    return sorted((value_row, latent) for latent, value_row in pairs if selection_f1[latent, value_row] > 0)
+
+
+def _speaker_intervals(
+    corpus: Corpus,
+    index: FeatureIndex,
+    targets: list[AttributeTarget],
+    thresholds: np.ndarray,
+    *,
+    pairs: list[tuple[int, int]],
+    seed: int,
+) -> pd.DataFrame:
+    rows = []
+    for value_row, latents in _grouped(pairs):
+        bounds = _intervals_of_value(
+            corpus, index, targets[value_row], thresholds[:, value_row], latents=latents, seed=seed
+        )
+        rows += [(latent, value_row, *bound) for latent, bound in zip(latents, bounds, strict=True)]
+    return pd.DataFrame(rows, columns=["latent", "value_row", *INTERVAL_COLUMNS])
+
+
+def _grouped(pairs: list[tuple[int, int]]) -> Iterator[tuple[int, list[int]]]:
+    for value_row in sorted({value_row for value_row, _ in pairs}):
+        yield value_row, [latent for row, latent in pairs if row == value_row]
+
+
+def _intervals_of_value(
+    corpus: Corpus,
+    index: FeatureIndex,
+    target: AttributeTarget,
+    thresholds: np.ndarray,
+    *,
+    latents: list[int],
+    seed: int,
+) -> Float32[np.ndarray, "m 6"]:
+    """95 % bounds of precision, recall and F1 for some latents: whole speakers are drawn with replacement, the same
+    draws for every latent; draws that hold no clip with the value are left out."""
+    groups, speaker = np.unique(corpus.speaker_groups[target.is_reported], return_inverse=True)
+    of_row: Int64[np.ndarray, " n"] = np.full(len(corpus), -1, dtype=np.int64)
+    of_row[target.is_reported] = speaker
+    positives = np.bincount(of_row[target.is_reported & target.is_positive], minlength=len(groups))
+    draws = np.random.default_rng(seed).multinomial(
+        len(groups), np.full(len(groups), 1 / len(groups)), N_RESAMPLES
+    )
+    draws = draws[draws @ positives > 0].astype(np.float64)  # [B, S]
+    told = [_rows_told(index, latent, float(thresholds[latent]), target.is_reported) for latent in latents]
+    called = draws @ _by_speaker(told, of_row, len(groups)).T  # [B, m]
+    hits = [rows[target.is_positive[rows]] for rows in told]
+    hit = draws @ _by_speaker(hits, of_row, len(groups)).T
+    n_positive = (draws @ positives)[:, None]
+    measures = (hit / np.maximum(called, 1), hit / n_positive, 2 * hit / (called + n_positive))
+    bounds = [np.quantile(measure, edge, axis=0) for measure in measures for edge in (0.025, 0.975)]
+    return np.stack(bounds, axis=1).astype(np.float32)
+
+
+def _rows_told(index: FeatureIndex, latent: int, threshold: float, is_reported: np.ndarray) -> np.ndarray:
+    rows = np.asarray(index.rows_active(latent, threshold))
+    return rows[is_reported[rows]]
+
+
+def _by_speaker(rows_of: list[np.ndarray], of_row: np.ndarray, n_speakers: int) -> csr_matrix:
+    """Counts of the listed clips per speaker: one line of a sparse m×S table for each list."""
+    line = np.repeat(np.arange(len(rows_of)), [len(rows) for rows in rows_of])
+    speaker = of_row[np.concatenate(rows_of)] if rows_of else np.empty(0, np.int64)
+    return csr_matrix((np.ones(len(line)), (line, speaker)), shape=(len(rows_of), n_speakers))

@@ -1,0 +1,183 @@
+"""Everything derived from one SAE and one corpus: codes, feature index, attribute statistics, a table of latents."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float32
+
+from sae_core.artifacts import ArtifactMeta, fingerprint, write_table
+from sae_core.attributes import NEW_VOICES, SAME_VOICES, AttributeStatistics, measure_attributes
+from sae_core.corpus import Corpus
+from sae_core.embeddings import Embeddings
+from sae_core.feature_index import FeatureIndex
+from sae_core.progress import Progress, ignore
+from sae_core.sae import SparseAutoencoder
+
+SOURCE_ATTRIBUTE = "source"
+ONE_VOICE_SHARE = 0.6
+ONE_SOURCE_SHARE = 0.8
+
+
+def build_index(
+    corpus: Corpus,
+    embeddings: Embeddings,
+    folder: Path,
+    *,
+    device: str | None = None,
+    rebuild: bool = False,
+    progress: Progress = ignore,
+) -> ArtifactMeta:
+    """Write codes, feature index, attribute statistics and the latents table of the SAE in `folder`; index.json last.
+
+    Finished work with the same parents is kept unless `rebuild`. Raises StaleArtifactError when the SAE was trained on
+    other embeddings, ArtifactError when a file is damaged or cannot be written.
+    """
+    remedy = f"run: python -m sae_core train (into {folder.parent.parent})"
+    meta = ArtifactMeta.read(folder / "meta.json", kind="sae", remedy=remedy)
+    meta.check_parents({"embeddings": embeddings.fingerprint}, where=folder, remedy=remedy)
+    parents = index_parents(corpus, embeddings, meta)
+    if not rebuild and (done := _finished(folder, parents)) is not None:
+        return done
+    (folder / "index.json").unlink(missing_ok=True)
+    model = SparseAutoencoder.load(folder, device=device)
+    progress(0, model.config.n_latents, "encoding")
+    codes = model.encode(embeddings.vectors)
+    codes.activations[~embeddings.is_valid] = 0
+    index = FeatureIndex.build(codes)
+    statistics = measure_attributes(corpus, index, embeddings.is_valid, progress=progress)
+    codes.save(folder)
+    index.save(folder)
+    statistics.save(folder)
+    write_table(
+        folder / "latents.parquet", describe_latents(corpus, index, statistics, n_clips=_n_valid(embeddings))
+    )
+    done = ArtifactMeta("index", fingerprint(index.offsets, index.rows, index.activations), parents)
+    done.write(folder / "index.json")
+    return done
+
+
+def index_parents(corpus: Corpus, embeddings: Embeddings, sae: ArtifactMeta) -> dict[str, str]:
+    """The fingerprints an index is made from: SAE, embeddings and labels."""
+    return {"sae": sae.fingerprint, "embeddings": embeddings.fingerprint, "labels": corpus.labels_fingerprint}
+
+
+def _finished(folder: Path, parents: dict[str, str]) -> ArtifactMeta | None:
+    if not (folder / "index.json").exists():
+        return None
+    done = ArtifactMeta.read(
+        folder / "index.json", kind="index", remedy="run: python -m sae_core index --rebuild"
+    )
+    return done if done.parents == parents else None
+
+
+def _n_valid(embeddings: Embeddings) -> int:
+    return int(embeddings.is_valid.sum())
+
+
+def describe_latents(
+    corpus: Corpus, index: FeatureIndex, statistics: AttributeStatistics, *, n_clips: int
+) -> pd.DataFrame:
+    """One row a latent: activity, who is behind it, its best attribute value on new voices and on the same voices.
+
+    Columns: latent, n_active, firing_rate, max_activation, mean_activation (over active clips), n_speakers, top_speaker,
+    top_speaker_share, top_source, top_source_share, warning; then for each evidence (prefix `best_`, `same_`):
+    attribute, value, threshold, precision, recall, f1, auroc, average_precision, lift and 95 % bounds.
+    """
+    n_active = index.n_active()
+    activity = pd.DataFrame(
+        {
+            "latent": np.arange(index.n_latents, dtype=np.int32),
+            "n_active": n_active,
+            "firing_rate": (n_active / max(n_clips, 1)).astype(np.float32),
+            "max_activation": _per_latent(index, lambda values: values[0]),
+            "mean_activation": _per_latent(index, lambda values: values.mean()),
+        }
+    )
+    voices = pd.DataFrame(
+        [_who_is_behind(corpus, index.postings(latent)[0]) for latent in range(index.n_latents)]
+    )
+    best = _best_values(statistics, NEW_VOICES, "best_", index.n_latents)
+    same = _best_values(statistics, SAME_VOICES, "same_", index.n_latents)
+    return pd.concat([activity, voices, best, same], axis=1)
+
+
+def _per_latent(index: FeatureIndex, measure: "object") -> Float32[np.ndarray, " L"]:
+    assert callable(measure)
+    found = [index.postings(latent)[1] for latent in range(index.n_latents)]
+    return np.array([measure(values) if len(values) else 0.0 for values in found], dtype=np.float32)
+
+
+def _who_is_behind(corpus: Corpus, rows: np.ndarray) -> dict[str, object]:
+    """Speakers and sources among the clips of one latent, and a warning where it is really one of them."""
+    facts: dict[str, object] = {
+        "n_speakers": 0,
+        "top_speaker": None,
+        "top_speaker_share": 0.0,
+        "top_source": None,
+        "top_source_share": 0.0,
+        "warning": None,
+    }
+    if not len(rows):
+        return facts | {"warning": "never active"}
+    rows = np.asarray(rows)
+    groups, first, counts = np.unique(corpus.speaker_groups[rows], return_index=True, return_counts=True)
+    top = int(np.argmax(counts))
+    facts |= {"n_speakers": len(groups), "top_speaker_share": float(counts[top] / len(rows))}
+    name = corpus.table["speaker_id"].iloc[int(rows[first[top]])]
+    facts["top_speaker"] = None if pd.isna(name) else str(name)
+    if SOURCE_ATTRIBUTE in corpus.attributes:
+        codes, values = corpus.coded(SOURCE_ATTRIBUTE)
+        by_source = np.bincount(codes[rows][codes[rows] >= 0], minlength=max(len(values), 1))
+        if by_source.sum():
+            share = float(by_source.max() / len(rows))
+            facts |= {"top_source": values[int(by_source.argmax())], "top_source_share": share}
+    facts["warning"] = _warning(facts, corpus)
+    return facts
+
+
+def _warning(facts: dict[str, object], corpus: Corpus) -> str | None:
+    if float(str(facts["top_speaker_share"])) >= ONE_VOICE_SHARE:
+        return f"mostly one voice: {facts['top_speaker'] or 'one recording'}"
+    has_sources = SOURCE_ATTRIBUTE in corpus.attributes and len(corpus.values_of(SOURCE_ATTRIBUTE)) > 1
+    if has_sources and float(str(facts["top_source_share"])) >= ONE_SOURCE_SHARE:
+        return f"mostly one source: {facts['top_source']}"
+    return None
+
+
+def _best_values(statistics: AttributeStatistics, evidence: str, prefix: str, n_latents: int) -> pd.DataFrame:
+    """For each latent its best value (highest F1 on the selection clips) of one kind of evidence; the source of a
+    recording is no meaning and takes no part."""
+    values = statistics.values
+    columns = np.flatnonzero((values["evidence"] == evidence) & (values["attribute"] != SOURCE_ATTRIBUTE))
+    names = [
+        "attribute",
+        "value",
+        "threshold",
+        "precision",
+        "recall",
+        "f1",
+        "auroc",
+        "average_precision",
+        "lift",
+        "precision_low",
+        "precision_high",
+        "recall_low",
+        "recall_high",
+        "f1_low",
+        "f1_high",
+    ]
+    rows: list[dict[str, object]] = []
+    chosen = statistics.measures["selection_f1"][:, columns]
+    intervals = statistics.intervals.set_index(["latent", "value_row"])
+    for latent in range(n_latents):
+        if not len(columns) or chosen[latent].max() <= 0:
+            rows.append({})
+            continue
+        value_row = int(columns[int(chosen[latent].argmax())])
+        facts = {"attribute": values["attribute"].iloc[value_row], "value": values["value"].iloc[value_row]}
+        facts |= {name: statistics.measures[name][latent, value_row] for name in names[2:9]}
+        if (latent, value_row) in intervals.index:
+            facts |= intervals.loc[(latent, value_row)].to_dict()
+        rows.append(facts)
+    return pd.DataFrame(rows, columns=names).add_prefix(prefix)

@@ -1,0 +1,166 @@
+"""What a latent, a clip and a corpus are, in numbers that a page can draw."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Bool, Float32, Int
+
+from sae_core.corpus import Corpus
+from sae_core.feature_index import FeatureIndex
+from sae_core.sparse_codes import SparseCodes
+
+
+@dataclass(frozen=True)
+class CorpusSummary:
+    """Counts over the clips of a corpus.
+
+    table: n_clips, n_speakers and hours by language × gender × kind (those of them the corpus has).
+    splits: n_clips and n_speakers by split. values_on_same_voices: attribute values with too few voices outside training.
+    """
+
+    n_clips: int
+    n_speakers: int
+    hours: float
+    table: pd.DataFrame
+    splits: pd.DataFrame
+
+
+SUMMARY_ATTRIBUTES = ("language", "gender", "kind")
+
+
+def summarise_corpus(corpus: Corpus) -> CorpusSummary:
+    """Return how many clips, hours and speakers there are, in all and by language × gender × kind."""
+    frame = pd.DataFrame(
+        {
+            "split": corpus.table["split"].astype(str),
+            "speaker": corpus.speaker_groups,
+            "hours": corpus.table["duration_s"].to_numpy() / 3600,
+        }
+    )
+    names = [name for name in SUMMARY_ATTRIBUTES if name in corpus.attributes]
+    for name in names:
+        codes, values = corpus.coded(name)
+        frame[name] = np.array([*values, "–"], dtype=object)[codes]
+    return CorpusSummary(
+        n_clips=len(corpus),
+        n_speakers=int(frame["speaker"].nunique()),
+        hours=float(frame["hours"].sum()),
+        table=_count_by(frame, names) if names else pd.DataFrame(),
+        splits=_count_by(frame, ["split"]),
+    )
+
+
+def _count_by(frame: pd.DataFrame, names: list[str]) -> pd.DataFrame:
+    grouped = frame.groupby(names, sort=True)
+    counts = grouped.agg(
+        n_clips=("speaker", "size"), n_speakers=("speaker", "nunique"), hours=("hours", "sum")
+    )
+    return counts.reset_index().sort_values("n_clips", ascending=False, ignore_index=True)
+
+
+def value_shares(
+    corpus: Corpus, rows: Int[np.ndarray, " m"], is_valid: Bool[np.ndarray, " n"]
+) -> pd.DataFrame:
+    """Share of each attribute value among `rows` against its base rate among all embedded clips.
+
+    Shares are of the clips whose attribute is known. Columns: attribute, value, n, share, base_rate, lift; highest lift
+    first within an attribute.
+    """
+    parts = []
+    for attribute in corpus.attributes:
+        codes, values = corpus.coded(attribute)
+        here = np.bincount(codes[rows][codes[rows] >= 0], minlength=len(values))
+        everywhere = np.bincount(codes[is_valid & (codes >= 0)], minlength=len(values))
+        share, base = here / max(here.sum(), 1), everywhere / max(everywhere.sum(), 1)
+        lift = np.divide(share, base, out=np.zeros(len(values)), where=base > 0)
+        parts.append(
+            pd.DataFrame(
+                {
+                    "attribute": attribute,
+                    "value": values,
+                    "n": here,
+                    "share": share,
+                    "base_rate": base,
+                    "lift": lift,
+                }
+            ).sort_values("lift", ascending=False)
+        )
+    columns = ["attribute", "value", "n", "share", "base_rate", "lift"]
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
+
+
+def cross_counts(
+    corpus: Corpus, rows: Int[np.ndarray, " m"], is_valid: Bool[np.ndarray, " n"], attributes: tuple[str, str]
+) -> pd.DataFrame:
+    """Clips of `rows` and all embedded clips by two attributes: the two columns, n, n_all and firing_rate = n / n_all."""
+    coded = [corpus.coded(name) for name in attributes]
+    shape = tuple(len(values) for _, values in coded)
+    known = is_valid & (coded[0][0] >= 0) & (coded[1][0] >= 0)
+    cell = np.where(known, coded[0][0] * shape[1] + coded[1][0], -1)
+    here = np.bincount(cell[rows][cell[rows] >= 0], minlength=shape[0] * shape[1])
+    everywhere = np.bincount(cell[known], minlength=shape[0] * shape[1])
+    first, second = np.divmod(np.arange(shape[0] * shape[1]), max(shape[1], 1))
+    table = pd.DataFrame(
+        {
+            attributes[0]: np.array(coded[0][1], dtype=object)[first],
+            attributes[1]: np.array(coded[1][1], dtype=object)[second],
+            "n": here,
+            "n_all": everywhere,
+        }
+    )
+    table["firing_rate"] = table["n"] / table["n_all"].clip(lower=1)
+    return table[table["n_all"] > 0].reset_index(drop=True)
+
+
+def activation_histogram(activations: Float32[np.ndarray, " m"], *, n_bins: int = 32) -> pd.DataFrame:
+    """Counts of activations in equal bins from 0 to the maximum: low, high, n."""
+    top = float(activations[0]) if len(activations) else 1.0
+    counts, edges = np.histogram(activations, bins=n_bins, range=(0.0, top))
+    return pd.DataFrame({"low": edges[:-1], "high": edges[1:], "n": counts})
+
+
+def nearest_by_direction(directions: Float32[np.ndarray, "L d"], latent: int, n: int) -> pd.DataFrame:
+    """The n latents whose decoder directions have the highest cosine with this one's: latent, cosine."""
+    cosine = directions @ directions[latent]
+    cosine[latent] = -np.inf
+    best = np.argsort(-cosine, kind="stable")[: min(n, len(cosine) - 1)]
+    return pd.DataFrame({"latent": best, "cosine": cosine[best]})
+
+
+def nearest_by_coactivation(codes: SparseCodes, index: FeatureIndex, latent: int, n: int) -> pd.DataFrame:
+    """The n latents most often active on the same clips: latent, jaccard = |A∩B| / |A∪B|, n_together."""
+    rows = np.sort(index.postings(latent)[0])
+    together_latents = np.asarray(codes.latents[rows])[np.asarray(codes.activations[rows]) > 0]
+    together = np.bincount(together_latents, minlength=codes.n_latents)
+    jaccard = together / np.maximum(index.n_active() + len(rows) - together, 1)
+    jaccard[latent] = -1
+    best = np.argsort(-jaccard, kind="stable")[:n]
+    best = best[jaccard[best] > 0]
+    return pd.DataFrame({"latent": best, "jaccard": jaccard[best], "n_together": together[best]})
+
+
+def nearest_clips(
+    vectors: Float32[np.ndarray, "n d"], is_valid: Bool[np.ndarray, " n"], row: int, n: int
+) -> pd.DataFrame:
+    """The n embedded clips most similar to one clip, itself left out: row, cosine; empty when the clip has no vector."""
+    if not is_valid[row]:
+        return pd.DataFrame({"row": np.empty(0, np.int64), "cosine": np.empty(0, np.float32)})
+    cosine = np.where(is_valid, vectors @ vectors[row], -np.inf)
+    cosine[row] = -np.inf
+    n = min(n, int(is_valid.sum()) - 1)
+    best = np.argpartition(-cosine, n - 1)[:n] if 0 < n < len(cosine) else np.empty(0, np.int64)
+    best = best[np.argsort(-cosine[best], kind="stable")]
+    return pd.DataFrame({"row": best, "cosine": cosine[best]})
+
+
+def striking_latents(latents: pd.DataFrame, n: int = 5) -> list[int]:
+    """The latents worth hearing first: highest held-out F1 on new voices, one an attribute value, without a warning
+    where possible; then the most active ones."""
+    known = latents[latents["best_f1"].notna() & (latents["n_active"] > 0)]
+    ranked = known.assign(has_warning=known["warning"].notna()).sort_values(
+        ["has_warning", "best_f1"], ascending=[True, False], kind="stable"
+    )
+    chosen = ranked.drop_duplicates(["best_attribute", "best_value"])["latent"].head(n).tolist()
+    rest = latents[latents["n_active"] > 0].sort_values("n_active", ascending=False, kind="stable")["latent"]
+    return [int(latent) for latent in dict.fromkeys([*chosen, *rest])][:n]
