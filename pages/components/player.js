@@ -1,0 +1,245 @@
+// A list of clips that play. Every list on the page shares one <audio>, so two clips never sound at once.
+
+const STORE = "__voxscopePlayer";
+const SEEK_STEP_S = 0.5;
+const NO_CARD_GRACE_MS = 400;
+
+function sharedPlayer() {
+  if (window[STORE]) return window[STORE];
+  const audio = new Audio();
+  audio.preload = "auto";
+  const player = { audio, url: null, cards: new Set(), queue: [], failed: null };
+  const show = () => player.cards.forEach((card) => card.show(player));
+  const tick = () => {
+    show();
+    if (!audio.paused) requestAnimationFrame(tick);
+  };
+  audio.addEventListener("play", () => requestAnimationFrame(tick));
+  ["pause", "seeked", "loadedmetadata"].forEach((name) => audio.addEventListener(name, show));
+  audio.addEventListener("error", () => {
+    if (!player.url) return;
+    player.failed = player.url;
+    show();
+  });
+  audio.addEventListener("ended", () => {
+    const next = player.queue.shift();
+    if (next) player.start(next, 0);
+    else show();
+  });
+
+  player.start = (url, from) => {
+    const fresh = player.url !== url;
+    if (fresh) {
+      player.url = url;
+      player.failed = null;
+      audio.src = url;
+    }
+    if (from !== null) {
+      if (audio.readyState > 0) audio.currentTime = from;
+      else audio.addEventListener("loadedmetadata", () => (audio.currentTime = from), { once: true });
+    }
+    audio.play().catch(() => show());
+    show();
+  };
+  player.toggle = (url) => {
+    player.queue = [];
+    if (player.url === url && !audio.paused) audio.pause();
+    else player.start(url, player.url === url && !audio.ended ? null : 0);
+  };
+  player.leave = (card) => {
+    player.cards.delete(card);
+    setTimeout(() => {
+      const isShown = [...player.cards].some((other) => other.url === player.url);
+      if (!isShown && !audio.paused) {
+        player.queue = [];
+        audio.pause();
+      }
+    }, NO_CARD_GRACE_MS);
+  };
+  window[STORE] = player;
+  return player;
+}
+
+function melMask(base64, nMels, nFrames) {
+  // An opaque-where-loud picture used as a CSS mask: colours then follow the theme without redrawing.
+  const canvas = document.createElement("canvas");
+  canvas.width = nFrames;
+  canvas.height = nMels;
+  const context = canvas.getContext("2d");
+  const image = context.createImageData(nFrames, nMels);
+  const bytes = atob(base64);
+  for (let i = 0; i < bytes.length; i += 1) image.data[4 * i + 3] = bytes.charCodeAt(i);
+  context.putImageData(image, 0, 0);
+  return `url(${canvas.toDataURL()})`;
+}
+
+function element(tag, className, text) {
+  const node = document.createElement(tag);
+  if (className) node.className = className;
+  if (text !== undefined && text !== null) node.textContent = text;
+  return node;
+}
+
+function clock(seconds) {
+  if (seconds < 60) return `${Math.max(0, seconds).toFixed(1)} s`;
+  return `${Math.floor(seconds / 60)}:${String(Math.floor(seconds % 60)).padStart(2, "0")}`;
+}
+
+function buildPlayButton(clip, player) {
+  const button = element("button", "play");
+  button.type = "button";
+  button.innerHTML =
+    '<svg viewBox="0 0 24 24" aria-hidden="true"><path class="icon-play" d="M8 5.2v13.6L19 12z"/>' +
+    '<path class="icon-pause" d="M7 5h3.6v14H7zM13.4 5H17v14h-3.6z"/></svg>';
+  if (clip.problem) {
+    button.disabled = true;
+    button.title = clip.problem;
+  }
+  button.setAttribute("aria-label", `Play ${clip.title}`);
+  button.setAttribute("aria-pressed", "false");
+  button.onclick = () => player.toggle(clip.url);
+  return button;
+}
+
+function buildPicture(clip, player) {
+  const picture = element("div", "picture");
+  if (clip.mel) {
+    const mask = melMask(clip.mel, clip.n_mels, clip.n_frames);
+    ["base", "played"].forEach((name) => {
+      const layer = element("div", `layer ${name}`);
+      layer.style.maskImage = mask;
+      layer.style.webkitMaskImage = mask;
+      picture.append(layer);
+    });
+  }
+  if (clip.problem) picture.append(element("div", "problem", clip.problem));
+  picture.append(element("div", "cursor"));
+  picture.onclick = (event) => {
+    if (clip.problem) return;
+    const box = picture.getBoundingClientRect();
+    const share = Math.min(0.995, Math.max(0, (event.clientX - box.left) / box.width));
+    player.queue = [];
+    player.start(clip.url, share * clip.duration_s);
+  };
+  return picture;
+}
+
+function buildHeading(clip, component) {
+  const heading = element("div", "heading");
+  if (clip.href) {
+    const link = element("a", "title", clip.title);
+    link.href = clip.href;
+    link.title = clip.link_help || clip.title;
+    link.onclick = (event) => {
+      if (event.metaKey || event.ctrlKey || event.shiftKey || event.button !== 0) return;
+      event.preventDefault();
+      component.setTriggerValue("opened", clip.row);
+    };
+    heading.append(link);
+  } else {
+    const title = element("span", "title", clip.title);
+    title.title = clip.title;
+    heading.append(title);
+  }
+  heading.append(element("span", "time", clock(clip.duration_s)));
+  return heading;
+}
+
+function buildMeasure(clip) {
+  const measure = element("div", "measure");
+  measure.title = clip.measure_help || "";
+  const track = element("div", "track");
+  const bar = element("div", "bar");
+  bar.style.width = `${Math.round(100 * Math.min(1, Math.max(0, clip.share)))}%`;
+  track.append(bar);
+  measure.append(track, element("span", "value", clip.value_text));
+  return measure;
+}
+
+function buildCard(clip, component, player) {
+  const root = element("div", clip.problem ? "card broken" : "card");
+  root.setAttribute("role", "listitem");
+  root.setAttribute("aria-label", [clip.title, ...clip.chips].join(", "));
+  root.dataset.row = clip.row;
+  const button = buildPlayButton(clip, player);
+  const picture = buildPicture(clip, player);
+  const chips = element("div", "chips");
+  clip.chips.forEach((text) => chips.append(element("span", "chip", text)));
+  if (clip.note) chips.append(element("span", "chip note", clip.note));
+  const words = element("div", "words");
+  words.append(buildHeading(clip, component), chips);
+  root.append(button, picture, words);
+  if (clip.value_text) root.append(buildMeasure(clip));
+
+  const time = root.querySelector(".time");
+  const show = ({ audio, url, failed }) => {
+    const isMine = url !== null && url === clip.url;
+    const isPlaying = isMine && !audio.paused;
+    const share = isMine && audio.duration ? audio.currentTime / audio.duration : 0;
+    root.classList.toggle("current", isMine);
+    root.classList.toggle("playing", isPlaying);
+    root.style.setProperty("--played", `${100 * share}%`);
+    button.setAttribute("aria-pressed", String(isPlaying));
+    button.setAttribute("aria-label", `${isPlaying ? "Pause" : "Play"} ${clip.title}`);
+    time.textContent = isMine && share > 0 && share < 1 ? clock(audio.currentTime) : clock(clip.duration_s);
+    root.classList.toggle("failed", failed !== null && failed === clip.url);
+  };
+  return { url: clip.url, root, button, show };
+}
+
+function moveFocus(cards, event, player) {
+  const at = cards.findIndex((card) => card.button === event.target);
+  if (at < 0) return;
+  const isBack = event.key === "ArrowLeft" || event.key === "ArrowUp";
+  const isForward = event.key === "ArrowRight" || event.key === "ArrowDown";
+  if (!isBack && !isForward) return;
+  event.preventDefault();
+  if (event.shiftKey) {
+    if (player.url === cards[at].url) {
+      player.audio.currentTime = Math.max(0, player.audio.currentTime + (isBack ? -SEEK_STEP_S : SEEK_STEP_S));
+    }
+    return;
+  }
+  const usable = cards.filter((card) => !card.button.disabled);
+  const next = usable[usable.indexOf(cards[at]) + (isBack ? -1 : 1)];
+  if (next) next.button.focus();
+}
+
+function buildPlayAll(cards, data, player) {
+  const urls = cards.filter((card) => !card.button.disabled).map((card) => card.url);
+  const button = element("button", "play-all", "Play all");
+  button.type = "button";
+  button.disabled = urls.length === 0;
+  button.setAttribute("aria-label", `Play all clips of ${data.label}, one after another`);
+  button.onclick = () => {
+    player.queue = urls.slice(1);
+    player.start(urls[0], 0);
+  };
+  return button;
+}
+
+export default function (component) {
+  const { data, parentElement } = component;
+  const player = sharedPlayer();
+  const host = parentElement.querySelector(".clip-list");
+  host.replaceChildren();
+  const list = element("div", `cards ${data.layout}`);
+  list.setAttribute("role", "list");
+  list.setAttribute("aria-label", data.label);
+  const cards = data.clips.map((clip) => buildCard(clip, component, player));
+  if (data.label || data.help) {
+    const header = element("div", "header");
+    header.append(element("span", "label", data.label), element("span", "help", data.help));
+    if (cards.length > 1) header.append(buildPlayAll(cards, data, player));
+    host.append(header);
+  }
+  if (!cards.length) host.append(element("div", "empty", data.empty));
+  cards.forEach((card) => {
+    list.append(card.root);
+    player.cards.add(card);
+    card.show(player);
+  });
+  list.onkeydown = (event) => moveFocus(cards, event, player);
+  host.append(list);
+  return () => cards.forEach((card) => player.leave(card));
+}

@@ -1,0 +1,96 @@
+"""Lists of clips that play: one sound at a time over the whole page, with a small picture of each clip.
+
+Sounds are handed to Streamlit's media files of the visitor's own session and named there by their content: a browser can
+fetch clips that a page has shown to this session, and no request can name a file or a row.
+"""
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+from streamlit import runtime
+
+_HERE = Path(__file__).parent
+_mount_list = st.components.v2.component(
+    "voxscope_clip_list",
+    html='<div class="clip-list">\n</div>',
+    css=(_HERE / "player.css").read_text("utf-8"),
+    js=(_HERE / "player.js").read_text("utf-8"),
+)
+
+
+@dataclass(frozen=True)
+class ClipSound:
+    """What a browser needs to play and picture one clip.
+
+    content, mime: the encoded sound. picture: u8 log-mel levels, row by row, the highest band first.
+    problem: why there is no sound; the other fields are then empty.
+    """
+
+    content: bytes = b""
+    mime: str = ""
+    picture: bytes = b""
+    picture_shape: tuple[int, int] = (0, 0)
+    problem: str | None = None
+
+
+@dataclass(frozen=True)
+class ClipCard:
+    """One clip in a list.
+
+    share: how far its bar is filled, 0 to 1, with `value_text` beside it; no bar where `value_text` is empty.
+    note: a label that stands out. href: address of the clip's own page, opened in place on a plain click.
+    """
+
+    row: int
+    title: str
+    duration_s: float
+    sound: ClipSound
+    chips: tuple[str, ...] = field(default=())
+    note: str = ""
+    share: float = 0.0
+    value_text: str = ""
+    value_help: str = ""
+    href: str = ""
+
+
+def clip_list(
+    cards: Sequence[ClipCard], *, key: str, label: str = "", help: str = "", layout: str = "grid", empty: str = "",
+) -> int | None:
+    """Draw `cards` as a "grid" or as "rows" and return the row of the clip whose title was just clicked, if any."""
+    clips = [_as_json(card, slot=f"{key}-{number}") for number, card in enumerate(cards)]
+    result = _mount_list(
+        key=key,
+        data={"clips": clips, "label": label, "help": help, "layout": layout, "empty": empty or "No clips here."},
+        on_opened_change=_stay,
+    )
+    opened = result.get("opened")
+    return None if opened is None else int(opened)
+
+
+def _stay() -> None:
+    """The page reads the click itself, once it runs."""
+
+
+def _as_json(card: ClipCard, *, slot: str) -> dict[str, Any]:
+    sound = card.sound
+    n_mels, n_frames = sound.picture_shape
+    return {
+        "row": card.row, "title": card.title, "duration_s": card.duration_s, "chips": list(card.chips),
+        "note": card.note, "share": card.share, "value_text": card.value_text, "measure_help": card.value_help,
+        "href": card.href, "link_help": "Open this clip" if card.href else "", "problem": sound.problem,
+        "url": _media_url(sound, slot), "mel": base64.b64encode(sound.picture).decode("ascii"),
+        "n_mels": n_mels, "n_frames": n_frames,
+    }
+
+
+def _media_url(sound: ClipSound, slot: str) -> str:
+    """Register a sound for this session and return its address; a later sound in the same slot takes its place."""
+    if sound.problem or not runtime.exists():
+        return ""
+    url = runtime.get_instance().media_file_mgr.add(sound.content, sound.mime, f"voxscope-{slot}")
+    base = str(st.get_option("server.baseUrlPath") or "").strip("/")
+    return f"/{base}{url}" if base else url
