@@ -1,0 +1,104 @@
+"""What every test may use: a quiet machine, a small workspace with known truth, and pages under AppTest.
+
+`sae_core` is imported inside fixtures only, so that the shape checks of jaxtyping are in place before it loads.
+"""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+settings.register_profile(
+    "house", deadline=None, max_examples=40, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("house")
+
+# Set before numpy and torch start their threads: tests share few cores, and small arrays gain nothing from many.
+for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
+    os.environ.setdefault(variable, "2")
+# No test asks the network for anything; NeMo's and Hugging Face's code must not try.
+os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1", WANDB_MODE="disabled", TOKENIZERS_PARALLELISM="false")
+
+REPOSITORY = Path(__file__).parent.parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Quick tests first, slow ones next, the browser last (its event loop would get in the way of others)."""
+    for item in items:
+        if "browser" in item.path.relative_to(REPOSITORY).parts:
+            item.add_marker("browser")
+    items.sort(key=lambda item: 2 * ("browser" in item.keywords) + ("slow" in item.keywords))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _few_torch_threads() -> None:
+    import torch
+
+    torch.set_num_threads(2)
+
+
+@pytest.fixture(scope="session")
+def small_workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished workspace of synthetic voices with audio and two SAEs; shared by all tests, so never write to it."""
+    from sae_core import synthetic
+    from sae_core.corpus import Corpus
+    from sae_core.embeddings import Embeddings
+    from sae_core.indexing import build_index
+    from sae_core.sae import SaeConfig
+    from sae_core.training import TrainingConfig, train
+
+    folder = tmp_path_factory.mktemp("workspaces") / "small"
+    synthetic.write_synthetic_workspace(folder, n_clips=400, n_speakers=40, seed=7, with_audio=True)
+    corpus = Corpus.load(folder)
+    embeddings_folder = next((folder / "embeddings").iterdir())
+    embeddings = Embeddings.load(embeddings_folder, remedy="write the synthetic workspace again")
+    configs = {
+        "topk-64": SaeConfig(dim=embeddings.dim, n_latents=64, k=8, seed=1),
+        "nested-64": SaeConfig(dim=embeddings.dim, n_latents=64, k=8, variant="matryoshka", prefixes=(16, 64), seed=1),
+    }
+    for name, config in configs.items():
+        train(embeddings, corpus, config, TrainingConfig(n_epochs=40, batch_size=128), folder / "saes" / name)
+        build_index(folder, name)
+    return folder
+
+
+@pytest.fixture
+def own_workspace(small_workspace: Path, tmp_path: Path) -> Path:
+    """A copy of `small_workspace` that the test may change or break."""
+    return Path(shutil.copytree(small_workspace, tmp_path / "workspace"))
+
+
+@pytest.fixture
+def _navigation_under_app_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let AppTest run app.py more than once beside a folder named pages/.
+
+    Streamlit looks for that folder anew at every AppTest run and, finding it, skips app.py for its old automatic
+    navigation; a running server asks once only, before `st.navigation` says otherwise.
+    """
+    from streamlit.runtime.pages_manager import PagesManager
+
+    start = PagesManager.__init__
+
+    def start_without_folder(self: PagesManager, *args: object, **kwargs: object) -> None:
+        start(self, *args, **kwargs)  # type: ignore[arg-type]
+        PagesManager.uses_pages_directory = False
+
+    monkeypatch.setattr(PagesManager, "__init__", start_without_folder)
+
+
+@pytest.fixture
+def app_test(_navigation_under_app_test: None, monkeypatch: pytest.MonkeyPatch):  # noqa: ANN201
+    """A function that returns an AppTest of the whole app on a workspace, not yet run: `app_test(folder, page, **query)`."""
+    from streamlit.testing.v1 import AppTest
+
+    def open_app(workspace: Path, page: str | None = None, **query: str) -> AppTest:
+        monkeypatch.setenv("VOXSCOPE_WORKSPACE", str(workspace))
+        app = AppTest.from_file(str(REPOSITORY / "app.py"), default_timeout=60)
+        app.query_params.update(query)
+        if page is not None:
+            app.switch_page(f"pages/{page}.py")
+        return app
+
+    return open_app
