@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
-from typing import TYPE_CHECKING, Protocol, cast
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Protocol, cast, runtime_checkable
 
 from sae_core.errors import MissingDependencyError
 
@@ -21,6 +23,7 @@ EMBEDDERS: dict[str, str] = {
 """Name → the module whose `load(model, device)` returns that embedder; it is imported only when asked for."""
 
 
+@runtime_checkable
 class Embedder(Protocol):
     """One vector a clip.
 
@@ -34,7 +37,9 @@ class Embedder(Protocol):
     sample_rate_hz: int
     min_duration_s: float
 
-    def embed(self, waveforms: Float32[Tensor, "b t"], lengths: Int64[Tensor, " b"]) -> Float32[Tensor, "b d"]:
+    def embed(
+        self, waveforms: Float32[Tensor, "b t"], lengths: Int64[Tensor, " b"]
+    ) -> Float32[Tensor, "b d"]:
         """One finite vector a waveform, on the CPU; `lengths` are in samples, what lies beyond them is not heard.
 
         Neither padding nor batch-mates change a row. Where the network has nothing to say the row is zeros.
@@ -64,5 +69,20 @@ def choose_device(device: str | None) -> torch.device:
         torch.empty(0, device=chosen)
         return torch.device(chosen)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise MissingDependencyError(f"the device {chosen!r} cannot be used here ({str(error).splitlines()[0]})",
-                                     remedy="leave --device out, or name one this machine has, such as cpu") from error
+        raise MissingDependencyError(
+            f"the device {chosen!r} cannot be used here ({str(error).splitlines()[0]})",
+            remedy="leave --device out, or name one this machine has, such as cpu",
+        ) from error
+
+
+@contextlib.contextmanager
+def full_precision() -> Iterator[None]:
+    """Keep cuDNN to float32: with its shorter TF32 a vector would depend on how many others share its batch."""
+    import torch
+
+    before = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = before

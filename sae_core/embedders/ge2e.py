@@ -16,7 +16,7 @@ from jaxtyping import Float32, Int64
 from torch import Tensor, nn
 
 from sae_core.artifacts import fingerprint, read_tensors
-from sae_core.embedders import choose_device
+from sae_core.embedders import choose_device, full_precision
 from sae_core.errors import ArtifactError
 
 SHIPPED_WEIGHTS = Path(__file__).resolve().parents[2] / "assets" / "models" / "ge2e.safetensors"
@@ -52,7 +52,8 @@ def mel_filterbank(n_mels: int, n_fft: int, sample_rate_hz: int) -> Float32[np.n
     low, centre, high = edges_hz[:-2, None], edges_hz[1:-1, None], edges_hz[2:, None]
     bins_hz = np.arange(n_fft // 2 + 1) * (sample_rate_hz / n_fft)
     triangles = np.minimum((bins_hz - low) / (centre - low), (high - bins_hz) / (high - centre))
-    return (np.maximum(triangles, 0) * 2 / (high - low)).astype(np.float32)
+    filters: np.ndarray = np.maximum(triangles, 0) * 2 / (high - low)
+    return filters.astype(np.float32)
 
 
 def partial_starts(n_samples: int) -> list[int]:
@@ -86,14 +87,18 @@ class MelPowers(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.register_buffer("window", torch.hann_window(N_FFT, periodic=True))
-        self.register_buffer("filterbank", torch.from_numpy(mel_filterbank(N_MELS, N_FFT, SAMPLE_RATE_HZ).T.copy()))
+        self.register_buffer(
+            "filterbank", torch.from_numpy(mel_filterbank(N_MELS, N_FFT, SAMPLE_RATE_HZ).T.copy())
+        )
 
     def forward(self, waveform: Float32[Tensor, " t"], n_frames: int) -> Float32[Tensor, "frame mel"]:
         """The first `n_frames` frames of one waveform."""
         n_needed = (n_frames - 1) * HOP_SAMPLES + N_FFT
         padded = nn.functional.pad(waveform, (N_FFT // 2, n_needed))[:n_needed]
-        pieces = padded.unfold(0, N_FFT, HOP_SAMPLES).split(_FRAMES_AT_ONCE)
-        return torch.cat([torch.fft.rfft(piece * self.window).abs().square() @ self.filterbank for piece in pieces])
+        pieces = torch.split(padded.unfold(0, N_FFT, HOP_SAMPLES), _FRAMES_AT_ONCE)
+        return torch.cat(
+            [torch.fft.rfft(piece * self.window).abs().square() @ self.filterbank for piece in pieces]
+        )
 
 
 class Ge2eNetwork(nn.Module):
@@ -121,7 +126,9 @@ class Ge2eEmbedder:
     sample_rate_hz = SAMPLE_RATE_HZ
     min_duration_s = 0.4
 
-    def __init__(self, network: Ge2eNetwork, revision: str, device: torch.device, *, raises_quiet: bool = True) -> None:
+    def __init__(
+        self, network: Ge2eNetwork, revision: str, device: torch.device, *, raises_quiet: bool = True
+    ) -> None:
         self.revision = revision
         self._network = network.to(device).eval()
         self._mel_powers = MelPowers().to(device)
@@ -129,7 +136,9 @@ class Ge2eEmbedder:
         self._raises_quiet = raises_quiet
 
     @torch.inference_mode()
-    def embed(self, waveforms: Float32[Tensor, "b t"], lengths: Int64[Tensor, " b"]) -> Float32[Tensor, "b d"]:
+    def embed(
+        self, waveforms: Float32[Tensor, "b t"], lengths: Int64[Tensor, " b"]
+    ) -> Float32[Tensor, "b d"]:
         """One unit vector a waveform (zeros for one the network does not respond to)."""
         waveforms, lengths = waveforms.to(self._device), lengths.to(self._device)
         heard = torch.arange(waveforms.shape[1], device=self._device) < lengths[:, None]
@@ -137,14 +146,17 @@ class Ge2eEmbedder:
         if self._raises_quiet:
             waveforms = raise_quiet(waveforms, lengths)
         partials, owners = self._partials(waveforms, lengths)
-        # TF32 would make a vector depend on how many others share its batch.
-        with torch.backends.cudnn.flags(allow_tf32=False):
-            vectors = torch.cat([self._network(piece) for piece in partials.split(_PARTIALS_AT_ONCE)])
-        sums = torch.zeros(len(waveforms), self.dim, dtype=torch.float64).index_add_(0, owners, vectors.double().cpu())
+        with full_precision():
+            vectors = torch.cat([self._network(piece) for piece in torch.split(partials, _PARTIALS_AT_ONCE)])
+        sums = torch.zeros(len(waveforms), self.dim, dtype=torch.float64).index_add_(
+            0, owners, vectors.double().cpu()
+        )
         return nn.functional.normalize(sums, dim=1).float()
 
     def _partials(
-        self, waveforms: Float32[Tensor, "b t"], lengths: Int64[Tensor, " b"],
+        self,
+        waveforms: Float32[Tensor, "b t"],
+        lengths: Int64[Tensor, " b"],
     ) -> tuple[Float32[Tensor, "p frame mel"], Int64[Tensor, " p"]]:
         """The mel powers of all partial utterances of a batch, and the row each belongs to."""
         partials, owners = [], []
@@ -173,11 +185,16 @@ def _check_tensors(path: Path, tensors: dict[str, np.ndarray], network: Ge2eNetw
     wanted = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
     if wanted.keys() != tensors.keys():
         differing = ", ".join(sorted(wanted.keys() ^ tensors.keys())[:4])
-        raise ArtifactError(f"is not a GE2E network: missing or unknown tensors {differing}", where=path, remedy=_REMEDY)
+        raise ArtifactError(
+            f"is not a GE2E network: missing or unknown tensors {differing}", where=path, remedy=_REMEDY
+        )
     for name, shape in wanted.items():
         array = tensors[name]
         if array.shape != shape or array.dtype != np.float32:
-            raise ArtifactError(f"{name} is {array.dtype} of shape {array.shape}, not float32 of {shape}",
-                                where=path, remedy=_REMEDY)
+            raise ArtifactError(
+                f"{name} is {array.dtype} of shape {array.shape}, not float32 of {shape}",
+                where=path,
+                remedy=_REMEDY,
+            )
         if not np.isfinite(array).all():
             raise ArtifactError(f"{name} holds NaN or infinity", where=path, remedy=_REMEDY)
