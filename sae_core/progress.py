@@ -1,8 +1,9 @@
 """How long work reports how far it is: a call with counts, never a print."""
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 
+@runtime_checkable
 class Progress(Protocol):
     """Called now and then by long work; the CLI draws a bar from it, a library user may ignore it."""
 

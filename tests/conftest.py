@@ -19,7 +19,9 @@ settings.load_profile("house")
 for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
     os.environ.setdefault(variable, "2")
 # No test asks the network for anything; NeMo's and Hugging Face's code must not try.
-os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1", WANDB_MODE="disabled", TOKENIZERS_PARALLELISM="false")
+os.environ.update(
+    HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1", WANDB_MODE="disabled", TOKENIZERS_PARALLELISM="false"
+)
 
 REPOSITORY = Path(__file__).parent.parent
 
@@ -56,7 +58,9 @@ def small_workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     embeddings = Embeddings.load(embeddings_folder, remedy="write the synthetic workspace again")
     configs = {
         "topk-64": SaeConfig(dim=embeddings.dim, n_latents=64, k=8, seed=1),
-        "nested-64": SaeConfig(dim=embeddings.dim, n_latents=64, k=8, variant="matryoshka", prefixes=(16, 64), seed=1),
+        "nested-64": SaeConfig(
+            dim=embeddings.dim, n_latents=64, k=8, variant="matryoshka", prefixes=(16, 64), seed=1
+        ),
     }
     for name, config in configs.items():
         train(embeddings, corpus, config, TrainingConfig(n_epochs=40, batch_size=128), folder / "saes" / name)
@@ -89,8 +93,8 @@ def _navigation_under_app_test(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def app_test(_navigation_under_app_test: None, monkeypatch: pytest.MonkeyPatch):  # noqa: ANN201
-    """A function that returns an AppTest of the whole app on a workspace, not yet run: `app_test(folder, page, **query)`."""
+def app_test(_navigation_under_app_test: None, monkeypatch: pytest.MonkeyPatch):
+    """`app_test(folder, page, **query)` returns an AppTest of the whole app on that workspace, not yet run."""
     from streamlit.testing.v1 import AppTest
 
     def open_app(workspace: Path, page: str | None = None, **query: str) -> AppTest:

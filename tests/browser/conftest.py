@@ -39,7 +39,9 @@ BROWSER_FLAGS = (
     "--enable-unsafe-swiftshader",
     "--autoplay-policy=user-gesture-required",  # as people have it: a click, then sound
 )
-NO_BROWSER = "NO CHROMIUM, BROWSER TESTS SKIPPED: install it (apt install chromium) or set CHROMIUM=/path/to/it"
+NO_BROWSER = (
+    "NO CHROMIUM, BROWSER TESTS SKIPPED: install it (apt install chromium) or set CHROMIUM=/path/to/it"
+)
 
 expect.set_options(timeout=20_000)
 
@@ -74,13 +76,25 @@ def _launch(playwright: Playwright, executable: str) -> Iterator[Browser]:
 def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[Path], str]]:
     """A function that serves a workspace as people do and returns the app's address; servers stop with the tests."""
     with contextlib.ExitStack() as servers:
-        yield lambda workspace: servers.enter_context(_serving(workspace, tmp_path_factory.mktemp("server") / "log"))
+        yield lambda workspace: servers.enter_context(
+            _serving(workspace, tmp_path_factory.mktemp("server") / "log")
+        )
 
 
 @contextlib.contextmanager
 def _serving(workspace: Path, log: Path) -> Iterator[str]:
     port = _free_port()
-    command = [sys.executable, "-m", "sae_core", "serve", "--workspace", str(workspace), "--port", str(port), "--headless"]
+    command = [
+        sys.executable,
+        "-m",
+        "sae_core",
+        "serve",
+        "--workspace",
+        str(workspace),
+        "--port",
+        str(port),
+        "--headless",
+    ]
     with log.open("wb") as stream:
         server = subprocess.Popen(command, cwd=REPOSITORY, stdout=stream, stderr=subprocess.STDOUT)
     try:
@@ -101,11 +115,18 @@ def _wait_until_healthy(server: subprocess.Popen[bytes], port: int, log: Path) -
     deadline = time.monotonic() + START_TIMEOUT_S
     while time.monotonic() < deadline:
         if server.poll() is not None:
-            pytest.fail(f"the server ended with code {server.returncode}:\n{log.read_text('utf-8', 'replace')[-4000:]}")
-        with contextlib.suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=2):
+            pytest.fail(
+                f"the server ended with code {server.returncode}:\n{log.read_text('utf-8', 'replace')[-4000:]}"
+            )
+        with (
+            contextlib.suppress(OSError),
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=2),
+        ):
             return
         time.sleep(0.2)
-    pytest.fail(f"the server was not up after {START_TIMEOUT_S} s:\n{log.read_text('utf-8', 'replace')[-4000:]}")
+    pytest.fail(
+        f"the server was not up after {START_TIMEOUT_S} s:\n{log.read_text('utf-8', 'replace')[-4000:]}"
+    )
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,329 @@
+"""Rules of the house that a linter cannot say: sizes, words, doors, and that what people read matches what is there."""
+
+import argparse
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parent.parent
+CORE = REPOSITORY / "sae_core"
+PAGES = REPOSITORY / "pages"
+
+MAX_FUNCTION_LINES = 40
+MAX_MODULE_LINES = 400
+MAX_PAGE_LINES = 150
+MAX_PARAMETERS = 6
+MAX_POSITIONAL = 4
+MAX_OPTIONAL_POSITIONAL = 2
+MAX_DEMO_BYTES = 40 * 1024 * 1024
+
+# function → why it is worth more than a screen
+LONG_FUNCTIONS: dict[str, str] = {}
+# function → why its parameters read better by place
+MANY_POSITIONAL = {
+    "sae_core.progress.ignore": "has the signature of Progress",
+    "sae_core.training.train": "data, settings and place: a call reads as a sentence",
+}
+# requirement → why nothing imports it by that name
+NEVER_IMPORTED = {
+    "umap-learn": "maps of clips and latents are drawn with it",
+    "pytest": "runs the tests",
+    "pytest-cov": "plugin of pytest",
+    "beartype": "named in pytest's options as the checker of shapes",
+    "ruff": "command",
+    "mypy": "command",
+    "import-linter": "command",
+}
+MODULE_OF_REQUIREMENT = {"nemo_toolkit": "nemo", "pillow": "PIL"}
+
+TOP_LEVEL = {
+    ".ci", ".gitignore", ".streamlit", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "Makefile", "README.md", "app.py",
+    "assets", "benchmarks", "docs", "pages", "pyproject.toml", "requirements-dev.txt", "requirements.txt", "sae_core",
+    "tests",
+}  # fmt: skip
+
+HEAVY_MODULES = (
+    "torch",
+    "nemo",
+    "umap",
+    "ray",
+    "streamlit",
+    "pandas",
+    "scipy",
+    "av",
+    "plotly",
+    "transformers",
+)
+
+FORBIDDEN_WORDS = {
+    r"\bneurons?\b": "say latent",
+    r"\bbuckets?\b": "say bin, group or band",
+    r"\bconcepts?\b": "say attribute value, or what it is",
+    r"\bTODO\b|\bFIXME\b|\bXXX\b": "do it or leave it out",
+    r"/(home|root|Users)/\w": "no path of one machine",
+}
+FORBIDDEN_CODE = {
+    r"\bimport pickle\b|\bpickle\.loads?\b|\bcloudpickle\b|\bjoblib\b": "nothing is unpickled",
+    r"\btorch\.save\(": "weights are safetensors",
+    r"allow_pickle\s*=\s*True": "nothing is unpickled",
+}
+
+
+def _python_files(*folders: Path) -> list[Path]:
+    return sorted(path for folder in folders for path in folder.rglob("*.py"))
+
+
+def _app_files() -> list[Path]:
+    return [*_python_files(CORE, PAGES), *REPOSITORY.glob("app.py")]
+
+
+def _name_of(path: Path) -> str:
+    parts = path.relative_to(REPOSITORY).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def _functions(path: Path) -> Iterator[tuple[str, ast.FunctionDef | ast.AsyncFunctionDef]]:
+    """Every function and method of a file with its dotted name; functions inside functions belong to the outer one."""
+
+    def walk(node: ast.AST, name: str) -> Iterator[tuple[str, ast.FunctionDef | ast.AsyncFunctionDef]]:
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef):
+                yield f"{name}.{child.name}", child
+            elif isinstance(child, ast.ClassDef):
+                yield from walk(child, f"{name}.{child.name}")
+            elif isinstance(child, ast.If | ast.Try | ast.With):
+                yield from walk(child, name)
+
+    yield from walk(ast.parse(path.read_text("utf-8")), _name_of(path))
+
+
+def _line_count(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """Lines from `def` to the end, without the docstring."""
+    assert function.end_lineno is not None
+    count = function.end_lineno - function.lineno + 1
+    first = function.body[0]
+    if (
+        isinstance(first, ast.Expr)
+        and isinstance(first.value, ast.Constant)
+        and isinstance(first.value.value, str)
+    ):
+        assert first.end_lineno is not None
+        count -= first.end_lineno - first.lineno + 1
+    return count
+
+
+def test_functions_fit_a_screen():
+    lengths = {name: _line_count(function) for path in _app_files() for name, function in _functions(path)}
+    too_long = {
+        name: n for name, n in lengths.items() if n > MAX_FUNCTION_LINES and name not in LONG_FUNCTIONS
+    }
+    assert not too_long, f"split by meaning, at most {MAX_FUNCTION_LINES} lines: {too_long}"
+    short_again = [name for name in LONG_FUNCTIONS if lengths.get(name, 0) <= MAX_FUNCTION_LINES]
+    assert not short_again, f"no longer long, take them off LONG_FUNCTIONS: {short_again}"
+
+
+def test_modules_and_pages_stay_small():
+    too_long = {}
+    for path in _app_files():
+        is_page = path.parent in (PAGES, REPOSITORY)
+        n_lines, limit = (
+            len(path.read_text("utf-8").splitlines()),
+            MAX_PAGE_LINES if is_page else MAX_MODULE_LINES,
+        )
+        if n_lines > limit:
+            too_long[_name_of(path)] = f"{n_lines} of {limit} lines"
+    assert not too_long
+
+
+def test_public_functions_take_few_parameters():
+    """At most six, at most four of them by place; past the second, only what no call can do without is by place."""
+    wrong = {}
+    for path in _python_files(CORE):
+        for name, function in _functions(path):
+            if any(part.startswith("_") for part in name.split(".")[2:]) or name in MANY_POSITIONAL:
+                continue
+            by_place = [arg.arg for arg in (*function.args.posonlyargs, *function.args.args)]
+            by_place = by_place[1:] if by_place[:1] in (["self"], ["cls"]) else by_place
+            n_required = len(by_place) - len(function.args.defaults)
+            has_optional = len(by_place) > max(MAX_OPTIONAL_POSITIONAL, n_required)
+            n_all = len(by_place) + len(function.args.kwonlyargs)
+            if len(by_place) > MAX_POSITIONAL or n_all > MAX_PARAMETERS or has_optional:
+                wrong[name] = f"{by_place} by place, {n_all} in all"
+    assert not wrong
+
+
+def test_top_level_holds_only_what_the_house_names():
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
+    try:
+        listing = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("not a git checkout")
+    assert {line.split("/")[0] for line in listing.splitlines()} <= TOP_LEVEL
+
+
+@pytest.mark.parametrize(("pattern", "advice"), FORBIDDEN_WORDS.items())
+def test_words_of_the_house(pattern: str, advice: str):
+    texts = [
+        *_app_files(),
+        *PAGES.rglob("*.js"),
+        *REPOSITORY.glob("*.md"),
+        *(REPOSITORY / "docs").rglob("*.md"),
+    ]
+    found = [
+        f"{path.relative_to(REPOSITORY)}:{number}: {line.strip()}"
+        for path in texts
+        for number, line in enumerate(path.read_text("utf-8").splitlines(), start=1)
+        if re.search(pattern, line, re.IGNORECASE if pattern.islower() else 0)
+    ]
+    assert not found, f"{advice}: {found}"
+
+
+@pytest.mark.parametrize(("pattern", "advice"), FORBIDDEN_CODE.items())
+def test_nothing_is_unpickled(pattern: str, advice: str):
+    found = [str(path) for path in _app_files() if re.search(pattern, path.read_text("utf-8"))]
+    assert not found, f"{advice}: {found}"
+
+
+def test_torch_files_of_others_are_read_without_unpickling():
+    for path in _app_files():
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "torch.load":
+                options = {keyword.arg: ast.unparse(keyword.value) for keyword in node.keywords}
+                assert options.get("weights_only") == "True", f"{path}:{node.lineno}"
+
+
+def test_pages_use_only_the_front_door():
+    allowed = set(_exported_names())
+    wrong = []
+    for path in [*_python_files(PAGES), *REPOSITORY.glob("app.py")]:
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names if alias.name.startswith("sae_core.")]
+            elif isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "sae_core":
+                inside = node.module != "sae_core"
+                names = [
+                    f"{node.module}.{alias.name}"
+                    for alias in node.names
+                    if inside or alias.name not in allowed
+                ]
+            else:
+                names = []
+            wrong += [f"{_name_of(path)} imports {name}" for name in names]
+    assert not wrong, f"pages import what sae_core.__all__ names and nothing else: {wrong}"
+
+
+def _exported_names() -> list[str]:
+    import sae_core
+
+    return list(sae_core.__all__)
+
+
+def test_every_exported_name_exists_and_explains_itself():
+    import sae_core
+
+    assert len(_exported_names()) == len(set(_exported_names()))
+    for name in _exported_names():
+        exported = getattr(sae_core, name)
+        assert isinstance(exported, str | int | float | tuple) or exported.__doc__, f"{name} has no docstring"
+    with pytest.raises(AttributeError, match="no_such_name"):
+        _ = sae_core.no_such_name
+
+
+def test_importing_the_core_stays_light():
+    code = f"import sys, sae_core; print([name for name in {HEAVY_MODULES!r} if name in sys.modules])"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"
+
+
+def test_nothing_in_the_browser_points_outside():
+    """No script, style, font or picture of the pages comes from another host; the namespace of SVG is only a name."""
+    files = [*PAGES.rglob("*.js"), *PAGES.rglob("*.css"), *PAGES.rglob("*.html"), *_python_files(PAGES)]
+    files += [*(REPOSITORY / ".streamlit").glob("*.toml"), *REPOSITORY.glob("app.py")]
+    address = re.compile(r"(?:https?|wss?)://(?!127\.0\.0\.1|www\.w3\.org/)[^\s\"'`)]+")
+    found = {str(path): hits for path in files if (hits := address.findall(path.read_text("utf-8")))}
+    assert not found
+
+
+def test_the_demo_stays_small():
+    demo = REPOSITORY / "assets" / "demo"
+    n_bytes = sum(path.stat().st_size for path in demo.rglob("*") if path.is_file())
+    assert n_bytes <= MAX_DEMO_BYTES, f"assets/demo has {n_bytes / 2**20:.1f} MiB"
+
+
+def _requirements(name: str) -> list[str]:
+    lines = (REPOSITORY / name).read_text("utf-8").splitlines()
+    return [line for line in lines if line.strip() and not line.startswith(("#", "-r"))]
+
+
+def test_requirements_are_pinned_and_used():
+    used = {
+        module.split(".")[0]
+        for path in _python_files(CORE, PAGES, REPOSITORY / "tests", REPOSITORY / "benchmarks")
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        for module in (
+            [alias.name for alias in node.names] if isinstance(node, ast.Import)
+            else [node.module or ""] if isinstance(node, ast.ImportFrom)
+            else []
+        )
+    }  # fmt: skip
+    for line in [*_requirements("requirements.txt"), *_requirements("requirements-dev.txt")]:
+        pinned = re.fullmatch(r"([\w-]+)(?:\[[\w,]+\])?==[\w.]+", line)
+        assert pinned, f"pin one version: {line}"
+        name = pinned.group(1)
+        module = MODULE_OF_REQUIREMENT.get(name, name.replace("-", "_"))
+        assert (module in used) != (name in NEVER_IMPORTED), f"{name}: imported {module in used}"
+
+
+def _core_modules() -> list[str]:
+    names = {
+        path.stem if path.is_file() else path.name for path in CORE.iterdir() if path.suffix in ("", ".py")
+    }
+    return sorted(name for name in names if name not in ("__init__", "__pycache__"))
+
+
+def test_the_drawing_of_the_house_is_complete():
+    """docs/architecture.md describes every module, in the order that the import rules enforce."""
+    drawing = (REPOSITORY / "docs" / "architecture.md").read_text("utf-8")
+    rows = [line.split("|")[1] for line in drawing.splitlines() if line.startswith("| `")]
+    drawn = [name.rstrip("/") for row in rows for name in re.findall(r"`([\w/]+)`", row)]
+    missing = [name for name in _core_modules() if name not in drawn]
+    assert not missing, f"docs/architecture.md does not tell what these do: {missing}"
+    settings = tomllib.loads((REPOSITORY / "pyproject.toml").read_text("utf-8"))
+    layers = settings["tool"]["importlinter"]["contracts"][0]["layers"]
+    enforced = [name.strip("() ") for layer in layers for name in layer.split("|")]
+    order = [name for name in drawn if name in enforced]
+    assert order == enforced, "docs/architecture.md and the layers of pyproject.toml differ"
+
+
+def _commands(parser: argparse.ArgumentParser) -> Iterator[str]:
+    """Every verb and verb with action: "import", "demo open", …"""
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for verb, below in action.choices.items():
+                actions = [f"{verb} {name}" for name in _commands(below)]
+                yield from actions or [verb]
+
+
+def test_every_command_is_documented():
+    from sae_core.__main__ import build_parser
+
+    commands = list(_commands(build_parser()))
+    assert {"import", "embed", "train", "index", "serve", "info", "demo open", "demo build"} <= set(commands)
+    readme = (REPOSITORY / "README.md").read_text("utf-8")
+    missing = [command for command in commands if f"| `{command}" not in readme]
+    assert not missing, f"README.md has no row for {missing} in its table of commands"
+
+
+def test_every_page_is_documented():
+    readme = (REPOSITORY / "README.md").read_text("utf-8")
+    pages = [path for path in PAGES.glob("*.py") if path.stem != "__init__"]
+    missing = [path.stem for path in pages if f"**{path.stem.replace('_', ' ').capitalize()}**" not in readme]
+    assert not missing, f"README.md does not describe the pages {missing}"
