@@ -44,27 +44,21 @@ def _few_torch_threads() -> None:
 @pytest.fixture(scope="session")
 def small_workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished workspace of synthetic voices with audio and two SAEs; shared by all tests, so never write to it."""
-    from sae_core import synthetic
-    from sae_core.corpus import Corpus
-    from sae_core.embeddings import Embeddings
-    from sae_core.indexing import build_index
     from sae_core.sae import SaeConfig
-    from sae_core.training import TrainingConfig, train
+    from sae_core.stages import index_workspace, train_in_workspace
+    from sae_core.synthetic import write_synthetic_workspace
+    from sae_core.training import TrainingConfig
+    from sae_core.workspace import Workspace
 
     folder = tmp_path_factory.mktemp("workspaces") / "small"
-    synthetic.write_synthetic_workspace(folder, n_clips=400, n_speakers=40, seed=7, with_audio=True)
-    corpus = Corpus.load(folder)
-    embeddings_folder = next((folder / "embeddings").iterdir())
-    embeddings = Embeddings.load(embeddings_folder, remedy="write the synthetic workspace again")
-    configs = {
-        "topk-64": SaeConfig(dim=embeddings.dim, n_latents=64, k=8, seed=1),
-        "nested-64": SaeConfig(
-            dim=embeddings.dim, n_latents=64, k=8, variant="matryoshka", prefixes=(16, 64), seed=1
-        ),
-    }
-    for name, config in configs.items():
-        train(embeddings, corpus, config, TrainingConfig(n_epochs=40, batch_size=128), folder / "saes" / name)
-        build_index(folder, name)
+    write_synthetic_workspace(folder, n_clips=400, n_speakers=40, seed=7, with_audio=True)
+    workspace = Workspace(folder)
+    for config in (
+        SaeConfig(dim=192, n_latents=64, k=8, seed=1),
+        SaeConfig(dim=192, n_latents=64, k=8, variant="matryoshka", prefixes=(16, 64), seed=1),
+    ):
+        train_in_workspace(workspace, config, TrainingConfig(n_epochs=60, batch_size=64))
+    index_workspace(folder)
     return folder
 
 
