@@ -7,6 +7,7 @@ import socket
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 from sae_core.errors import MissingDependencyError, VoxScopeError
 
@@ -46,7 +47,7 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-Verbs = "argparse._SubParsersAction[argparse.ArgumentParser]"
+Verbs: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def _verb(
@@ -84,7 +85,7 @@ def _add_import(verbs: Verbs) -> None:
 
 
 def run_import(options: argparse.Namespace) -> None:
-    """import"""
+    """Run `import`."""
     from sae_core.importers import import_corpus
 
     with _Bar("import") as bar:
@@ -114,7 +115,7 @@ def _add_embed(verbs: Verbs) -> None:
 
 
 def run_embed(options: argparse.Namespace) -> None:
-    """embed"""
+    """Run `embed`."""
     from sae_core.stages import embed_workspace
 
     with _Bar("embed") as bar:
@@ -150,7 +151,7 @@ def _add_train(verbs: Verbs) -> None:
 
 
 def run_train(options: argparse.Namespace) -> None:
-    """train"""
+    """Run `train`."""
     from sae_core.stages import embedder_of, train_in_workspace
     from sae_core.training import TrainingConfig, choose_config
     from sae_core.workspace import Workspace
@@ -184,7 +185,7 @@ def _add_index(verbs: Verbs) -> None:
 
 
 def run_index(options: argparse.Namespace) -> None:
-    """index"""
+    """Run `index`."""
     from sae_core.stages import index_workspace
 
     with _Bar("index") as bar:
@@ -201,7 +202,7 @@ def _add_info(verbs: Verbs) -> None:
 
 
 def run_info(options: argparse.Namespace) -> None:
-    """info"""
+    """Run `info`."""
     from sae_core.workspace import Workspace
 
     workspace = Workspace(options.workspace)
@@ -226,7 +227,7 @@ def _add_server(parser: argparse.ArgumentParser) -> None:
 
 
 def run_serve(options: argparse.Namespace) -> None:
-    """serve"""
+    """Run `serve`."""
     serve(options.workspace, port=options.port, headless=options.headless)
 
 
@@ -287,14 +288,14 @@ def _add_demo(verbs: Verbs) -> None:
 
 
 def run_demo_open(options: argparse.Namespace) -> None:
-    """demo open"""
+    """Run `demo open`."""
     from sae_core.demo.bundle import unpack_demo
 
     serve(unpack_demo(options.workspace), port=options.port, headless=options.headless)
 
 
 def run_demo_build(options: argparse.Namespace) -> None:
-    """demo build"""
+    """Run `demo build`."""
     from sae_core.demo.bundle import build_demo
 
     with _Bar("demo") as bar:
@@ -306,7 +307,7 @@ def run_demo_build(options: argparse.Namespace) -> None:
 
 
 def run_demo_synthetic(options: argparse.Namespace) -> None:
-    """demo synthetic"""
+    """Run `demo synthetic`."""
     from sae_core.synthetic import write_synthetic_workspace
 
     with _Bar("synthetic") as bar:

@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import pandas as pd
@@ -94,7 +94,14 @@ def read_json(path: Path, *, remedy: str | None = None) -> dict[str, Any]:
 def write_array(path: Path, array: np.ndarray) -> None:
     """Write one array as .npy, atomically."""
     with writing(path) as temporary, temporary.open("wb") as stream:
-        np.save(stream, array, allow_pickle=False)
+        np.save(_PlainStream(stream), array, allow_pickle=False)
+
+
+class _PlainStream:
+    """Only `write`: given a real file, numpy writes past Python and its errors no longer say why they happened."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self.write = stream.write
 
 
 def read_array(path: Path, *, remedy: str | None = None) -> np.ndarray:
@@ -132,14 +139,14 @@ def read_table(
 
 
 def write_tensors(
-    path: Path, tensors: Mapping[str, np.ndarray], metadata: Mapping[str, str] | None = None
+    path: Path, tensors: Mapping[str, np.ndarray], *, metadata: Mapping[str, str] | None = None
 ) -> None:
     """Write named arrays as safetensors, atomically."""
-    from safetensors.numpy import save_file
+    from safetensors.numpy import save
 
     with writing(path) as temporary:
         contiguous = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
-        save_file(contiguous, str(temporary), metadata=dict(metadata or {}))
+        temporary.write_bytes(save(contiguous, metadata=dict(metadata or {})))
 
 
 def read_tensors(path: Path, *, remedy: str | None = None) -> dict[str, np.ndarray]:
@@ -165,7 +172,7 @@ def read_tensors(path: Path, *, remedy: str | None = None) -> dict[str, np.ndarr
 
 
 def fingerprint(*parts: object) -> str:
-    """Return 16 hex digits that change when any part does: text, bytes, numbers, arrays, or mappings and sequences of them."""
+    """Return 16 hex digits that change when any part does: text, bytes, numbers, arrays, mappings and sequences."""
     digest = hashlib.blake2b(digest_size=8)
     for part in parts:
         _absorb(digest, part)

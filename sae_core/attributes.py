@@ -210,12 +210,12 @@ def _measure_latent(rows: np.ndarray, activations: np.ndarray, masks: _Masks) ->
 
     chosen_true, chosen = sums(masks.selection_positive), sums(masks.selection)
     f1 = 2 * chosen_true / np.maximum(chosen + masks.n_selection_positive, 1)  # [e, V]
-    best = np.argmax(f1, axis=0)
+    best = np.where(f1.max(axis=0) > 0, np.argmax(f1, axis=0), len(ends) - 1)
     levels = np.append(activations[ends], 0.0)
     between = ((levels[:-1] + levels[1:]) / 2).astype(np.float32)
     between = np.where(between < levels[:-1], between, levels[1:])  # halfway may round up to the level itself
     between[-1] = 0.0
-    thresholds = np.where(f1.max(axis=0) > 0, between[best], 0.0)
+    thresholds = between[best]
 
     true, told = sums(masks.reported_positive), sums(masks.reported)
     columns = np.arange(true.shape[1])

@@ -89,10 +89,7 @@ class Corpus:
             column = self.table[attribute].map(str, na_action="ignore")
             counts = column[~column.isin(UNKNOWN_VALUES)].value_counts()
             values = sorted(map(str, counts.index), key=lambda value: (-counts[value], value))
-            self._coded[attribute] = (
-                pd.Categorical(column, categories=values).codes.astype(np.int32),
-                values,
-            )
+            self._coded[attribute] = (pd.Index(values).get_indexer_for(column).astype(np.int32), values)
         return self._coded[attribute]
 
     @cached_property
@@ -182,7 +179,7 @@ def _column_digest(column: pd.Series) -> bytes:
 
 
 def split_of(group: str) -> str:
-    """The split of a speaker (or recording) by name alone, so that rows may be reordered or added without moving any."""
+    """The split of a speaker (or recording) by name alone: reordering or adding rows moves none."""
     place = int.from_bytes(hashlib.blake2b(group.encode(), digest_size=8).digest(), "big") / 2**64
     if place < SPLIT_SHARES[0]:
         return SPLITS[0]
@@ -202,15 +199,12 @@ def clip_id_from(audio_path: str, start_s: float | None = None) -> str:
 
 
 def attribute_columns(table: pd.DataFrame) -> tuple[str, ...]:
-    """The columns that can serve as attributes: text, category or true/false, with 1 to `MAX_ATTRIBUTE_VALUES` values."""
+    """The columns that can serve as attributes: text or true/false, with 1 to `MAX_ATTRIBUTE_VALUES` values."""
     chosen = []
     for name in table.columns:
         column = table[name]
-        if (
-            name in CLIP_COLUMNS
-            or pd.api.types.is_numeric_dtype(column)
-            and not pd.api.types.is_bool_dtype(column)
-        ):
+        is_number = pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
+        if name in CLIP_COLUMNS or is_number:
             continue
         if 1 <= column.nunique(dropna=True) <= MAX_ATTRIBUTE_VALUES:
             chosen.append(str(name))

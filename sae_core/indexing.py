@@ -1,5 +1,7 @@
 """Everything derived from one SAE and one corpus: codes, feature index, attribute statistics, a table of latents."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -80,9 +82,9 @@ def describe_latents(
 ) -> pd.DataFrame:
     """One row a latent: activity, who is behind it, its best attribute value on new voices and on the same voices.
 
-    Columns: latent, n_active, firing_rate, max_activation, mean_activation (over active clips), n_speakers, top_speaker,
-    top_speaker_share, top_source, top_source_share, warning; then for each evidence (prefix `best_`, `same_`):
-    attribute, value, threshold, precision, recall, f1, auroc, average_precision, lift and 95 % bounds.
+    Columns: latent, n_active, firing_rate, max_activation, mean_activation (over active clips), n_speakers,
+    top_speaker, top_speaker_share, top_source, top_source_share, warning; then for each evidence (prefix `best_`,
+    `same_`): attribute, value, threshold, precision, recall, f1, auroc, average_precision, lift and 95 % bounds.
     """
     n_active = index.n_active()
     activity = pd.DataFrame(
@@ -90,8 +92,8 @@ def describe_latents(
             "latent": np.arange(index.n_latents, dtype=np.int32),
             "n_active": n_active,
             "firing_rate": (n_active / max(n_clips, 1)).astype(np.float32),
-            "max_activation": _per_latent(index, lambda values: values[0]),
-            "mean_activation": _per_latent(index, lambda values: values.mean()),
+            "max_activation": _per_latent(index, lambda values: float(values[0])),
+            "mean_activation": _per_latent(index, lambda values: float(values.mean())),
         }
     )
     voices = pd.DataFrame(
@@ -102,47 +104,42 @@ def describe_latents(
     return pd.concat([activity, voices, best, same], axis=1)
 
 
-def _per_latent(index: FeatureIndex, measure: "object") -> Float32[np.ndarray, " L"]:
-    assert callable(measure)
+def _per_latent(index: FeatureIndex, measure: Callable[[np.ndarray], float]) -> Float32[np.ndarray, " L"]:
     found = [index.postings(latent)[1] for latent in range(index.n_latents)]
     return np.array([measure(values) if len(values) else 0.0 for values in found], dtype=np.float32)
 
 
-def _who_is_behind(corpus: Corpus, rows: np.ndarray) -> dict[str, object]:
+@dataclass
+class _Behind:
     """Speakers and sources among the clips of one latent, and a warning where it is really one of them."""
-    facts: dict[str, object] = {
-        "n_speakers": 0,
-        "top_speaker": None,
-        "top_speaker_share": 0.0,
-        "top_source": None,
-        "top_source_share": 0.0,
-        "warning": None,
-    }
+
+    n_speakers: int = 0
+    top_speaker: str | None = None
+    top_speaker_share: float = 0.0
+    top_source: str | None = None
+    top_source_share: float = 0.0
+    warning: str | None = None
+
+
+def _who_is_behind(corpus: Corpus, rows: np.ndarray) -> _Behind:
     if not len(rows):
-        return facts | {"warning": "never active"}
+        return _Behind(warning="never active")
     rows = np.asarray(rows)
     groups, first, counts = np.unique(corpus.speaker_groups[rows], return_index=True, return_counts=True)
     top = int(np.argmax(counts))
-    facts |= {"n_speakers": len(groups), "top_speaker_share": float(counts[top] / len(rows))}
     name = corpus.table["speaker_id"].iloc[int(rows[first[top]])]
-    facts["top_speaker"] = None if pd.isna(name) else str(name)
+    behind = _Behind(len(groups), None if pd.isna(name) else str(name), float(counts[top] / len(rows)))
     if SOURCE_ATTRIBUTE in corpus.attributes:
         codes, values = corpus.coded(SOURCE_ATTRIBUTE)
         by_source = np.bincount(codes[rows][codes[rows] >= 0], minlength=max(len(values), 1))
-        if by_source.sum():
-            share = float(by_source.max() / len(rows))
-            facts |= {"top_source": values[int(by_source.argmax())], "top_source_share": share}
-    facts["warning"] = _warning(facts, corpus)
-    return facts
-
-
-def _warning(facts: dict[str, object], corpus: Corpus) -> str | None:
-    if float(str(facts["top_speaker_share"])) >= ONE_VOICE_SHARE:
-        return f"mostly one voice: {facts['top_speaker'] or 'one recording'}"
-    has_sources = SOURCE_ATTRIBUTE in corpus.attributes and len(corpus.values_of(SOURCE_ATTRIBUTE)) > 1
-    if has_sources and float(str(facts["top_source_share"])) >= ONE_SOURCE_SHARE:
-        return f"mostly one source: {facts['top_source']}"
-    return None
+        if by_source.any():
+            behind.top_source = values[int(by_source.argmax())]
+            behind.top_source_share = float(by_source.max() / len(rows))
+    if behind.top_speaker_share >= ONE_VOICE_SHARE:
+        behind.warning = f"mostly one voice: {behind.top_speaker or 'one recording'}"
+    elif behind.top_source_share >= ONE_SOURCE_SHARE and len(corpus.values_of(SOURCE_ATTRIBUTE)) > 1:
+        behind.warning = f"mostly one source: {behind.top_source}"
+    return behind
 
 
 def _best_values(statistics: AttributeStatistics, evidence: str, prefix: str, n_latents: int) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""Which clips to hear to understand a latent: strong, middling, just enough, and those it should fire on but does not."""
+"""Which clips to hear to understand a latent: strong, middling, just enough, and near ones that leave it silent."""
 
 from dataclasses import dataclass
 
@@ -68,7 +68,8 @@ def _spread_over_speakers(rows: np.ndarray, speaker_groups: np.ndarray, n: int) 
     """Places of the n strongest clips with at most a third from one speaker, filled up in order when voices run out."""
     limit = max(1, n // 3)
     heard: dict[int, int] = {}
-    chosen, passed_over = [], []
+    chosen: list[int] = []
+    passed_over: list[int] = []
     for place, row in enumerate(rows[: 50 * n]):
         speaker = int(speaker_groups[row])
         heard[speaker] = heard.get(speaker, 0) + 1

@@ -16,7 +16,7 @@ class CorpusSummary:
     """Counts over the clips of a corpus.
 
     table: n_clips, n_speakers and hours by language × gender × kind (those of them the corpus has).
-    splits: n_clips and n_speakers by split. values_on_same_voices: attribute values with too few voices outside training.
+    splits: n_clips and n_speakers by split.
     """
 
     n_clips: int
@@ -93,7 +93,7 @@ def value_shares(
 def cross_counts(
     corpus: Corpus, rows: Int[np.ndarray, " m"], is_valid: Bool[np.ndarray, " n"], attributes: tuple[str, str]
 ) -> pd.DataFrame:
-    """Clips of `rows` and all embedded clips by two attributes: the two columns, n, n_all and firing_rate = n / n_all."""
+    """Clips of `rows` and all embedded clips by two attributes: both columns, n, n_all, firing_rate = n / n_all."""
     coded = [corpus.coded(name) for name in attributes]
     shape = tuple(len(values) for _, values in coded)
     known = is_valid & (coded[0][0] >= 0) & (coded[1][0] >= 0)
@@ -143,7 +143,7 @@ def nearest_by_coactivation(codes: SparseCodes, index: FeatureIndex, latent: int
 def nearest_clips(
     vectors: Float32[np.ndarray, "n d"], is_valid: Bool[np.ndarray, " n"], row: int, n: int
 ) -> pd.DataFrame:
-    """The n embedded clips most similar to one clip, itself left out: row, cosine; empty when the clip has no vector."""
+    """The n embedded clips most similar to one, itself left out: row, cosine; empty when it has no vector."""
     if not is_valid[row]:
         return pd.DataFrame({"row": np.empty(0, np.int64), "cosine": np.empty(0, np.float32)})
     cosine = np.where(is_valid, vectors @ vectors[row], -np.inf)

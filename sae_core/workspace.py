@@ -183,7 +183,8 @@ class Workspace:
         for name in self.sae_names():
             try:
                 view = self.sae(name)
-                detail = f"L {view.codes.n_latents:,}, k {view.codes.k}, {int((view.index.n_active() > 0).sum()):,} active"
+                n_active = int((view.index.n_active() > 0).sum())
+                detail = f"L {view.codes.n_latents:,}, k {view.codes.k}, {n_active:,} active"
                 stages.append(Stage(f"saes/{name}", "ready", detail))
             except VoxScopeError as error:
                 stages.append(
@@ -236,7 +237,7 @@ class SaeView:
 
     def directions(self) -> Float32[np.ndarray, "L d"]:
         """Decoder directions of norm 1, in embedding space."""
-        return self._shared.get("directions", lambda: self.model().decoder_directions())
+        return self._shared.get("directions", lambda: self.model().decoder_directions)
 
     def name_of(self, latent: int) -> str:
         """What a latent is called until people name it: its best attribute value on new voices, or nothing known."""
@@ -364,4 +365,4 @@ def _import_command(path: Path) -> str:
 
 def _natural(name: str) -> list[tuple[int, int, str]]:
     digits = "".join(character if character.isdigit() else " " for character in name).split()
-    return [(0, 0, name.split("-")[0]), *((1, int(part), "") for part in digits)]
+    return [(0, 0, name.split("-", maxsplit=1)[0]), *((1, int(part), "") for part in digits)]

@@ -1,0 +1,99 @@
+"""The demo that ships with VoxScope: made from gathered voices by the ordinary chain, opened as a copy of one's own."""
+
+import hashlib
+import shutil
+from pathlib import Path
+
+from sae_core.artifacts import read_json, write_json
+from sae_core.demo.recipe import gather
+from sae_core.errors import ArtifactError
+from sae_core.importers import import_corpus
+from sae_core.progress import Progress, ignore
+from sae_core.sae import SaeConfig
+from sae_core.stages import embed_workspace, index_workspace, train_in_workspace
+from sae_core.training import TrainingConfig, choose_config
+from sae_core.workspace import Workspace, update_settings
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+BUNDLE = ROOT / "assets" / "demo"
+OWN_COPY = ROOT / "workspaces" / "demo"
+MAX_BUNDLE_BYTES = 40 * 1024 * 1024
+NAME = "Demo: voices from Debian"
+GRID = (
+    ("topk", 128, 8),
+    ("topk", 512, 16),
+    ("matryoshka", 512, 32),
+    ("matryoshka", 1024, 32),
+)
+
+
+def unpack_demo(target: Path | None = None) -> Path:
+    """Return a workspace holding the shipped demo, copied to `target` (default workspaces/demo) unless it is there.
+
+    A copy of an older bundle is brought up to date; SAEs and notes added to it stay. Raises ArtifactError when the
+    bundle is missing.
+    """
+    remedy = "check out the whole repository, or run: python -m sae_core demo build"
+    mark = read_json(BUNDLE / "demo.json", remedy=remedy)
+    target = OWN_COPY if target is None else Path(target)
+    if not (target / "demo.json").exists() or read_json(target / "demo.json") != mark:
+        (target / "demo.json").unlink(missing_ok=True)
+        shutil.copytree(BUNDLE, target, dirs_exist_ok=True, ignore=shutil.ignore_patterns("demo.json"))
+        write_json(target / "demo.json", mark)
+    return target
+
+
+def build_demo(
+    *,
+    cache: Path,
+    out: Path | None = None,
+    embedder: str = "ge2e",
+    model: str | None = None,
+    progress: Progress = ignore,
+) -> Path:
+    """Gather the voices from Debian's packages and take them through the whole chain into `out` (default assets/demo).
+
+    Raises CorpusError or MissingDependencyError when packages cannot be had, ArtifactError when the bundle is too large
+    to ship. Finished steps are kept when it is run again.
+    """
+    out = BUNDLE if out is None else Path(out)
+    gather(out, cache=cache, progress=progress)
+    import_corpus(out, out, labels=out / "labels.parquet", progress=progress)
+    embed_workspace(out, embedder, model=model, progress=progress)
+    workspace = Workspace(out)
+    for config in demo_configs(workspace, embedder):
+        train_in_workspace(workspace, config, TrainingConfig(), embedder=embedder, progress=progress)
+    index_workspace(out, progress=progress)
+    update_settings(out, name=NAME, is_demo=True)
+    for leftover in ("labels.parquet", "import_probes.parquet"):
+        (out / leftover).unlink(missing_ok=True)
+    seal(out)
+    return out
+
+
+def demo_configs(workspace: Workspace, embedder: str) -> list[SaeConfig]:
+    """The SAEs of the demo."""
+    dim = workspace.embeddings(embedder).dim
+    n_train = len(workspace.corpus.rows_in("train"))
+    return [
+        choose_config(n_train, dim, variant=variant, n_latents=n_latents, k=k)
+        for variant, n_latents, k in GRID
+    ]
+
+
+def seal(folder: Path) -> None:
+    """Write demo.json, which names the bundle by its content; ArtifactError when it is larger than may be shipped."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != "demo.json")
+    n_bytes = sum(path.stat().st_size for path in files)
+    if n_bytes > MAX_BUNDLE_BYTES:
+        raise ArtifactError(
+            f"is {n_bytes / 2**20:.1f} MiB, more than the {MAX_BUNDLE_BYTES / 2**20:.0f} MiB that ship",
+            where=folder,
+            remedy="lower the caps in sae_core/demo/sources.py or train fewer SAEs",
+        )
+    digest = hashlib.blake2b(digest_size=8)
+    for path in files:
+        digest.update(str(path.relative_to(folder)).encode() + hashlib.blake2b(path.read_bytes()).digest())
+    write_json(
+        folder / "demo.json", {"content": digest.hexdigest(), "n_bytes": n_bytes, "n_files": len(files)}
+    )
