@@ -252,6 +252,21 @@ def test_nothing_in_the_browser_points_outside():
     assert not found
 
 
+def test_the_server_is_for_this_machine_and_tells_no_one():
+    from streamlit import config
+
+    settings = tomllib.loads((REPOSITORY / ".streamlit" / "config.toml").read_text("utf-8"))
+    assert settings["server"]["address"] == "127.0.0.1"
+    assert settings["browser"]["gatherUsageStats"] is False
+
+    def names(table: dict[str, object], prefix: str) -> Iterator[str]:
+        for key, value in table.items():
+            yield from names(value, f"{prefix}{key}.") if isinstance(value, dict) else [f"{prefix}{key}"]
+
+    unknown = [name for name in names(settings, "") if name not in config.get_config_options()]
+    assert not unknown, f"Streamlit would pass over {unknown}"
+
+
 def test_the_demo_stays_small():
     demo = REPOSITORY / "assets" / "demo"
     n_bytes = sum(path.stat().st_size for path in demo.rglob("*") if path.is_file())
