@@ -1,0 +1,183 @@
+"""One training step of an autoencoder, and the state that steps carry from one to the next."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float32
+from torch import Tensor
+
+from sae_core.sae import SparseAutoencoder
+from sae_core.sparse_products import differentiable_products, nested_weighted_rows, weighted_rows
+
+TINY = 1e-12
+
+
+@dataclass(frozen=True)
+class StepSettings:
+    """What a step needs to know.
+
+    learning_rate: Adam's, at its height. n_steps: how many there will be.
+    warmup_share, decay_share: shares of the steps over which the rate climbs at first and falls at last.
+    aux_coefficient: weight of the auxiliary loss. n_aux_latents: dead latents that may answer for one clip there.
+    dead_after_clips: a latent silent for so many clips is dead.
+    """
+
+    learning_rate: float
+    n_steps: int
+    warmup_share: float
+    decay_share: float
+    aux_coefficient: float
+    n_aux_latents: int
+    dead_after_clips: int
+
+    def rate_at(self, step: int) -> float:
+        """The learning rate of a step, counted from 0: up, level, down to nothing."""
+        rise = (step + 1) / max(1.0, self.warmup_share * self.n_steps)
+        fall = (self.n_steps - step) / max(1.0, self.decay_share * self.n_steps)
+        return self.learning_rate * min(1.0, rise, fall)
+
+
+@dataclass
+class StepSums:
+    """Sums over some steps: squared error, squared input, active slots, clips. They stay on the device until read."""
+
+    error: Tensor
+    norm: Tensor
+    n_active: Tensor
+    n_clips: int = 0
+
+    @classmethod
+    def zero(cls, device: torch.device) -> "StepSums":
+        """Nothing summed yet."""
+        error, norm, n_active = torch.zeros(3, dtype=torch.float64, device=device).unbind()
+        return cls(error.clone(), norm.clone(), n_active.clone())
+
+    @property
+    def fvu(self) -> float:
+        """Fraction of variance unexplained over the summed steps."""
+        return float(self.error / self.norm.clamp_min(TINY))
+
+    @property
+    def l0(self) -> float:
+        """Mean active latents a clip over the summed steps."""
+        return float(self.n_active) / max(1, self.n_clips)
+
+
+class SaeFit:
+    """An autoencoder being trained: call `step` with batches of centred, scaled inputs x.
+
+        loss = mean over prefixes p of Σ‖x − ε_p‖² / Σ‖x‖² + aux_coefficient · aux
+        aux  = Σ‖r − W_decᵀ v_dead‖² / Σ‖r − r̄‖²,  r = x − ε without gradient
+
+    ε_p is rebuilt from the latents below prefix p alone (for the plain variant, the only prefix is L). v_dead are the
+    strongest latents among the dead ones: they learn to say what the living leave over.
+    """
+
+    def __init__(self, sae: SparseAutoencoder, settings: StepSettings) -> None:
+        self.sae = sae
+        self.settings = settings
+        self.n_steps_done = 0
+        self.n_seen = 0
+        self.last_fired = torch.zeros(sae.config.n_latents, dtype=torch.int64, device=sae.W_dec.device)
+        self.sums = StepSums.zero(sae.W_dec.device)
+        self.optimiser = torch.optim.Adam(sae.parameters(), lr=settings.learning_rate, eps=1e-8, fused=True)
+
+    def step(self, inputs: Float[Tensor, "b d"]) -> None:
+        """Take one step of Adam on a batch of x."""
+        sae = self.sae
+        bias = sae.b_enc - sae.W_enc @ sae.b_dec
+        values, latents = differentiable_products(inputs, sae.W_enc, bias, sae.config.k)
+        prefixes = sae.config.prefixes or (sae.config.n_latents,)
+        rebuilt = nested_weighted_rows(sae.W_dec, latents, values, prefixes) + sae.b_dec  # [b, p, d]
+        residuals = inputs[:, None] - rebuilt
+        residual = residuals[:, -1].detach()
+        loss = residuals.square().sum() / (inputs.square().sum() * len(prefixes)).clamp_min(TINY)
+        if self.settings.aux_coefficient > 0:
+            loss = loss + self.settings.aux_coefficient * self.auxiliary_loss(inputs, residual, bias)
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        self._update()
+        self._count(inputs, residual, values.detach(), latents)
+
+    def auxiliary_loss(
+        self, inputs: Float[Tensor, "b d"], residual: Float[Tensor, "b d"], bias: Float[Tensor, " L"]
+    ) -> Tensor:
+        """Return the share of the residual's variance that dead latents leave unexplained; 0 when none is dead."""
+        dead = self.is_dead.nonzero()[:, 0]
+        if not len(dead):
+            return inputs.new_zeros(())
+        n_answering = min(self.settings.n_aux_latents, len(dead))
+        values, places = differentiable_products(inputs, self.sae.W_enc[dead], bias[dead], n_answering)
+        unexplained = (residual - weighted_rows(self.sae.W_dec[dead], places, values)).square().sum()
+        variance = (residual - residual.mean(0)).square().sum()
+        # few dead latents can explain little: weighing them less keeps them from being torn about
+        weight = n_answering / self.settings.n_aux_latents
+        return torch.where(variance > TINY, weight * unexplained / variance.clamp_min(TINY), 0.0)
+
+    @property
+    def is_dead(self) -> Tensor:
+        """True for latents that have been silent for `dead_after_clips`: bool[L]."""
+        return self.n_seen - self.last_fired > self.settings.dead_after_clips
+
+    @torch.no_grad()
+    def _update(self) -> None:
+        """Adam on the part of the decoder's gradient that keeps norms, then norms exactly back to 1."""
+        decoder = self.sae.W_dec
+        assert decoder.grad is not None
+        decoder.grad.sub_((decoder.grad * decoder).sum(1, keepdim=True) * decoder)
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.settings.rate_at(self.n_steps_done)
+        self.optimiser.step()
+        decoder.div_(decoder.norm(dim=1, keepdim=True).clamp_min(TINY))
+
+    @torch.no_grad()
+    def _count(self, inputs: Tensor, residual: Tensor, values: Tensor, latents: Tensor) -> None:
+        self.n_steps_done += 1
+        self.n_seen += len(inputs)
+        self.last_fired[latents[values > 0]] = self.n_seen
+        self.sums.error += residual.square().sum()
+        self.sums.norm += inputs.square().sum()
+        self.sums.n_active += (values > 0).sum()
+        self.sums.n_clips += len(inputs)
+
+    def take_sums(self) -> StepSums:
+        """Return the sums since the last call, and start new ones."""
+        taken, self.sums = self.sums, StepSums.zero(self.last_fired.device)
+        return taken
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether every weight is still a number."""
+        return all(bool(torch.isfinite(part).all()) for part in self.sae.parameters())
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Return all that the next step depends on, by name."""
+        state = {f"sae.{name}": array for name, array in self.sae.arrays().items()}
+        for name, parameter in self.sae.named_parameters():
+            moments: Mapping[str, Tensor] = self.optimiser.state[parameter]
+            state |= {f"adam.{name}.{key}": moment.cpu().numpy() for key, moment in moments.items()}
+        counts = np.array([self.n_steps_done, self.n_seen], dtype=np.int64)
+        return state | {"fit.last_fired": self.last_fired.cpu().numpy(), "fit.counts": counts}
+
+    def restore(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Go on from what `arrays` returned; KeyError or ValueError when it belongs to another autoencoder."""
+        device = self.last_fired.device
+        with torch.no_grad():
+            for name, part in self.sae.state_dict().items():
+                part.copy_(_tensor(arrays[f"sae.{name}"], part.shape))
+        for name, parameter in self.sae.named_parameters():
+            moments = {key: arrays[f"adam.{name}.{key}"] for key in ("step", "exp_avg", "exp_avg_sq")}
+            self.optimiser.state[parameter] = {
+                key: _tensor(moment, None if key == "step" else parameter.shape).to(device)
+                for key, moment in moments.items()
+            }
+        self.last_fired = _tensor(arrays["fit.last_fired"], self.last_fired.shape).to(device)
+        self.n_steps_done, self.n_seen = (int(count) for count in arrays["fit.counts"])
+
+
+def _tensor(array: Float32[np.ndarray, "..."] | np.ndarray, shape: torch.Size | None) -> Tensor:
+    if shape is not None and array.shape != tuple(shape):
+        raise ValueError(f"an array of shape {array.shape} stands where {tuple(shape)} is expected")
+    return torch.from_numpy(np.array(array))

@@ -1,0 +1,274 @@
+"""The sparse autoencoder: its settings, its equations, its file."""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float32
+from torch import Tensor
+
+from sae_core.artifacts import FORMAT_VERSION, fingerprint, read_json, read_tensors, write_json, write_tensors
+from sae_core.errors import ArtifactError
+from sae_core.sparse_codes import SparseCodes
+from sae_core.sparse_products import strongest_products, weighted_rows
+
+Variant = Literal["topk", "matryoshka"]
+WeightType = Literal["float32", "float16"]
+RETRAIN = "train it again: python -m sae_core train"
+
+
+@dataclass(frozen=True)
+class SaeConfig:
+    """What an autoencoder is, apart from how it is trained.
+
+    dim: d, the length of an embedding.
+    n_latents: L, how many latents there are.
+    k: how many of them may be active on one clip.
+    variant: `topk` rebuilds the embedding once, from all active latents; `matryoshka` also from each prefix of latents
+        alone, so that broad attributes stay in the first ones as L grows.
+    prefixes: ends of the nested groups, ascending up to n_latents; left empty, `default_prefixes`. Only for matryoshka.
+    seed: of the first weights and of the order of the clips.
+    """
+
+    dim: int
+    n_latents: int
+    k: int
+    variant: Variant = "topk"
+    prefixes: tuple[int, ...] = ()
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("dim", "n_latents", "k", "seed"):
+            value = getattr(self, name)
+            if type(value) is not int or value < (0 if name == "seed" else 1):
+                raise ValueError(
+                    f"{name} must be a whole number from {0 if name == 'seed' else 1}, not {value!r}"
+                )
+        if self.k > self.n_latents:
+            raise ValueError(
+                f"k = {self.k} latents cannot be active where there are only n_latents = {self.n_latents}"
+            )
+        if self.variant not in get_args(Variant):
+            raise ValueError(f"variant must be one of {', '.join(get_args(Variant))}, not {self.variant!r}")
+        if self.variant == "matryoshka" and not self.prefixes:
+            object.__setattr__(self, "prefixes", default_prefixes(self.n_latents))
+        self._check_prefixes()
+
+    def _check_prefixes(self) -> None:
+        if self.variant != "matryoshka":
+            if self.prefixes:
+                raise ValueError(f"prefixes are for the matryoshka variant, not for {self.variant}")
+            return
+        if any(type(prefix) is not int for prefix in self.prefixes):
+            raise ValueError(f"prefixes must be whole numbers, not {self.prefixes!r}")
+        steps = zip((0, *self.prefixes), self.prefixes, strict=False)
+        if any(low >= high for low, high in steps) or self.prefixes[-1] != self.n_latents:
+            raise ValueError(f"prefixes must ascend to n_latents = {self.n_latents}, not {self.prefixes}")
+
+    @property
+    def name(self) -> str:
+        """The folder an SAE of these settings lives in, such as `matryoshka-1024-k32` or `topk-64-k8-s1`."""
+        parts = [self.variant, str(self.n_latents), f"k{self.k}"]
+        if self.prefixes and self.prefixes != default_prefixes(self.n_latents):
+            parts.append("p" + ".".join(map(str, self.prefixes[:-1])))
+        return "-".join(parts + ([f"s{self.seed}"] if self.seed else []))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the fields as a JSON object."""
+        return {"format_version": FORMAT_VERSION, **dataclasses.asdict(self), "prefixes": list(self.prefixes)}
+
+    @classmethod
+    def from_json(cls, raw: Mapping[str, Any], *, where: Path) -> "SaeConfig":
+        """Return the settings in a JSON object; ArtifactError naming `where` for a key or value that cannot be."""
+        fields = {key: value for key, value in raw.items() if key != "format_version"}
+        unknown = sorted(set(fields) - {field.name for field in dataclasses.fields(cls)})
+        if unknown:
+            raise ArtifactError(f"has the unknown key {unknown[0]!r}", where=where, remedy=RETRAIN)
+        if raw.get("format_version") != FORMAT_VERSION:
+            raise ArtifactError(
+                f"has format version {raw.get('format_version')!r}, this VoxScope reads {FORMAT_VERSION}",
+                where=where,
+                remedy=RETRAIN,
+            )
+        try:
+            return cls(**{**fields, "prefixes": tuple(fields.get("prefixes", ()))})
+        except (TypeError, ValueError) as error:
+            raise ArtifactError(f"holds no usable settings ({error})", where=where, remedy=RETRAIN) from error
+
+
+def default_prefixes(n_latents: int) -> tuple[int, ...]:
+    """Ends of nested groups for L latents: L, then a quarter of it again and again while at least 8 are left."""
+    prefixes = [n_latents]
+    while prefixes[0] // 4 >= 8:
+        prefixes.insert(0, prefixes[0] // 4)
+    return tuple(prefixes)
+
+
+class SparseAutoencoder(torch.nn.Module):
+    """An embedding as a few active latents, and back.
+
+        x = (e − mean) / scale                        centred; scaled so that E‖x‖² = d
+        v = TopK(ReLU(W_enc (x − b_dec) + b_enc))     at most k of L activations differ from 0
+        ε = W_decᵀ v + b_dec
+        ê = mean + scale · ε
+
+    W_enc[L, d], b_enc[L]: how strongly each latent answers to an input.
+    W_dec[L, d]: one row a latent, its decoder direction, of norm 1. b_dec[d]: where the sum of directions starts.
+    mean[d], scale[1]: of the embeddings it was trained on; they are stored with it, so callers pass plain embeddings.
+
+    A `batchtopk` variant would keep the largest b·k of a batch's slots in training and those above a threshold after
+    it: one function beside `strongest_products` and one literal in `Variant`.
+    """
+
+    def __init__(self, config: SaeConfig, weights: Mapping[str, Tensor]) -> None:
+        super().__init__()
+        self.config = config
+        for name, shape in weight_shapes(config).items():
+            if tuple(weights[name].shape) != shape:
+                raise ValueError(f"{name} must have shape {shape}, not {tuple(weights[name].shape)}")
+        self.W_enc = torch.nn.Parameter(weights["W_enc"])  # [L, d]
+        self.b_enc = torch.nn.Parameter(weights["b_enc"])  # [L]
+        self.W_dec = torch.nn.Parameter(weights["W_dec"])  # [L, d]
+        self.b_dec = torch.nn.Parameter(weights["b_dec"])  # [d]
+        self.mean: Tensor
+        self.scale: Tensor
+        self.register_buffer("mean", weights["mean"])  # [d]
+        self.register_buffer("scale", weights["scale"])  # [1]
+
+    @classmethod
+    def untrained(cls, config: SaeConfig, mean: Float[np.ndarray, " d"], scale: float) -> "SparseAutoencoder":
+        """Return first weights, drawn from the seed: random unit decoder directions; the encoder is their transpose."""
+        generator = torch.Generator().manual_seed(config.seed)
+        directions = torch.randn(config.n_latents, config.dim, generator=generator)
+        directions /= directions.norm(dim=1, keepdim=True)
+        return cls(
+            config,
+            {
+                "W_enc": directions.clone(),
+                "b_enc": torch.zeros(config.n_latents),
+                "W_dec": directions,
+                "b_dec": torch.zeros(config.dim),
+                "mean": torch.as_tensor(mean, dtype=torch.float32),
+                "scale": torch.tensor([scale], dtype=torch.float32),
+            },
+        )
+
+    def decoder_directions(self) -> Float32[np.ndarray, "L d"]:
+        """Return the decoder direction of each latent in embedding space, of norm 1."""
+        directions = torch.nn.functional.normalize(self.W_dec.detach(), dim=1)
+        return np.asarray(directions.cpu().numpy(), dtype=np.float32)
+
+    def plain_encoder(self) -> tuple[Float[Tensor, "L d"], Float[Tensor, " L"]]:
+        """Return weight and bias that take plain embeddings, with mean, scale and b_dec folded in."""
+        weight = self.W_enc.detach() / self.scale
+        bias = self.b_enc.detach() - weight @ (self.mean + self.scale * self.b_dec.detach())
+        return weight, bias
+
+    @torch.no_grad()
+    def encode(
+        self,
+        vectors: Float32[np.ndarray, "n d"],
+        *,
+        batch_size: int = 8192,
+        device: str | torch.device | None = None,
+    ) -> SparseCodes:
+        """Return the codes of these embeddings, strongest latent first, 0 in unused slots.
+
+        One pass in pieces of `batch_size`, so memory does not grow beyond the codes. A row of zeros (a clip without an
+        embedding) gets no active latent. `device` is where to compute: by default, where the weights are.
+        """
+        n, k = len(vectors), self.config.k
+        if vectors.shape[1] != self.config.dim:
+            raise ValueError(f"vectors have {vectors.shape[1]} dimensions, this SAE reads {self.config.dim}")
+        weight, bias = (part.to(device or self.W_enc.device) for part in self.plain_encoder())
+        latents, activations = np.zeros((n, k), np.int32), np.zeros((n, k), np.float32)
+        for start in range(0, n, batch_size):
+            piece = np.array(vectors[start : start + batch_size])
+            values, places = strongest_products(torch.from_numpy(piece).to(weight.device), weight, bias, k)
+            values[torch.from_numpy(~piece.any(axis=1)).to(weight.device)] = 0
+            activations[start : start + len(piece)] = values.cpu().numpy()
+            latents[start : start + len(piece)] = (places * (values > 0)).cpu().numpy()
+        return SparseCodes(latents, activations, self.config.n_latents)
+
+    @torch.no_grad()
+    def encode_dense(self, vectors: Float[Tensor, "b d"]) -> Float[Tensor, "b L"]:
+        """Return all L activations of a small batch, all but k of them 0."""
+        weight, bias = self.plain_encoder()
+        values, latents = strongest_products(vectors, weight, bias, self.config.k)
+        return torch.zeros(len(vectors), self.config.n_latents, device=vectors.device).scatter_(
+            1, latents, values
+        )
+
+    @torch.no_grad()
+    def decode(self, codes: SparseCodes, *, batch_size: int = 8192) -> Float32[np.ndarray, "n d"]:
+        """Return the embeddings ê = mean + scale · (W_decᵀ v + b_dec) that these codes stand for."""
+        rebuilt = np.empty((len(codes), self.config.dim), np.float32)
+        offset, device = self.mean + self.scale * self.b_dec, self.W_dec.device
+        for start in range(0, len(codes), batch_size):
+            piece = slice(start, start + batch_size)
+            latents = torch.from_numpy(np.array(codes.latents[piece], dtype=np.int64)).to(device)
+            activations = torch.from_numpy(np.array(codes.activations[piece])).to(device)
+            sums = weighted_rows(self.W_dec, latents, activations)
+            rebuilt[piece] = (sums * self.scale + offset).cpu().numpy()
+        return rebuilt
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Return all weights as float32 arrays, by name."""
+        return {name: np.asarray(part.cpu().numpy(), np.float32) for name, part in self.state_dict().items()}
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes when any setting or weight does."""
+        return fingerprint(self.config.to_json(), self.arrays())
+
+    def save(self, folder: Path, *, stored_as: WeightType = "float32") -> None:
+        """Write config.json and weights.safetensors; as float16, the two weight matrices take half the space."""
+        matrices = {name: part.astype(stored_as) for name, part in self.arrays().items() if part.ndim == 2}
+        write_json(folder / "config.json", self.config.to_json())
+        write_tensors(folder / "weights.safetensors", self.arrays() | matrices)
+
+    @classmethod
+    def load(
+        cls, folder: Path, *, device: str | torch.device | None = None, remedy: str = RETRAIN
+    ) -> "SparseAutoencoder":
+        """Return the SAE in `folder`, on the CPU unless told.
+
+        Raises ArtifactError when a file is missing, damaged or foreign, or the two do not fit each other.
+        """
+        config = SaeConfig.from_json(
+            read_json(folder / "config.json", remedy=remedy), where=folder / "config.json"
+        )
+        where = folder / "weights.safetensors"
+        arrays = read_tensors(where, remedy=remedy)
+        _check_weights(config, arrays, where=where, remedy=remedy)
+        tensors = {name: torch.from_numpy(np.array(part, np.float32)) for name, part in arrays.items()}
+        return cls(config, tensors).requires_grad_(False).to(device or "cpu")
+
+
+def weight_shapes(config: SaeConfig) -> dict[str, tuple[int, ...]]:
+    """Shapes of the stored weights, by name."""
+    matrix, latents, dim = (config.n_latents, config.dim), (config.n_latents,), (config.dim,)
+    return {"W_enc": matrix, "b_enc": latents, "W_dec": matrix, "b_dec": dim, "mean": dim, "scale": (1,)}
+
+
+def _check_weights(config: SaeConfig, arrays: Mapping[str, np.ndarray], *, where: Path, remedy: str) -> None:
+    shapes = weight_shapes(config)
+    if set(arrays) != set(shapes):
+        odd = ", ".join(sorted(set(arrays) ^ set(shapes)))
+        raise ArtifactError(f"lacks or adds the tensors {odd}", where=where, remedy=remedy)
+    for name, shape in shapes.items():
+        array = arrays[name]
+        if array.shape != shape or array.dtype not in (np.float32, np.float16):
+            raise ArtifactError(
+                f"holds {name} as {array.dtype}{array.shape}, not float{shape} as config.json says",
+                where=where,
+                remedy=remedy,
+            )
+        if not np.isfinite(array).all():
+            raise ArtifactError(f"holds values in {name} that are not finite", where=where, remedy=remedy)
+    if arrays["scale"][0] <= 0:
+        raise ArtifactError("holds a scale that is not above 0", where=where, remedy=remedy)

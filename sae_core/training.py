@@ -1,0 +1,387 @@
+"""From embeddings to a trained autoencoder, on one device, with checkpoints that survive a kill at any moment."""
+
+import dataclasses
+import logging
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Float, Float32, Int
+from torch import Tensor
+
+from sae_core.artifacts import (
+    ArtifactMeta,
+    fingerprint,
+    read_json,
+    read_tensors,
+    write_json,
+    write_table,
+    write_tensors,
+)
+from sae_core.corpus import Corpus
+from sae_core.embeddings import Embeddings
+from sae_core.errors import ArtifactError, CorpusError, StaleArtifactError
+from sae_core.fitting import TINY, SaeFit, StepSettings
+from sae_core.metrics import (
+    activity_metrics,
+    gamma,
+    max_decoder_cosine,
+    mean_and_spread,
+    reconstruction_metrics,
+)
+from sae_core.progress import Progress, ignore
+from sae_core.sae import RETRAIN, SaeConfig, SparseAutoencoder, WeightType
+from sae_core.sparse_codes import SparseCodes
+
+logger = logging.getLogger(__name__)
+
+TABLE_COLUMNS = (
+    "step",
+    "n_seen",
+    "fvu_train",
+    "fvu_held_out",
+    "l0",
+    "dead_share",
+    "clips_per_s",
+    "learning_rate",
+)
+N_TABLE_ROWS = 100
+N_HELD_OUT_SAMPLE = 4096
+CHECKPOINT = "checkpoint.safetensors"
+PIECE = 65_536
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """How an autoencoder is trained; a field left None is chosen for the corpus by `for_corpus`.
+
+    n_epochs: passes over the training clips.
+    batch_size: clips a step.
+    learning_rate: Adam's, at its height.
+    warmup_share: share of the steps over which the rate climbs from 0.
+    decay_share: share of the steps, the last ones, over which it falls back to 0.
+    aux_coefficient: weight of the auxiliary loss, in which dead latents rebuild what the others leave over; 0: none.
+    n_aux_latents: how many dead latents may answer for one clip there; by default d / 2.
+    dead_after_clips: a latent silent for so many clips is dead; by default one epoch, and at most ten million.
+    checkpoint_every_s: least time between two checkpoints.
+    stored_as: `float16` halves the file.
+    device: where to train: `cpu`, `cuda`, …; by default a GPU if there is one.
+    """
+
+    n_epochs: int | None = None
+    batch_size: int | None = None
+    learning_rate: float | None = None
+    warmup_share: float = 0.05
+    decay_share: float = 0.3
+    aux_coefficient: float = 1 / 32
+    n_aux_latents: int | None = None
+    dead_after_clips: int | None = None
+    checkpoint_every_s: float = 30.0
+    stored_as: WeightType = "float32"
+    device: str | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("n_epochs", "batch_size", "n_aux_latents", "dead_after_clips"):
+            value = getattr(self, name)
+            if value is not None and (type(value) is not int or value < 1):
+                raise ValueError(f"{name} must be a whole number from 1, not {value!r}")
+        if self.learning_rate is not None and not 0 < self.learning_rate < 1:
+            raise ValueError(f"learning_rate must lie between 0 and 1, not {self.learning_rate!r}")
+        if not (
+            0 <= self.warmup_share and 0 <= self.decay_share and self.warmup_share + self.decay_share <= 1
+        ):
+            raise ValueError("warmup_share and decay_share must not be negative, nor together more than 1")
+        if not 0 <= self.aux_coefficient <= 1:
+            raise ValueError(f"aux_coefficient must lie between 0 and 1, not {self.aux_coefficient!r}")
+        if self.stored_as not in ("float32", "float16"):
+            raise ValueError(f"stored_as must be float32 or float16, not {self.stored_as!r}")
+
+    def for_corpus(self, n_train: int, config: SaeConfig) -> "TrainingConfig":
+        """Return these settings with every None chosen for n training clips."""
+        batch_size = min(n_train, self.batch_size or min(4096, max(256, n_train // 16)))
+        n_batches = n_train // batch_size
+        return dataclasses.replace(
+            self,
+            batch_size=batch_size,
+            n_epochs=self.n_epochs or max(4, round(4000 / n_batches)),
+            learning_rate=self.learning_rate or 1e-3,
+            n_aux_latents=self.n_aux_latents or max(1, config.dim // 2),
+            dead_after_clips=self.dead_after_clips or min(10_000_000, max(n_train, 4 * batch_size)),
+            device=self.device or ("cuda" if torch.cuda.is_available() else "cpu"),
+        )
+
+
+def suggest_config(n_train: int, dim: int, *, seed: int = 0) -> SaeConfig:
+    """Return the autoencoder to try first on n training clips: nested, half as many latents as clips, 64 to 8192."""
+    n_latents = 64
+    while n_latents < 8192 and n_latents * 2 <= max(n_train, 64) / 2:
+        n_latents *= 2
+    return SaeConfig(dim, n_latents, k=min(32, n_latents // 8), variant="matryoshka", seed=seed)
+
+
+def train(
+    embeddings: Embeddings,
+    corpus: Corpus,
+    config: SaeConfig,
+    training: TrainingConfig,
+    folder: Path,
+    *,
+    progress: Progress = ignore,
+) -> dict[str, Any]:
+    """Train an SAE on the train split, write it into `folder`, and return its metrics.
+
+    A finished SAE of the same settings and parents is left as it is; an unfinished one goes on from its checkpoint, and
+    ends where it would have without the break (on the CPU to the last bit). Raises CorpusError when there is nothing to
+    train on, StaleArtifactError when embeddings and corpus differ in length, ArtifactError when training diverges.
+    """
+    task = _Task.of(embeddings, corpus, config, training, Path(folder))
+    done = task.finished_metrics()
+    if done is not None:
+        return done
+    if len(task.train_rows) < config.n_latents:
+        logger.warning(
+            "%d training clips for %d latents: many latents will answer to single clips; fewer would generalise better",
+            len(task.train_rows),
+            config.n_latents,
+        )
+    fit, table = _fit(task, progress)
+    return _finish(task, fit.sae, table)
+
+
+@dataclass(frozen=True)
+class _Task:
+    """One SAE to train: from which clips, with which settings (none left open), to which folder."""
+
+    vectors: Float32[np.ndarray, "n d"]
+    train_rows: Int[np.ndarray, " t"]
+    held_out_rows: Int[np.ndarray, " h"]
+    config: SaeConfig
+    training: TrainingConfig
+    parents: dict[str, str]
+    folder: Path
+
+    @classmethod
+    def of(
+        cls, embeddings: Embeddings, corpus: Corpus, config: SaeConfig, training: TrainingConfig, folder: Path
+    ) -> "_Task":
+        """Check that the parts fit each other."""
+        if embeddings.dim != config.dim:
+            raise ValueError(
+                f"the embeddings have {embeddings.dim} dimensions, the SAE is to read {config.dim}"
+            )
+        if len(embeddings) != len(corpus):
+            raise StaleArtifactError(
+                f"there are {len(embeddings)} embeddings for {len(corpus)} clips",
+                where=folder.parent.parent,
+                remedy="run: python -m sae_core embed, then train again",
+            )
+        train_rows, held_out_rows = (
+            rows[embeddings.is_valid[rows]] for rows in (corpus.rows_in("train"), corpus.rows_in("held-out"))
+        )
+        if not len(train_rows):
+            raise CorpusError(
+                "no clip of the train split has an embedding",
+                where=folder.parent.parent,
+                remedy="import more speakers, or look into failures.parquet beside the embeddings",
+            )
+        parents = {"embeddings": embeddings.fingerprint, "splits": corpus.split_fingerprint}
+        filled = training.for_corpus(len(train_rows), config)
+        return cls(embeddings.vectors, train_rows, held_out_rows, config, filled, parents, folder)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What decides the result, as JSON: where and how often to save does not."""
+        chosen = dataclasses.asdict(self.training)
+        return {
+            "config": self.config.to_json(),
+            "training": {
+                name: value for name, value in chosen.items() if name not in ("checkpoint_every_s", "device")
+            },
+        }
+
+    @property
+    def identity(self) -> str:
+        """Changes when anything does that the result depends on."""
+        return fingerprint(self.parents, self.settings)
+
+    def finished_metrics(self) -> dict[str, Any] | None:
+        """The metrics in the folder, if a whole SAE of just these settings and parents stands there."""
+        try:
+            meta = ArtifactMeta.read(self.folder / "meta.json", kind="sae", remedy=RETRAIN)
+            if (meta.parents, meta.settings) != (self.parents, self.settings):
+                return None
+            if SparseAutoencoder.load(self.folder).fingerprint != meta.fingerprint:
+                return None
+            return read_json(self.folder / "metrics.json", remedy=RETRAIN)
+        except ArtifactError:
+            return None
+
+    def steps_an_epoch(self) -> int:
+        """How many whole batches an epoch has; what is left over after them waits for another shuffle."""
+        assert self.training.batch_size is not None
+        return len(self.train_rows) // self.training.batch_size
+
+
+def _fit(task: _Task, progress: Progress) -> tuple[SaeFit, pd.DataFrame]:
+    """Take all steps, from the checkpoint if there is one; a row of the training table about every hundredth part."""
+    training, device = task.training, torch.device(task.training.device or "cpu")
+    inputs, fit = _start(task, device)
+    n_steps = fit.settings.n_steps
+    table = _resume(task, fit)
+    sample = task.vectors[task.held_out_rows[:: max(1, len(task.held_out_rows) // N_HELD_OUT_SAMPLE)]]
+    every = max(1, n_steps // N_TABLE_ROWS)
+    saved_s = since_s = time.monotonic()
+    assert training.batch_size is not None
+    batches = shuffled_batches(
+        len(inputs), training.batch_size, seed=task.config.seed, first_step=fit.n_steps_done
+    )
+    while fit.n_steps_done < n_steps:
+        fit.step(inputs[next(batches).to(device)])
+        if fit.n_steps_done % every and fit.n_steps_done < n_steps:
+            continue
+        if not fit.is_finite:
+            raise _divergence(task, fit)
+        table.append(_table_row(fit, sample, time.monotonic() - since_s))
+        progress(fit.n_steps_done, n_steps, f"FVU {table[-1][2]:.3f}, dead {table[-1][5]:.0%}")
+        if time.monotonic() - saved_s >= training.checkpoint_every_s:
+            _save_checkpoint(task, fit, table)
+            saved_s = time.monotonic()
+        since_s = time.monotonic()
+    return fit, pd.DataFrame(table, columns=list(TABLE_COLUMNS)).astype({"step": "int64", "n_seen": "int64"})
+
+
+def _start(task: _Task, device: torch.device) -> tuple[Float[Tensor, "t d"], SaeFit]:
+    """The training inputs x on the device, and an autoencoder with first weights."""
+    training, vectors = task.training, np.array(task.vectors[task.train_rows])
+    mean, spread = mean_and_spread(vectors)
+    scale = max(spread, TINY) / task.config.dim**0.5
+    inputs = torch.from_numpy(vectors).to(device)
+    inputs = inputs.sub_(torch.as_tensor(mean, dtype=torch.float32, device=device)).div_(scale)
+    assert (
+        training.n_epochs and training.learning_rate and training.n_aux_latents and training.dead_after_clips
+    )
+    settings = StepSettings(
+        training.learning_rate,
+        training.n_epochs * task.steps_an_epoch(),
+        training.warmup_share,
+        training.decay_share,
+        training.aux_coefficient,
+        training.n_aux_latents,
+        training.dead_after_clips,
+    )
+    return inputs, SaeFit(SparseAutoencoder.untrained(task.config, mean, scale).to(device), settings)
+
+
+def shuffled_batches(
+    n: int, batch_size: int, *, seed: int, first_step: int = 0
+) -> Iterator[Int[Tensor, " b"]]:
+    """Yield batches of row numbers without end: each epoch in an order of its own, known from seed and epoch alone."""
+    epoch, place = divmod(first_step, n // batch_size)
+    while True:
+        generator = torch.Generator().manual_seed((seed << 32) + epoch)
+        order = torch.randperm(n, generator=generator)
+        yield from order[: n // batch_size * batch_size].view(-1, batch_size)[place:]
+        epoch, place = epoch + 1, 0
+
+
+def _table_row(fit: SaeFit, sample: Float32[np.ndarray, "h d"], elapsed_s: float) -> list[float | None]:
+    sums = fit.take_sums()
+    fvu_held_out = 1 - _measure(fit.sae, sample)["explained_variance"] if _can_measure(sample) else None
+    return [
+        fit.n_steps_done,
+        fit.n_seen,
+        sums.fvu,
+        fvu_held_out,
+        sums.l0,
+        float(fit.is_dead.float().mean()),
+        sums.n_clips / max(elapsed_s, 1e-9),
+        fit.settings.rate_at(fit.n_steps_done - 1),
+    ]
+
+
+def _divergence(task: _Task, fit: SaeFit) -> ArtifactError:
+    rate = task.training.learning_rate or 0.0
+    kept = "; its last good checkpoint is kept" if (task.folder / CHECKPOINT).exists() else ""
+    return ArtifactError(
+        f"training diverged by step {fit.n_steps_done}: weights are no longer numbers{kept}",
+        where=task.folder,
+        remedy=f"train with a lower learning rate than {rate:g}, such as {rate / 10:g}, or a larger batch",
+    )
+
+
+def _save_checkpoint(task: _Task, fit: SaeFit, table: list[list[float | None]]) -> None:
+    written = np.array(
+        [[np.nan if cell is None else cell for cell in row] for row in table], dtype=np.float64
+    )
+    mark = np.frombuffer(task.identity.encode(), dtype=np.uint8)
+    write_tensors(task.folder / CHECKPOINT, fit.arrays() | {"table": written, "identity": mark})
+
+
+def _resume(task: _Task, fit: SaeFit) -> list[list[float | None]]:
+    """Put `fit` where its checkpoint left it and return the table so far; without a usable one, begin."""
+    path = task.folder / CHECKPOINT
+    if not path.exists():
+        return []
+    try:
+        arrays = read_tensors(path)
+        if bytes(arrays["identity"]).decode() != task.identity:
+            logger.warning("%s belongs to other settings or data; training starts anew", path)
+            return []
+        fit.restore(arrays)
+    except (ArtifactError, KeyError, ValueError) as error:
+        logger.warning("%s cannot be used (%s); training starts anew", path, error)
+        return []
+    return [[None if np.isnan(cell) else float(cell) for cell in row] for row in arrays["table"]]
+
+
+def _finish(task: _Task, sae: SparseAutoencoder, table: pd.DataFrame) -> dict[str, Any]:
+    """Write the SAE and what is known of it, meta.json last; return the metrics."""
+    folder = task.folder
+    # without its meta.json, a folder whose files are being replaced one by one counts as unfinished
+    (folder / "meta.json").unlink(missing_ok=True)
+    sae.save(folder, stored_as=task.training.stored_as)
+    stored = SparseAutoencoder.load(folder, device=task.training.device)
+    metrics = _describe(task, stored, table)
+    write_table(folder / "training.parquet", table)
+    write_json(folder / "metrics.json", metrics)
+    ArtifactMeta("sae", stored.fingerprint, task.parents, task.settings).write(folder / "meta.json")
+    (folder / CHECKPOINT).unlink(missing_ok=True)
+    return metrics
+
+
+def _describe(task: _Task, sae: SparseAutoencoder, table: pd.DataFrame) -> dict[str, Any]:
+    overlap = max_decoder_cosine(sae.decoder_directions())
+    splits = {"train": task.vectors[task.train_rows], "held-out": task.vectors[task.held_out_rows]}
+    return {
+        **{name: _measure(sae, part) if _can_measure(part) else None for name, part in splits.items()},
+        "gamma": gamma(splits["train"]),
+        "max_decoder_cosine_mean": float(overlap.mean()),
+        "max_decoder_cosine_p95": float(np.quantile(overlap, 0.95)),
+        "n_train": len(splits["train"]),
+        "n_held_out": len(splits["held-out"]),
+        "n_steps": int(table["step"].iloc[-1]),
+        "clips_per_s": float(table["clips_per_s"].median()),
+        "device": task.training.device,
+    }
+
+
+def _can_measure(vectors: Float32[np.ndarray, "n d"]) -> bool:
+    return len(vectors) > 1 and bool((vectors != vectors[0]).any())
+
+
+def _measure(sae: SparseAutoencoder, vectors: Float32[np.ndarray, "n d"]) -> dict[str, float]:
+    codes = sae.encode(vectors)
+    pieces = (slice(start, start + PIECE) for start in range(0, len(vectors), PIECE))
+    pairs = (
+        (
+            vectors[piece],
+            sae.decode(SparseCodes(codes.latents[piece], codes.activations[piece], codes.n_latents)),
+        )
+        for piece in pieces
+    )
+    return dataclasses.asdict(reconstruction_metrics(pairs)) | dataclasses.asdict(activity_metrics(codes))
