@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     )
     from sae_core.listening import ClipGroup, ListeningExamples
     from sae_core.profiles import CorpusSummary
-    from sae_core.workspace import MethodExample, SaeView, Stage, Workspace, open_workspace
+    from sae_core.workspace import MethodExample, SaeView, Stage, Workspace, open_workspace, workspace_stamp
 
 _HOMES = {
     "NEW_VOICES": "attributes",
@@ -37,6 +37,7 @@ _HOMES = {
     "VoxScopeError": "errors",
     "Workspace": "workspace",
     "open_workspace": "workspace",
+    "workspace_stamp": "workspace",
 }
 
 __all__ = [
@@ -56,6 +57,7 @@ __all__ = [
     "VoxScopeError",
     "Workspace",
     "open_workspace",
+    "workspace_stamp",
 ]
 
 

@@ -144,7 +144,7 @@ def _add_train(verbs: Verbs) -> None:
     )
     parser.add_argument("--seed", type=int, default=0, metavar="S")
     parser.add_argument(
-        "--steps", type=int, metavar="N", help="training steps; by default what suits the corpus"
+        "--epochs", type=int, metavar="N", help="passes over the clips; by default what suits the corpus"
     )
     parser.add_argument("--embedder", help="which embeddings to train on, when there are several")
     _add_device(parser)
@@ -152,22 +152,21 @@ def _add_train(verbs: Verbs) -> None:
 
 def run_train(options: argparse.Namespace) -> None:
     """Run `train`."""
-    from sae_core.stages import embedder_of, train_in_workspace
-    from sae_core.training import TrainingConfig, choose_config
+    from sae_core.stages import choose_config, embedder_of, train_in_workspace
+    from sae_core.training import TrainingConfig
     from sae_core.workspace import Workspace
 
     workspace = Workspace(options.workspace)
     embeddings = workspace.embeddings(embedder_of(workspace, options.embedder))
-    config = choose_config(
-        len(workspace.corpus.rows_in("train")),
-        embeddings.dim,
-        variant=options.variant,
-        n_latents=options.latents,
-        k=options.k,
-        prefixes=options.prefixes,
-        seed=options.seed,
-    )
-    training = TrainingConfig(n_steps=options.steps, device=options.device)
+    choices = {
+        "variant": options.variant,
+        "n_latents": options.latents,
+        "k": options.k,
+        "prefixes": options.prefixes,
+        "seed": options.seed,
+    }
+    config = choose_config(workspace.corpus, embeddings, choices)
+    training = TrainingConfig(n_epochs=options.epochs, device=options.device)
     with _Bar(f"train {config.name}") as bar:
         folder = train_in_workspace(workspace, config, training, embedder=embeddings.embedder, progress=bar)
     print(f"trained {folder}")

@@ -12,21 +12,32 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float32, Int64
-from scipy.sparse import csr_matrix
 
 from sae_core.artifacts import read_table, write_table
 from sae_core.corpus import Corpus, clip_halves
 from sae_core.errors import ArtifactError
 from sae_core.feature_index import FeatureIndex
+from sae_core.intervals import SpeakerCounts, bounds, draw_speakers
 from sae_core.progress import Progress, ignore
 
 NEW_VOICES = "new voices"
 SAME_VOICES = "same voices"
+SOURCE_ATTRIBUTE = "source"
 MIN_SPEAKERS_A_SPLIT = 2
 MIN_CLIPS = 10
-N_RESAMPLES = 1000
 N_LATENTS_WITH_INTERVAL = 10
-MEASURES = ("threshold", "selection_f1", "precision", "recall", "f1", "auroc", "average_precision", "lift")
+MEASURES = (
+    "threshold",
+    "selection_f1",
+    "selection_mcc",
+    "precision",
+    "recall",
+    "f1",
+    "mcc",
+    "auroc",
+    "average_precision",
+    "lift",
+)
 
 
 @dataclass(frozen=True)
@@ -80,7 +91,8 @@ class AttributeStatistics:
     values: one row a value: attribute, value, evidence, n_clips, n_speakers (all embedded clips that carry it),
         n_reported, n_reported_positive, n_reported_speakers (those carrying the value).
     measures: name in `MEASURES` → f32[L, V]. A clip counts as told when its activation is above `threshold`.
-        Precision is 0 where nothing is told; AUROC and average precision count silent clips as activation 0.
+        Precision is 0 where nothing is told; AUROC and average precision count silent clips as activation 0. MCC is
+        Matthews' correlation: 0 for a latent that only follows how common a value is, so it serves to compare values.
     intervals: latent, value_row, and low/high bounds (95 %, speakers resampled) of precision, recall and F1, for each
         latent's best value of either evidence and each value's best latents.
     """
@@ -165,7 +177,7 @@ def measure_attributes(
         if latent % 64 == 63 or latent == index.n_latents - 1:
             progress(latent + 1, index.n_latents, "attribute statistics")
     values = _describe_values(corpus, targets)
-    pairs = _pairs_worth_an_interval(measures["selection_f1"], values)
+    pairs = _pairs_worth_an_interval(measures, values)
     intervals = _speaker_intervals(corpus, index, targets, measures["threshold"], pairs=pairs, seed=seed)
     return AttributeStatistics(values, measures, intervals)
 
@@ -179,6 +191,7 @@ class _Masks:
     reported_positive: np.ndarray
     reported: np.ndarray
     n_selection_positive: np.ndarray  # [V]
+    n_selection: np.ndarray
     n_reported_positive: np.ndarray
     n_reported: np.ndarray
 
@@ -196,6 +209,7 @@ class _Masks:
             reported & positive,
             reported,
             (selection & positive).sum(0),
+            selection.sum(0),
             (reported & positive).sum(0),
             reported.sum(0),
         )
@@ -227,13 +241,24 @@ def _measure_latent(rows: np.ndarray, activations: np.ndarray, masks: _Masks) ->
     return {
         "threshold": thresholds,
         "selection_f1": f1.max(axis=0),
+        "selection_mcc": _mcc(
+            chosen_true[best, columns], chosen[best, columns], masks.n_selection_positive, masks.n_selection
+        ),
         "precision": precision,
         "recall": recall,
         "f1": 2 * hit / np.maximum(called + n_positive, 1),
+        "mcc": _mcc(hit, called, n_positive, n_all),
         "auroc": _auroc(true, told - true, n_positive, n_all - n_positive),
         "average_precision": _average_precision(true, told, n_positive, n_all),
         "lift": precision / np.maximum(base_rate, 1e-12),
     }
+
+
+def _mcc(hit: np.ndarray, called: np.ndarray, n_positive: np.ndarray, n_all: np.ndarray) -> np.ndarray:
+    """Matthews' correlation coefficient from counts, 0 where one side is empty."""
+    hit, called, n_positive, n_all = (part.astype(np.float64) for part in (hit, called, n_positive, n_all))
+    spread = np.sqrt(called * (n_all - called) * n_positive * (n_all - n_positive))
+    return (hit * n_all - called * n_positive) / np.where(spread > 0, spread, np.inf)
 
 
 def _auroc(true: np.ndarray, false: np.ndarray, n_true: np.ndarray, n_false: np.ndarray) -> np.ndarray:
@@ -288,18 +313,29 @@ def _describe_values(corpus: Corpus, targets: list[AttributeTarget]) -> pd.DataF
 INTERVAL_COLUMNS = ("precision_low", "precision_high", "recall_low", "recall_high", "f1_low", "f1_high")
 
 
-def _pairs_worth_an_interval(selection_f1: np.ndarray, values: pd.DataFrame) -> list[tuple[int, int]]:
-    """Each latent's best value of either evidence, and the best latents of each value; silent pairs are left out."""
+def best_values(
+    measures: dict[str, np.ndarray], values: pd.DataFrame, evidence: str
+) -> Int64[np.ndarray, " L"]:
+    """The value that each latent tells best, by MCC on the selection clips, among those with one kind of evidence; -1
+    where none is told better than by chance. The source of a recording is no meaning and takes no part."""
+    columns = np.flatnonzero((values["evidence"] == evidence) & (values["attribute"] != SOURCE_ATTRIBUTE))
+    quality = measures["selection_mcc"][:, columns]
+    if not len(columns):
+        return np.full(len(quality), -1, dtype=np.int64)
+    return np.where(quality.max(axis=1) > 0, columns[np.argmax(quality, axis=1)], -1).astype(np.int64)
+
+
+def _pairs_worth_an_interval(measures: dict[str, np.ndarray], values: pd.DataFrame) -> list[tuple[int, int]]:
+    """Value and latent of: each latent's best value of either evidence, and the best latents of each value."""
     pairs: set[tuple[int, int]] = set()
     for evidence in (NEW_VOICES, SAME_VOICES):
-        columns = np.flatnonzero(values["evidence"] == evidence)
-        if len(columns):
-            best = columns[np.argmax(selection_f1[:, columns], axis=1)]
-            pairs.update(zip(range(len(best)), map(int, best), strict=True))
+        best = best_values(measures, values, evidence)
+        pairs.update((int(best[latent]), int(latent)) for latent in np.flatnonzero(best >= 0))
     for value_row in range(len(values)):
-        best = np.argsort(-selection_f1[:, value_row], kind="stable")[:N_LATENTS_WITH_INTERVAL]
-        pairs.update((int(latent), value_row) for latent in best)
-    return sorted((value_row, latent) for latent, value_row in pairs if selection_f1[latent, value_row] > 0)
+        f1 = measures["selection_f1"][:, value_row]
+        strongest = np.argsort(-f1, kind="stable")[:N_LATENTS_WITH_INTERVAL]
+        pairs.update((value_row, int(latent)) for latent in strongest if f1[latent] > 0)
+    return sorted(pairs)
 
 
 def _speaker_intervals(
@@ -336,31 +372,18 @@ def _intervals_of_value(
 ) -> Float32[np.ndarray, "m 6"]:
     """95 % bounds of precision, recall and F1 for some latents: whole speakers are drawn with replacement, the same
     draws for every latent; draws that hold no clip with the value are left out."""
-    groups, speaker = np.unique(corpus.speaker_groups[target.is_reported], return_inverse=True)
-    of_row: Int64[np.ndarray, " n"] = np.full(len(corpus), -1, dtype=np.int64)
-    of_row[target.is_reported] = speaker
-    positives = np.bincount(of_row[target.is_reported & target.is_positive], minlength=len(groups))
-    draws = np.random.default_rng(seed).multinomial(
-        len(groups), np.full(len(groups), 1 / len(groups)), N_RESAMPLES
-    )
-    draws = draws[draws @ positives > 0].astype(np.float64)  # [B, S]
+    speakers = SpeakerCounts.over(corpus.speaker_groups, target.is_reported)
+    positives = speakers.count([np.flatnonzero(target.is_reported & target.is_positive)])
+    draws = draw_speakers(speakers.n_speakers, seed=seed)
+    draws = draws[(draws @ positives.T > 0).ravel()]  # [B, S]
     told = [_rows_told(index, latent, float(thresholds[latent]), target.is_reported) for latent in latents]
-    called = draws @ _by_speaker(told, of_row, len(groups)).T  # [B, m]
-    hits = [rows[target.is_positive[rows]] for rows in told]
-    hit = draws @ _by_speaker(hits, of_row, len(groups)).T
-    n_positive = (draws @ positives)[:, None]
+    called = draws @ speakers.count(told).T  # [B, m]
+    hit = draws @ speakers.count([rows[target.is_positive[rows]] for rows in told]).T
+    n_positive = draws @ positives.T  # [B, 1]
     measures = (hit / np.maximum(called, 1), hit / n_positive, 2 * hit / (called + n_positive))
-    bounds = [np.quantile(measure, edge, axis=0) for measure in measures for edge in (0.025, 0.975)]
-    return np.stack(bounds, axis=1).astype(np.float32)
+    return np.hstack([bounds(measure) for measure in measures])
 
 
 def _rows_told(index: FeatureIndex, latent: int, threshold: float, is_reported: np.ndarray) -> np.ndarray:
     rows = np.asarray(index.rows_active(latent, threshold))
     return rows[is_reported[rows]]
-
-
-def _by_speaker(rows_of: list[np.ndarray], of_row: np.ndarray, n_speakers: int) -> csr_matrix:
-    """Counts of the listed clips per speaker: one line of a sparse m×S table for each list."""
-    line = np.repeat(np.arange(len(rows_of)), [len(rows) for rows in rows_of])
-    speaker = of_row[np.concatenate(rows_of)] if rows_of else np.empty(0, np.int64)
-    return csr_matrix((np.ones(len(line)), (line, speaker)), shape=(len(rows_of), n_speakers))

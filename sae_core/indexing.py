@@ -9,16 +9,25 @@ import pandas as pd
 from jaxtyping import Float32
 
 from sae_core.artifacts import ArtifactMeta, fingerprint, write_table
-from sae_core.attributes import NEW_VOICES, SAME_VOICES, AttributeStatistics, measure_attributes
+from sae_core.attributes import (
+    INTERVAL_COLUMNS,
+    MEASURES,
+    NEW_VOICES,
+    SAME_VOICES,
+    SOURCE_ATTRIBUTE,
+    AttributeStatistics,
+    best_values,
+    measure_attributes,
+)
 from sae_core.corpus import Corpus
 from sae_core.embeddings import Embeddings
 from sae_core.feature_index import FeatureIndex
 from sae_core.progress import Progress, ignore
 from sae_core.sae import SparseAutoencoder
 
-SOURCE_ATTRIBUTE = "source"
 ONE_VOICE_SHARE = 0.6
 ONE_SOURCE_SHARE = 0.8
+MIN_MCC_TO_NAME = 0.3
 
 
 def build_index(
@@ -84,7 +93,9 @@ def describe_latents(
 
     Columns: latent, n_active, firing_rate, max_activation, mean_activation (over active clips), n_speakers,
     top_speaker, top_speaker_share, top_source, top_source_share, warning; then for each evidence (prefix `best_`,
-    `same_`): attribute, value, threshold, precision, recall, f1, auroc, average_precision, lift and 95 % bounds.
+    `same_`): attribute, value, every name in `MEASURES` and the 95 % bounds; and is_named: whether the latent may be
+    called by its best value, that is on new voices its precision is above the base rate even at its lower bound and its
+    MCC at least `MIN_MCC_TO_NAME`.
     """
     n_active = index.n_active()
     activity = pd.DataFrame(
@@ -99,9 +110,11 @@ def describe_latents(
     voices = pd.DataFrame(
         [_who_is_behind(corpus, index.postings(latent)[0]) for latent in range(index.n_latents)]
     )
-    best = _best_values(statistics, NEW_VOICES, "best_", index.n_latents)
-    same = _best_values(statistics, SAME_VOICES, "same_", index.n_latents)
-    return pd.concat([activity, voices, best, same], axis=1)
+    best = _best_values(statistics, NEW_VOICES, "best_")
+    same = _best_values(statistics, SAME_VOICES, "same_")
+    base_rate = best["best_precision"] / best["best_lift"]
+    is_named = (best["best_precision_low"] > base_rate) & (best["best_mcc"] >= MIN_MCC_TO_NAME)
+    return pd.concat([activity, voices, best, same, is_named.rename("is_named")], axis=1)
 
 
 def _per_latent(index: FeatureIndex, measure: Callable[[np.ndarray], float]) -> Float32[np.ndarray, " L"]:
@@ -142,39 +155,15 @@ def _who_is_behind(corpus: Corpus, rows: np.ndarray) -> _Behind:
     return behind
 
 
-def _best_values(statistics: AttributeStatistics, evidence: str, prefix: str, n_latents: int) -> pd.DataFrame:
-    """For each latent its best value (highest F1 on the selection clips) of one kind of evidence; the source of a
-    recording is no meaning and takes no part."""
-    values = statistics.values
-    columns = np.flatnonzero((values["evidence"] == evidence) & (values["attribute"] != SOURCE_ATTRIBUTE))
-    names = [
-        "attribute",
-        "value",
-        "threshold",
-        "precision",
-        "recall",
-        "f1",
-        "auroc",
-        "average_precision",
-        "lift",
-        "precision_low",
-        "precision_high",
-        "recall_low",
-        "recall_high",
-        "f1_low",
-        "f1_high",
-    ]
-    rows: list[dict[str, object]] = []
-    chosen = statistics.measures["selection_f1"][:, columns]
-    intervals = statistics.intervals.set_index(["latent", "value_row"])
-    for latent in range(n_latents):
-        if not len(columns) or chosen[latent].max() <= 0:
-            rows.append({})
-            continue
-        value_row = int(columns[int(chosen[latent].argmax())])
-        facts = {"attribute": values["attribute"].iloc[value_row], "value": values["value"].iloc[value_row]}
-        facts |= {name: statistics.measures[name][latent, value_row] for name in names[2:9]}
-        if (latent, value_row) in intervals.index:
-            facts |= intervals.loc[(latent, value_row)].to_dict()
-        rows.append(facts)
-    return pd.DataFrame(rows, columns=names).add_prefix(prefix)
+def _best_values(statistics: AttributeStatistics, evidence: str, prefix: str) -> pd.DataFrame:
+    """For each latent its best value of one kind of evidence, with its measures and bounds; empty where it has none."""
+    best = best_values(statistics.measures, statistics.values, evidence)
+    chosen = pd.DataFrame({"latent": np.arange(len(best)), "value_row": best})
+    has_value = best >= 0
+    for name in ("attribute", "value"):
+        known = statistics.values[name].to_numpy(dtype=object)
+        chosen[name] = [known[row] if row >= 0 else None for row in best]
+    for name in MEASURES:
+        chosen[name] = np.where(has_value, statistics.measures[name][chosen["latent"], best], np.nan)
+    chosen = chosen.merge(statistics.intervals, on=["latent", "value_row"], how="left")
+    return chosen[["attribute", "value", *MEASURES, *INTERVAL_COLUMNS]].add_prefix(prefix)

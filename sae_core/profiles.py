@@ -155,11 +155,11 @@ def nearest_clips(
 
 
 def striking_latents(latents: pd.DataFrame, n: int = 5) -> list[int]:
-    """The latents worth hearing first: highest held-out F1 on new voices, one an attribute value, without a warning
+    """The latents worth hearing first: highest MCC on held-out new voices, one an attribute value, without a warning
     where possible; then the most active ones."""
-    known = latents[latents["best_f1"].notna() & (latents["n_active"] > 0)]
+    known = latents[latents["best_mcc"].notna() & (latents["n_active"] > 0)]
     ranked = known.assign(has_warning=known["warning"].notna()).sort_values(
-        ["has_warning", "best_f1"], ascending=[True, False], kind="stable"
+        ["has_warning", "best_mcc"], ascending=[True, False], kind="stable"
     )
     chosen = ranked.drop_duplicates(["best_attribute", "best_value"])["latent"].head(n).tolist()
     rest = latents[latents["n_active"] > 0].sort_values("n_active", ascending=False, kind="stable")["latent"]

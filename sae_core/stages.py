@@ -1,21 +1,23 @@
 """The chain over a workspace folder, one idempotent step each: embed, train, index. A finished step is not redone."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from sae_core.artifacts import ArtifactMeta
-from sae_core.attributes import NEW_VOICES
+from sae_core.attributes import NEW_VOICES, SOURCE_ATTRIBUTE
 from sae_core.corpus import Corpus
 from sae_core.embedders import open_embedder
 from sae_core.embeddings import Embeddings
 from sae_core.errors import ArtifactError, CorpusError, StaleArtifactError
 from sae_core.extraction import extract
-from sae_core.indexing import SOURCE_ATTRIBUTE, build_index
+from sae_core.indexing import build_index
 from sae_core.progress import Progress, ignore
 from sae_core.sae import SaeConfig
-from sae_core.training import TrainingConfig, train
+from sae_core.training import TrainingConfig, suggest_config, train
 from sae_core.workspace import Workspace, load_embeddings, update_settings
 
 
@@ -55,6 +57,21 @@ def embedder_of(workspace: Workspace, embedder: str | None) -> str:
             remedy=f"run: python -m sae_core embed --workspace {workspace.path}",
         )
     return str(chosen)
+
+
+def choose_config(corpus: Corpus, embeddings: Embeddings, choices: Mapping[str, Any]) -> SaeConfig:
+    """The SAE to train: `choices` (fields of `SaeConfig`, None where open) over what suits a corpus of this size.
+
+    Raises ValueError when the choices contradict each other.
+    """
+    made = {name: value for name, value in choices.items() if value is not None}
+    n_train = int(embeddings.is_valid[corpus.rows_in("train")].sum())
+    fitting = suggest_config(n_train, embeddings.dim)
+    usual = {"variant": fitting.variant, "n_latents": fitting.n_latents, "k": fitting.k}
+    settings = usual | made
+    if "k" not in made:
+        settings["k"] = min(settings["k"], settings["n_latents"])
+    return SaeConfig(dim=embeddings.dim, **settings)
 
 
 def train_in_workspace(

@@ -164,6 +164,7 @@ class _Task:
     training: TrainingConfig
     parents: dict[str, str]
     folder: Path
+    embedder: str
 
     @classmethod
     def of(
@@ -191,13 +192,16 @@ class _Task:
             )
         parents = {"embeddings": embeddings.fingerprint, "splits": corpus.split_fingerprint}
         filled = training.for_corpus(len(train_rows), config)
-        return cls(embeddings.vectors, train_rows, held_out_rows, config, filled, parents, folder)
+        return cls(
+            embeddings.vectors, train_rows, held_out_rows, config, filled, parents, folder, embeddings.embedder
+        )
 
     @property
     def settings(self) -> dict[str, Any]:
         """What decides the result, as JSON: where and how often to save does not."""
         chosen = dataclasses.asdict(self.training)
         return {
+            "embedder": self.embedder,
             "config": self.config.to_json(),
             "training": {
                 name: value for name, value in chosen.items() if name not in ("checkpoint_every_s", "device")

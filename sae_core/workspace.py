@@ -237,12 +237,12 @@ class SaeView:
 
     def directions(self) -> Float32[np.ndarray, "L d"]:
         """Decoder directions of norm 1, in embedding space."""
-        return self._shared.get("directions", lambda: self.model().decoder_directions)
+        return self._shared.get("directions", lambda: self.model().decoder_directions())
 
     def name_of(self, latent: int) -> str:
-        """What a latent is called until people name it: its best attribute value on new voices, or nothing known."""
-        value = self.latents["best_value"].iloc[latent]
-        return f"#{latent}" if pd.isna(value) else f"#{latent} {value}"
+        """What a latent is called: its number, and its best attribute value where new voices bear it out."""
+        is_named = bool(self.latents["is_named"].iloc[latent])
+        return f"#{latent} {self.latents['best_value'].iloc[latent]}" if is_named else f"#{latent}"
 
     def threshold_of(self, latent: int) -> float:
         """Above this activation a clip counts as told: chosen for the latent's best value, 0 where it has none."""
@@ -313,6 +313,13 @@ class SaeView:
 def open_workspace(path: str | Path) -> Workspace:
     """Return the workspace in `path`; CorpusError or ArtifactError when it holds no usable corpus."""
     return Workspace(Path(path))
+
+
+def workspace_stamp(path: str | Path) -> str:
+    """Changes whenever a part of the workspace is rebuilt: a server that has it open then opens it anew."""
+    patterns = ("workspace.json", "corpus.json", "clips.parquet", "embeddings/*/meta.json", "saes/*/*.json")
+    files = sorted(file for pattern in patterns for file in Path(path).glob(pattern))
+    return fingerprint([[str(file), file.stat().st_mtime_ns, file.stat().st_size] for file in files])
 
 
 def read_settings(path: Path) -> dict[str, Any]:

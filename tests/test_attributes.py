@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.metrics import average_precision_score, f1_score, precision_score, recall_score, roc_auc_score
+from sklearn.metrics import (
+    average_precision_score,
+    f1_score,
+    matthews_corrcoef,
+    precision_score,
+    recall_score,
+    roc_auc_score,
+)
 
 from sae_core.attributes import (
     NEW_VOICES,
@@ -48,6 +55,7 @@ def test_measures_equal_scikit_learns_on_the_dense_array(seed, levels):
             )
             assert found["recall"] == pytest.approx(recall_score(truth, told), abs=1e-6)
             assert found["f1"] == pytest.approx(f1_score(truth, told, zero_division=0), abs=1e-6)
+            assert found["mcc"] == pytest.approx(matthews_corrcoef(truth, told), abs=1e-6)
             assert found["lift"] == pytest.approx(found["precision"] / truth.mean(), rel=1e-5)
 
 

@@ -112,7 +112,7 @@ def test_striking_latents_are_good_varied_and_without_warning_first():
             "n_active": [9, 9, 9, 9, 0],
             "best_attribute": ["a", "a", "b", "b", None],
             "best_value": ["x", "x", "y", "z", None],
-            "best_f1": [0.5, 0.9, 0.8, 0.99, None],
+            "best_mcc": [0.5, 0.9, 0.8, 0.99, None],
             "warning": [None, None, None, "mostly one voice: s1", "never active"],
         }
     )

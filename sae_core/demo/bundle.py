@@ -10,8 +10,8 @@ from sae_core.errors import ArtifactError
 from sae_core.importers import import_corpus
 from sae_core.progress import Progress, ignore
 from sae_core.sae import SaeConfig
-from sae_core.stages import embed_workspace, index_workspace, train_in_workspace
-from sae_core.training import TrainingConfig, choose_config
+from sae_core.stages import choose_config, embed_workspace, index_workspace, train_in_workspace
+from sae_core.training import TrainingConfig
 from sae_core.workspace import Workspace, update_settings
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -73,10 +73,9 @@ def build_demo(
 
 def demo_configs(workspace: Workspace, embedder: str) -> list[SaeConfig]:
     """The SAEs of the demo."""
-    dim = workspace.embeddings(embedder).dim
-    n_train = len(workspace.corpus.rows_in("train"))
+    embeddings = workspace.embeddings(embedder)
     return [
-        choose_config(n_train, dim, variant=variant, n_latents=n_latents, k=k)
+        choose_config(workspace.corpus, embeddings, {"variant": variant, "n_latents": n_latents, "k": k})
         for variant, n_latents, k in GRID
     ]
 

@@ -1,0 +1,49 @@
+"""Confidence intervals that resample speakers: clips of one voice are no independent evidence."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float32, Float64, Int
+from scipy.sparse import csr_matrix
+
+N_DRAWS = 1000
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True)
+class SpeakerCounts:
+    """Counts of clips by speaker, over the speakers of some chosen clips.
+
+    n_speakers: S. speaker_of_row: a number below S for each chosen clip, -1 for the others.
+    """
+
+    n_speakers: int
+    speaker_of_row: Int[np.ndarray, " n"]
+
+    @classmethod
+    def over(
+        cls, speaker_groups: Int[np.ndarray, " n"], is_chosen: Bool[np.ndarray, " n"]
+    ) -> "SpeakerCounts":
+        """Number the speakers of the chosen clips."""
+        groups, speaker = np.unique(speaker_groups[is_chosen], return_inverse=True)
+        of_row = np.full(len(speaker_groups), -1, dtype=np.int64)
+        of_row[is_chosen] = speaker
+        return cls(len(groups), of_row)
+
+    def count(self, rows_of: list[np.ndarray]) -> csr_matrix:
+        """Clips per speaker of several lists of chosen rows: a sparse m×S table, one line a list."""
+        line = np.repeat(np.arange(len(rows_of)), [len(rows) for rows in rows_of])
+        speaker = self.speaker_of_row[np.concatenate(rows_of)] if rows_of else np.empty(0, np.int64)
+        return csr_matrix((np.ones(len(line)), (line, speaker)), shape=(len(rows_of), self.n_speakers))
+
+
+def draw_speakers(n_speakers: int, *, seed: int, n_draws: int = N_DRAWS) -> Float64[np.ndarray, "B S"]:
+    """How often each speaker is drawn in each of B bootstrap draws of S speakers with replacement."""
+    even = np.full(n_speakers, 1 / max(n_speakers, 1))
+    return np.random.default_rng(seed).multinomial(n_speakers, even, n_draws).astype(np.float64)
+
+
+def bounds(draws: Float64[np.ndarray, "B m"]) -> Float32[np.ndarray, "m 2"]:
+    """The percentile interval of each column at `CONFIDENCE`: low and high."""
+    tail = (1 - CONFIDENCE) / 2
+    return np.quantile(draws, [tail, 1 - tail], axis=0).T.astype(np.float32)
