@@ -59,13 +59,11 @@ def mel_filterbank(n_mels: int, n_fft: int, sample_rate_hz: int) -> Float32[np.n
 def partial_starts(n_samples: int) -> list[int]:
     """First mel frames of the partial utterances of a clip, `PARTIAL_FRAMES` each.
 
-    The last one may run past the end, onto zeros; it is kept when the clip fills `MIN_COVERAGE` of it. A clip always
-    has at least one.
+    There is one, and further ones while the clip fills `MIN_COVERAGE` of them; the rest of a last one is zeros.
     """
-    n_frames = math.ceil((n_samples + 1) / HOP_SAMPLES)
-    starts = list(range(0, max(1, n_frames - PARTIAL_FRAMES + PARTIAL_STEP_FRAMES + 1), PARTIAL_STEP_FRAMES))
-    covered = (n_samples - starts[-1] * HOP_SAMPLES) / (PARTIAL_FRAMES * HOP_SAMPLES)
-    return starts[:-1] if len(starts) > 1 and covered < MIN_COVERAGE else starts
+    covered = int(MIN_COVERAGE * PARTIAL_FRAMES * HOP_SAMPLES)
+    n_more = max(0, (n_samples - covered) // (PARTIAL_STEP_FRAMES * HOP_SAMPLES))
+    return [number * PARTIAL_STEP_FRAMES for number in range(n_more + 1)]
 
 
 def raise_quiet(waveforms: Float32[Tensor, "b t"], lengths: Int64[Tensor, " b"]) -> Float32[Tensor, "b t"]:

@@ -35,8 +35,8 @@ _REMEDY = "name another .nemo file of a speaker model, or download this one agai
 class TitanetEmbedder:
     """A NeMo speaker network; its vectors at unit norm.
 
-    Its normalisation, convolutions, squeeze-and-excitation and pooling all leave out the padded frames. Networks
-    configured with unmasked convolutions would hear the padding, so those embed one waveform at a time.
+    TitaNet's normalisation, convolutions, squeeze-and-excitation and pooling all leave out the padded frames. Networks
+    with unmasked convolutions (ECAPA, or `conv_mask: false`) would hear the padding: they embed one clip at a time.
     """
 
     name = "titanet"
@@ -47,7 +47,7 @@ class TitanetEmbedder:
         self.sample_rate_hz = int(network.preprocessor._sample_rate)
         self._network = network.to(device).eval()
         self._device = device
-        self._is_masked = all(getattr(module, "use_mask", True) for module in network.modules())
+        self._is_masked = _masks_every_convolution(network.encoder)
         self.dim = self.embed(
             torch.rand(1, self.sample_rate_hz) - 0.5, torch.tensor([self.sample_rate_hz])
         ).shape[1]
@@ -71,6 +71,13 @@ class TitanetEmbedder:
         with full_precision():
             _, vectors = self._network(input_signal=waveforms, input_signal_length=lengths)
         return nn.functional.normalize(vectors.float(), dim=1).cpu()
+
+
+def _masks_every_convolution(encoder: nn.Module) -> bool:
+    """Whether no convolution over several frames can see beyond a clip's end."""
+    masked = {id(module.conv) for module in encoder.modules() if getattr(module, "use_mask", False)}
+    convolutions = [module for module in encoder.modules() if isinstance(module, nn.Conv1d)]
+    return all(id(module) in masked or module.kernel_size == (1,) for module in convolutions)
 
 
 def load(model: str | None, device: str | None) -> TitanetEmbedder:
