@@ -57,12 +57,23 @@ def probe(path: Path) -> AudioInfo:
         n_samples = recording.measure()
         if not n_samples:
             raise AudioError("holds no sound that can be decoded", where=path, remedy=REMEDY)
-        return AudioInfo(recording.container, recording.codec, recording.sample_rate_hz, recording.n_channels,
-                         n_samples / recording.sample_rate_hz)
+        return AudioInfo(
+            recording.container,
+            recording.codec,
+            recording.sample_rate_hz,
+            recording.n_channels,
+            n_samples / recording.sample_rate_hz,
+        )
 
 
-def read(path: Path, *, start_s: float = 0.0, duration_s: float | None = None, channel: int = MIX_DOWN,
-         sample_rate_hz: int | None = None) -> Float[np.ndarray, " t"]:
+def read(
+    path: Path,
+    *,
+    start_s: float = 0.0,
+    duration_s: float | None = None,
+    channel: int = MIX_DOWN,
+    sample_rate_hz: int | None = None,
+) -> Float[np.ndarray, " t"]:
     """The samples of one stretch of a recording: mono, full scale 1, at `sample_rate_hz` (its own rate where None).
 
     channel: a channel from 0, or `MIX_DOWN` for the mean of all. Only the stretch is decoded and resampled.
@@ -78,25 +89,37 @@ def read(path: Path, *, start_s: float = 0.0, duration_s: float | None = None, c
         _check_rate(recording, path)
         _check_channel(recording, channel, path)
         rate = recording.sample_rate_hz
-        start, wanted = round(start_s * rate), None if duration_s is None else max(1, round(duration_s * rate))
+        start, wanted = (
+            round(start_s * rate),
+            None if duration_s is None else max(1, round(duration_s * rate)),
+        )
         limit = round(MAX_CLIP_S * rate) + rate if wanted is None else wanted
         native = _Counted(_take(recording.blocks(start), limit, channel))
         waveform = _resample(native, rate, sample_rate_hz or rate)
     if not native.n_samples:
-        raise AudioError(f"holds no sound at {start_s:.2f} s", where=path,
-                         remedy="correct the start of the clip, or: " + REMEDY)
+        raise AudioError(
+            f"holds no sound at {start_s:.2f} s",
+            where=path,
+            remedy="correct the start of the clip, or: " + REMEDY,
+        )
     if wanted is None and native.n_samples == limit:
         raise _too_long(path)
     if wanted is not None and native.n_samples < wanted - SHORTFALL_S * rate:
         end_s = start_s + native.n_samples / rate
-        raise AudioError(f"ends at {end_s:.2f} s, but the clip at {start_s + wanted / rate:.2f} s", where=path,
-                         remedy="correct start and duration of the clip")
+        raise AudioError(
+            f"ends at {end_s:.2f} s, but the clip at {start_s + wanted / rate:.2f} s",
+            where=path,
+            remedy="correct start and duration of the clip",
+        )
     return waveform
 
 
 def _too_long(path: Path) -> AudioError:
-    return AudioError(f"a clip may last {MAX_CLIP_S / 60:.0f} minutes at most", where=path,
-                      remedy="import with --window-s 6 to cut long recordings into clips")
+    return AudioError(
+        f"a clip may last {MAX_CLIP_S / 60:.0f} minutes at most",
+        where=path,
+        remedy="import with --window-s 6 to cut long recordings into clips",
+    )
 
 
 def _check_rate(recording: Recording, path: Path) -> None:
@@ -107,8 +130,11 @@ def _check_rate(recording: Recording, path: Path) -> None:
 
 def _check_channel(recording: Recording, channel: int, path: Path) -> None:
     if channel != MIX_DOWN and not 0 <= channel < recording.n_channels:
-        raise AudioError(f"has {recording.n_channels} channel(s), counted from 0, and so no channel {channel}",
-                         where=path, remedy="choose another --channel, or none to mix all down")
+        raise AudioError(
+            f"has {recording.n_channels} channel(s), counted from 0, and so no channel {channel}",
+            where=path,
+            remedy="choose another --channel, or none to mix all down",
+        )
 
 
 class _Counted:
@@ -124,8 +150,9 @@ class _Counted:
             yield block
 
 
-def _take(blocks: Iterator[Float[np.ndarray, "t c"]], n_samples: int,
-          channel: int) -> Iterator[Float[np.ndarray, " t"]]:
+def _take(
+    blocks: Iterator[Float[np.ndarray, "t c"]], n_samples: int, channel: int
+) -> Iterator[Float[np.ndarray, " t"]]:
     """The first `n_samples` as mono blocks."""
     for block in blocks:
         piece = block[:n_samples]
@@ -135,7 +162,9 @@ def _take(blocks: Iterator[Float[np.ndarray, "t c"]], n_samples: int,
             return
 
 
-def _resample(blocks: Iterable[Float[np.ndarray, " t"]], rate_hz: int, target_hz: int) -> Float[np.ndarray, " u"]:
+def _resample(
+    blocks: Iterable[Float[np.ndarray, " t"]], rate_hz: int, target_hz: int
+) -> Float[np.ndarray, " u"]:
     if rate_hz == target_hz:
         pieces = list(blocks)
     else:
@@ -145,19 +174,25 @@ def _resample(blocks: Iterable[Float[np.ndarray, " t"]], rate_hz: int, target_hz
     return np.concatenate(pieces) if pieces else np.empty(0, np.float32)
 
 
-def check_usable(waveform: Float[np.ndarray, " t"], sample_rate_hz: int, *, min_duration_s: float = 0.4) -> None:
+def check_usable(
+    waveform: Float[np.ndarray, " t"], sample_rate_hz: int, *, min_duration_s: float = 0.4
+) -> None:
     """Raise AudioError when a waveform cannot be embedded: too short, samples that are no numbers, or silence.
 
     Silence is an RMS below `SILENCE_RMS` (−80 dB of full scale) once a constant offset is taken away.
     """
     duration_s = len(waveform) / sample_rate_hz
     if duration_s < min_duration_s:
-        raise AudioError(f"lasts {duration_s:.2f} s, less than {min_duration_s:g} s", remedy="choose a longer stretch")
+        raise AudioError(
+            f"lasts {duration_s:.2f} s, less than {min_duration_s:g} s", remedy="choose a longer stretch"
+        )
     level = float(np.std(waveform, dtype=np.float64))
     if not np.isfinite(level):
         raise AudioError("holds samples that are no numbers (NaN or infinite)", remedy=REMEDY)
     if level < SILENCE_RMS:
-        raise AudioError("is silent", remedy="take it out of the folder, or choose another channel or stretch")
+        raise AudioError(
+            "is silent", remedy="take it out of the folder, or choose another channel or stretch"
+        )
 
 
 def encode_mp3(waveform: Float[np.ndarray, " t"], sample_rate_hz: int) -> bytes:
@@ -170,15 +205,18 @@ def encode_mp3(waveform: Float[np.ndarray, " t"], sample_rate_hz: int) -> bytes:
     return stream.getvalue()
 
 
-def browser_audio(path: Path, *, start_s: float, duration_s: float, channel: int,
-                  is_whole_file: bool = False) -> tuple[bytes, str]:
+def browser_audio(
+    path: Path, *, start_s: float, duration_s: float, channel: int, is_whole_file: bool = False
+) -> tuple[bytes, str]:
     """What a browser plays for a clip: its bytes and their MIME type.
 
     A small whole recording that every browser plays goes out as it is, anything else as an MP3 of the stretch.
     """
     path = Path(path)
     with open_recording(path) as recording:
-        mime = _BROWSER_TYPES.get((recording.container, recording.codec)) if recording.n_channels <= 2 else None
+        mime = (
+            _BROWSER_TYPES.get((recording.container, recording.codec)) if recording.n_channels <= 2 else None
+        )
         rate_hz = _mp3_rate_hz(recording.sample_rate_hz)
     if mime and is_whole_file and channel == MIX_DOWN and path.stat().st_size <= MAX_BROWSER_BYTES:
         return path.read_bytes(), mime
@@ -190,8 +228,9 @@ def _mp3_rate_hz(rate_hz: int) -> int:
     return min((known for known in MP3_SAMPLE_RATES_HZ if known >= rate_hz), default=MP3_SAMPLE_RATES_HZ[-1])
 
 
-def mel_picture(waveform: Float[np.ndarray, " t"], sample_rate_hz: int, *, n_mels: int = 32,
-                n_frames: int = 96) -> UInt8[np.ndarray, "n_mels n_frames"]:
+def mel_picture(
+    waveform: Float[np.ndarray, " t"], sample_rate_hz: int, *, n_mels: int = 32, n_frames: int = 96
+) -> UInt8[np.ndarray, "n_mels n_frames"]:
     """A small mel-spectrogram to draw as it is: the highest band in row 0, time from left to right.
 
     255 is the loudest cell, 0 is `PICTURE_RANGE_DB` below it or nothing at all. The bands cover `PICTURE_HZ` at every

@@ -9,7 +9,7 @@ import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import Any, BinaryIO, Protocol, runtime_checkable
 
 import av
 import av.error
@@ -20,7 +20,7 @@ from jaxtyping import Float
 from sae_core.errors import AudioError
 
 SAMPLE_RATES_HZ = (1_000, 768_000)
-BLOCK_SAMPLES = 2**16
+BLOCK_SAMPLES = 2**14
 REMEDY = "convert it to WAV or FLAC, or take it out of the folder"
 
 _FFMPEG_CONTAINERS = (
@@ -49,6 +49,7 @@ class AudioInfo:
     duration_s: float
 
 
+@runtime_checkable
 class Recording(Protocol):
     """An open recording."""
 
@@ -81,8 +82,11 @@ def open_recording(path: Path, *, is_seeking: bool = False) -> Iterator[Recordin
             second = _FfmpegRecording(stack.enter_context(_open(path)), stack)
         except _FFMPEG_FAILURES as error:
             if first is None:
-                raise AudioError(f"is not a recording that can be decoded ({why}FFmpeg: {_reason(error)})",
-                                 where=path, remedy=REMEDY) from error
+                raise AudioError(
+                    f"is not a recording that can be decoded ({why}FFmpeg: {_reason(error)})",
+                    where=path,
+                    remedy=REMEDY,
+                ) from error
             yield first
         else:
             yield second
@@ -92,12 +96,15 @@ def _check_file(path: Path) -> None:
     try:
         found = path.stat()
     except OSError as error:
-        raise AudioError(f"cannot be opened ({error.strerror})", where=path,
-                         remedy="check the path and its permissions") from error
+        raise AudioError(
+            f"cannot be opened ({error.strerror})", where=path, remedy="check the path and its permissions"
+        ) from error
     if not stat.S_ISREG(found.st_mode):
         raise AudioError("is not a regular file", where=path, remedy="take it out of the folder")
     if found.st_size == 0:
-        raise AudioError("is empty (0 bytes)", where=path, remedy="copy it again, or take it out of the folder")
+        raise AudioError(
+            "is empty (0 bytes)", where=path, remedy="copy it again, or take it out of the folder"
+        )
 
 
 def _reason(error: BaseException) -> str:
@@ -122,8 +129,9 @@ def _open(path: Path) -> BinaryIO:
         # Unbuffered, so that the descriptor handed to libsndfile stands where the file object says.
         return path.open("rb", buffering=0)
     except OSError as error:
-        raise AudioError(f"cannot be opened ({error.strerror})", where=path,
-                         remedy="check the path and its permissions") from error
+        raise AudioError(
+            f"cannot be opened ({error.strerror})", where=path, remedy="check the path and its permissions"
+        ) from error
 
 
 class _SndfileRecording:
@@ -178,16 +186,19 @@ class _SndfileRecording:
         return False
 
     def _blocks_from_here(self) -> Iterator[Float[np.ndarray, "t c"]]:
-        """Pieces until the file ends or is damaged; small ones, because a piece with damage in it is lost whole."""
-        n_samples = max(1, min(BLOCK_SAMPLES // self.n_channels, 8192))
+        """Pieces until the file ends or is damaged."""
+        n_samples = max(1, BLOCK_SAMPLES // self.n_channels)
         while self._file is not None:
+            # The error that damage raises hides how much was decoded before it: what is no longer NaN was.
+            block = np.full((n_samples, self.n_channels), np.nan, dtype=np.float32)
             try:
-                block = self._file.read(n_samples, dtype="float32", always_2d=True)
+                n_read = len(self._file.read(out=block))
             except soundfile.LibsndfileError:
+                n_read = int(np.append(np.isfinite(block).all(axis=1), False).argmin())
+            if n_read:
+                yield block[:n_read]
+            if n_read < n_samples:
                 return
-            if not len(block):
-                return
-            yield block
 
 
 class _Unnamed:
