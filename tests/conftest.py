@@ -51,7 +51,7 @@ def small_workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from sae_core.workspace import Workspace
 
     folder = tmp_path_factory.mktemp("workspaces") / "small"
-    write_synthetic_workspace(folder, n_clips=400, n_speakers=40, seed=7, with_audio=True)
+    write_synthetic_workspace(folder, n_clips=600, n_speakers=100, seed=7, with_audio=True)
     workspace = Workspace(folder)
     for config in (
         SaeConfig(dim=192, n_latents=64, k=8, seed=1),
