@@ -142,7 +142,7 @@ def _add_train(verbs: Verbs) -> None:
     parser.add_argument(
         "--prefixes", type=_numbers, metavar="A,B,…", help="nested prefixes of a matryoshka SAE"
     )
-    parser.add_argument("--seed", type=int, default=0, metavar="S")
+    parser.add_argument("--seed", type=int, default=0, metavar="S", help="of everything random (default 0)")
     parser.add_argument(
         "--epochs", type=int, metavar="N", help="passes over the clips; by default what suits the corpus"
     )
@@ -280,10 +280,14 @@ def _add_demo(verbs: Verbs) -> None:
         actions, "synthetic", run_demo_synthetic, "make a workspace of planted truth, of any size"
     )
     _add_workspace(synthetic)
-    synthetic.add_argument("--clips", type=int, default=10_000, metavar="N")
+    synthetic.add_argument(
+        "--clips", type=int, default=10_000, metavar="N", help="how many clips (default 10000)"
+    )
     synthetic.add_argument("--speakers", type=int, metavar="N", help="default: a speaker for every 20 clips")
     synthetic.add_argument("--audio", action="store_true", help="write a short sound for every clip, too")
-    synthetic.add_argument("--seed", type=int, default=0, metavar="S")
+    synthetic.add_argument(
+        "--seed", type=int, default=0, metavar="S", help="of everything random (default 0)"
+    )
 
 
 def run_demo_open(options: argparse.Namespace) -> None:

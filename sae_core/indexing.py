@@ -159,11 +159,12 @@ def _best_values(statistics: AttributeStatistics, evidence: str, prefix: str) ->
     """For each latent its best value of one kind of evidence, with its measures and bounds; empty where it has none."""
     best = best_values(statistics.measures, statistics.values, evidence)
     chosen = pd.DataFrame({"latent": np.arange(len(best)), "value_row": best})
-    has_value = best >= 0
     for name in ("attribute", "value"):
         known = statistics.values[name].to_numpy(dtype=object)
         chosen[name] = [known[row] if row >= 0 else None for row in best]
+    found = np.flatnonzero(best >= 0)
     for name in MEASURES:
-        chosen[name] = np.where(has_value, statistics.measures[name][chosen["latent"], best], np.nan)
+        chosen[name] = np.float32(np.nan)
+        chosen.loc[found, name] = statistics.measures[name][found, best[found]]
     chosen = chosen.merge(statistics.intervals, on=["latent", "value_row"], how="left")
     return chosen[["attribute", "value", *MEASURES, *INTERVAL_COLUMNS]].add_prefix(prefix)
