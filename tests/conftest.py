@@ -15,9 +15,10 @@ settings.register_profile(
 )
 settings.load_profile("house")
 
-# Set before numpy and torch start their threads: tests share few cores, and small arrays gain nothing from many.
+# One thread each, set before numpy and torch start theirs: on small arrays and shared cores a second one only waits for
+# the first, and makes training many times slower.
 for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
-    os.environ.setdefault(variable, "2")
+    os.environ.setdefault(variable, "1")
 # No test asks the network for anything; NeMo's and Hugging Face's code must not try.
 os.environ.update(
     HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1", WANDB_MODE="disabled", TOKENIZERS_PARALLELISM="false"
@@ -35,10 +36,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _few_torch_threads() -> None:
+def _one_torch_thread() -> None:
     import torch
 
-    torch.set_num_threads(2)
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")
@@ -57,7 +58,7 @@ def small_workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
         SaeConfig(dim=192, n_latents=64, k=8, seed=1),
         SaeConfig(dim=192, n_latents=64, k=8, variant="matryoshka", prefixes=(16, 64), seed=1),
     ):
-        train_in_workspace(workspace, config, TrainingConfig(n_epochs=60, batch_size=64))
+        train_in_workspace(workspace, config, TrainingConfig(n_epochs=40, batch_size=64))
     index_workspace(folder)
     return folder
 
