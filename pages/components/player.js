@@ -129,11 +129,11 @@ function buildHeading(clip, component) {
   if (clip.href) {
     const link = element("a", "title", clip.title);
     link.href = clip.href;
-    link.title = clip.link_help || clip.title;
+    link.title = `Open ${clip.title}`;
     link.onclick = (event) => {
       if (event.metaKey || event.ctrlKey || event.shiftKey || event.button !== 0) return;
       event.preventDefault();
-      component.setTriggerValue("opened", clip.row);
+      component.setTriggerValue("opened", clip.opens);
     };
     heading.append(link);
   } else {
@@ -160,7 +160,7 @@ function buildCard(clip, component, player) {
   const root = element("div", clip.problem ? "card broken" : "card");
   root.setAttribute("role", "listitem");
   root.setAttribute("aria-label", [clip.title, ...clip.chips].join(", "));
-  root.dataset.row = clip.row;
+  root.dataset.opens = clip.opens;
   const button = buildPlayButton(clip, player);
   const picture = buildPicture(clip, player);
   const chips = element("div", "chips");

@@ -1,7 +1,7 @@
 """Lists of clips that play: one sound at a time over the whole page, with a small picture of each clip.
 
-Sounds are handed to Streamlit's media files of the visitor's own session and named there by their content: a browser can
-fetch clips that a page has shown to this session, and no request can name a file or a row.
+Sounds are handed to Streamlit's media files of the visitor's own session and named there by their content: a browser
+can fetch what a page has shown to this session, and no request can name a file or a row.
 """
 
 import base64
@@ -17,7 +17,7 @@ _HERE = Path(__file__).parent
 _mount_list = st.components.v2.component(
     "voxscope_clip_list",
     html='<div class="clip-list">\n</div>',
-    css=(_HERE / "player.css").read_text("utf-8"),
+    css=(_HERE / "frame.css").read_text("utf-8") + (_HERE / "player.css").read_text("utf-8"),
     js=(_HERE / "player.js").read_text("utf-8"),
 )
 
@@ -41,11 +41,12 @@ class ClipSound:
 class ClipCard:
     """One clip in a list.
 
+    opens: what a click on the title asks for: a clip's row, or the latent that the clip stands for.
     share: how far its bar is filled, 0 to 1, with `value_text` beside it; no bar where `value_text` is empty.
-    note: a label that stands out. href: address of the clip's own page, opened in place on a plain click.
+    note: a label that stands out. href: address of the title's link, opened in place on a plain click.
     """
 
-    row: int
+    opens: int
     title: str
     duration_s: float
     sound: ClipSound
@@ -58,13 +59,25 @@ class ClipCard:
 
 
 def clip_list(
-    cards: Sequence[ClipCard], *, key: str, label: str = "", help: str = "", layout: str = "grid", empty: str = "",
+    cards: Sequence[ClipCard],
+    *,
+    key: str,
+    label: str = "",
+    help: str = "",
+    layout: str = "grid",
+    empty: str = "",
 ) -> int | None:
-    """Draw `cards` as a "grid" or as "rows" and return the row of the clip whose title was just clicked, if any."""
+    """Draw `cards` as a "grid" or as "rows" and return what the card whose title was just clicked opens, if any."""
     clips = [_as_json(card, slot=f"{key}-{number}") for number, card in enumerate(cards)]
     result = _mount_list(
         key=key,
-        data={"clips": clips, "label": label, "help": help, "layout": layout, "empty": empty or "No clips here."},
+        data={
+            "clips": clips,
+            "label": label,
+            "help": help,
+            "layout": layout,
+            "empty": empty or "No clips here.",
+        },
         on_opened_change=_stay,
     )
     opened = result.get("opened")
@@ -79,11 +92,20 @@ def _as_json(card: ClipCard, *, slot: str) -> dict[str, Any]:
     sound = card.sound
     n_mels, n_frames = sound.picture_shape
     return {
-        "row": card.row, "title": card.title, "duration_s": card.duration_s, "chips": list(card.chips),
-        "note": card.note, "share": card.share, "value_text": card.value_text, "measure_help": card.value_help,
-        "href": card.href, "link_help": "Open this clip" if card.href else "", "problem": sound.problem,
-        "url": _media_url(sound, slot), "mel": base64.b64encode(sound.picture).decode("ascii"),
-        "n_mels": n_mels, "n_frames": n_frames,
+        "opens": card.opens,
+        "title": card.title,
+        "duration_s": card.duration_s,
+        "chips": list(card.chips),
+        "note": card.note,
+        "share": card.share,
+        "value_text": card.value_text,
+        "measure_help": card.value_help,
+        "href": card.href,
+        "problem": sound.problem,
+        "url": _media_url(sound, slot),
+        "mel": base64.b64encode(sound.picture).decode("ascii"),
+        "n_mels": n_mels,
+        "n_frames": n_frames,
     }
 
 

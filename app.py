@@ -1,0 +1,28 @@
+"""VoxScope's app: which pages there are, how they are framed, and the one place where errors become words."""
+
+from pathlib import Path
+
+import streamlit as st
+
+from pages.components import problems
+
+ASSETS = Path(__file__).parent / "assets"
+
+
+def main() -> None:
+    """Draw the page that the address asks for."""
+    st.set_page_config(page_title="VoxScope", page_icon=str(ASSETS / "icon.svg"), layout="wide")
+    st.logo(str(ASSETS / "logo.svg"), size="large")
+    page = st.navigation(
+        [
+            st.Page("pages/overview.py", title="Overview", icon=":material/graphic_eq:", default=True),
+            st.Page("pages/latents.py", title="Latents", icon=":material/hub:"),
+            st.Page("pages/clips.py", title="Clips", icon=":material/library_music:"),
+        ],
+        position="top",
+    )
+    with problems.shown():
+        page.run()
+
+
+main()

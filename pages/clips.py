@@ -1,0 +1,92 @@
+"""Clips: find one, play it, see which latents it lights up and which clips sound alike."""
+
+import streamlit as st
+
+from pages.components import links, sounds, wording
+from pages.components.clip_finder import find_clip
+from pages.components.facts import fact_list
+from pages.components.player import clip_list
+from pages.components.ranking import RankedBar, ranking
+from pages.components.session import open_page
+from sae_core import SaeView
+
+N_NEAREST = 8
+
+
+def main() -> None:
+    """Draw the page."""
+    workspace, view = open_page(
+        "Clips",
+        "Any clip of the corpus, taken apart into the latents it lights up.",
+        why="If the latents are right, you should hear in the clip what their names say.",
+    )
+    row = find_clip(workspace)
+    if row is None:
+        return
+    with st.container(key="clip_detail"):
+        clip, latents = st.columns([2, 3], gap="medium")
+        with clip.container(border=True, height="stretch", key="this_clip"):
+            draw_clip(view, row)
+        with latents.container(border=True, height="stretch", key="clip_latents"):
+            draw_latents(view, row)
+        draw_nearest(view, row)
+
+
+def draw_clip(view: SaeView, row: int) -> None:
+    """The clip itself, to play, and all that is known of it."""
+    card = sounds.clip_card(view, row)
+    clip_list([card], key="chosen_clip", layout="wide")
+    sounds.tell_silent([card])
+    clip = view.workspace.corpus.table.iloc[row]
+    names = ["speaker_id", *view.workspace.corpus.attributes, "split", "audio_path"]
+    fact_list({wording.column_words(name): wording.known_value(name, clip[name]) for name in names})
+
+
+def draw_latents(view: SaeView, row: int) -> None:
+    """The latents active on this clip, strongest first, each a link."""
+    latents, activations = view.codes.active(row)
+    top = float(activations[0]) if len(activations) else 1.0
+    facts = view.latents
+    bars = [
+        RankedBar(
+            label=wording.latent_name(view, int(latent)),
+            detail=f"fires on {wording.percent(float(facts['firing_rate'].iloc[int(latent)]), 1)}",
+            share=float(activation) / top,
+            value_text=f"{activation:.2f}",
+            help=f"{wording.TERMS['activation']} {wording.measured(view, int(latent))}",
+            opens=int(latent),
+            href=links.latent_address(int(latent), sae=view.name),
+        )
+        for latent, activation in zip(latents, activations, strict=True)
+    ]
+    opened = ranking(
+        bars,
+        key="active_latents",
+        label="Active latents",
+        help=f"{len(bars)} of {view.n_latents:,}, strongest first; click one to hear its other clips",
+        empty="This clip has no embedding, so no latent is active on it. `info` lists the reason.",
+    )
+    if opened is not None:
+        links.open_latent(opened, sae=view.name)
+
+
+def draw_nearest(view: SaeView, row: int) -> None:
+    """Clips with the most similar embeddings."""
+    nearest = view.nearest_clips(row, n=N_NEAREST)
+    cards = [
+        sounds.clip_card(view, int(other), value=float(cosine), value_help=wording.TERMS["cosine"])
+        for other, cosine in zip(nearest["row"], nearest["cosine"], strict=True)
+    ]
+    opened = clip_list(
+        cards,
+        key="nearest_clips",
+        label="Nearest clips",
+        help="most similar embeddings, whatever the SAE; the bar is their cosine",
+        empty="This clip has no embedding to compare.",
+    )
+    if opened is not None:
+        links.choose(links.CLIP, view.workspace.corpus.table["clip_id"].iloc[opened])
+        st.rerun()
+
+
+main()

@@ -1,0 +1,1 @@
+"""What pages share: the opened workspace, lists that play, figures, words and links."""

@@ -1,0 +1,76 @@
+"""Figures with one look in light and dark; colours and fonts come from the theme."""
+
+import pandas as pd
+import plotly.graph_objects as go
+import streamlit as st
+import streamlit.elements.plotly_chart
+
+MANY_LINES = 9
+
+
+def show(figure: go.Figure, *, key: str, alt: str) -> None:
+    """Draw a figure in the theme's colours; its one button saves it as a picture."""
+    options = {
+        "displaylogo": False,
+        "modeBarButtons": [["toImage"]],
+        "toImageButtonOptions": {"format": "svg", "filename": f"voxscope-{key}"},
+    }
+    st.plotly_chart(figure, key=key, config=options, alt=alt)
+
+
+def _dress(figure: go.Figure, *, height_px: int, x: str = "", y: str = "") -> go.Figure:
+    figure.update_layout(
+        template="streamlit",
+        height=height_px,
+        margin={"l": 4, "r": 4, "t": 8, "b": 4},
+        bargap=0.06,
+        showlegend=False,
+        hoverlabel={"namelength": 0},
+    )
+    figure.update_xaxes(title=x, automargin=True, fixedrange=True, showgrid=False, title_standoff=6)
+    figure.update_yaxes(title=y, automargin=True, fixedrange=True, title_standoff=6, zeroline=False)
+    return figure
+
+
+def activation_figure(histogram: pd.DataFrame, *, threshold: float) -> go.Figure:
+    """Clips by activation, with the threshold that counts as told."""
+    low, high = histogram["low"].to_numpy(), histogram["high"].to_numpy()
+    figure = go.Figure(
+        go.Bar(
+            x=(low + high) / 2,
+            y=histogram["n"].to_numpy(),
+            width=high - low,
+            customdata=histogram[["low", "high"]].to_numpy(),
+            hovertemplate="%{y} clips at %{customdata[0]:.2f}–%{customdata[1]:.2f}<extra></extra>",
+        )
+    )
+    if threshold > 0:
+        figure.add_vline(x=threshold, line_dash="dot", line_width=1.5, annotation_text="threshold",
+                         annotation_font_size=11)  # fmt: skip
+    return _dress(figure, height_px=190, x="activation", y="clips")
+
+
+def grid_figure(shares: pd.DataFrame, *, counts: pd.DataFrame) -> go.Figure:
+    """Firing rate by two attributes as a heat map: `shares` and `counts` are tables of the same rows and columns."""
+    text = shares.map(lambda share: "" if pd.isna(share) else f"{100 * share:.0f}")
+    figure = go.Figure(
+        go.Heatmap(
+            z=100 * shares.to_numpy(),
+            x=shares.columns.tolist(),
+            y=shares.index.tolist(),
+            text=text.to_numpy(),
+            customdata=counts.to_numpy(),
+            texttemplate="%{text}",
+            hovertemplate="%{y}, %{x}: active on %{z:.1f} % of %{customdata:,} clips<extra></extra>",
+            xgap=2,
+            ygap=2,
+            zmin=0,
+            showscale=False,
+            hoverongaps=False,
+        )
+    )
+    figure.update_yaxes(autorange="reversed")
+    figure.update_xaxes(side="top")
+    line_px = 26 if len(shares) <= MANY_LINES else 19
+    figure = _dress(figure, height_px=max(120, 34 + line_px * len(shares)))
+    return figure.update_yaxes(showgrid=False, ticklen=0).update_xaxes(ticklen=0)

@@ -1,0 +1,103 @@
+"""The table of clips with its filters, and which of them is chosen."""
+
+import pandas as pd
+import streamlit as st
+
+from pages.components import links, tables
+from pages.components.problems import part_of_page
+from pages.components.wording import value_words
+from sae_core import Workspace
+
+TABLE, PICKED = "clips_table", "clip_picked"
+TABLE_HEIGHT_PX = 250
+MAX_SHOWN = 20_000
+N_FILTERS = 4
+
+
+@part_of_page
+def find_clip(workspace: Workspace) -> int:
+    """Draw filters and table and return the row of the chosen clip; a change of filters redraws nothing else."""
+    if st.session_state.pop(PICKED, False):
+        st.rerun()
+    table = tables.clip_rows(workspace)
+    with st.container(horizontal=True, vertical_alignment="bottom", key="clip_filters"):
+        text = st.text_input(
+            "Search",
+            key="find",
+            bind="query-params",
+            placeholder="any column",
+            icon=":material/search:",
+            live=True,
+            width=230,
+        )
+        keep = tables.search_clips(workspace, text or "")
+        for name in (*workspace.corpus.attributes[:N_FILTERS], "split"):
+            keep &= _choose_values(table, name)
+    found = table[keep]
+    row = _chosen_clip(table, found if len(found) else table)
+    if len(found):
+        _draw_table(found.head(MAX_SHOWN), row)
+    else:
+        st.info("No clip passes. Clear the search or one of the filters.", icon=":material/filter_alt_off:")
+    more = f"; the first {MAX_SHOWN:,} are listed" if len(found) > MAX_SHOWN else ""
+    st.caption(f"{len(found):,} of {len(table):,} clips{more} · click a row to open it")
+    return row
+
+
+def _choose_values(table: pd.DataFrame, name: str) -> pd.Series:
+    values = table[name].dropna().astype(str).value_counts().index.tolist()
+    chosen = st.multiselect(
+        name.capitalize(),
+        values,
+        format_func=lambda value: value_words(name, value),
+        key=f"is_{name}",
+        bind="query-params",
+        placeholder="any",
+        width=170,
+    )
+    return table[name].astype(str).isin(chosen) if chosen else pd.Series(True, index=table.index)
+
+
+def _chosen_clip(table: pd.DataFrame, found: pd.DataFrame) -> int:
+    """The clip that the URL names, else the first that was found."""
+    wanted = links.chosen(links.CLIP)
+    named = table.index[table["clip_id"] == wanted] if wanted is not None else []
+    row = int(named[0]) if len(named) else int(found.index[0])
+    links.choose(links.CLIP, table["clip_id"].iloc[row])
+    return row
+
+
+def _draw_table(found: pd.DataFrame, row: int) -> None:
+    rows = found.index.tolist()
+    st.session_state[TABLE] = {
+        "selection": {"rows": [rows.index(row)] if row in found.index else [], "columns": [], "cells": []}
+    }
+    headings = {
+        "clip_id": st.column_config.TextColumn("Clip", width="large", pinned=True),
+        "speaker_id": st.column_config.TextColumn("Voice"),
+        "duration_s": st.column_config.NumberColumn("Length", format="%.1f s", width="small"),
+        "split": st.column_config.TextColumn(
+            "Split", help="Which clips the SAE learnt from (train), and which were kept aside."
+        ),
+    }
+    st.dataframe(
+        found,
+        key=TABLE,
+        height=TABLE_HEIGHT_PX,
+        hide_index=True,
+        column_config={
+            **{name: st.column_config.TextColumn(name.capitalize()) for name in found},
+            **headings,
+        },
+        on_select=lambda: _take_selection(found),
+        selection_mode=["single-row", "single-cell"],
+        placeholder="",
+    )
+
+
+def _take_selection(found: pd.DataFrame) -> None:
+    selection = st.session_state[TABLE]["selection"]
+    rows = [*(row for row, _ in selection["cells"]), *selection["rows"]]
+    if rows and rows[0] < len(found):
+        links.choose(links.CLIP, found["clip_id"].iloc[rows[0]])
+        st.session_state[PICKED] = True

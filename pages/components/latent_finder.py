@@ -1,0 +1,160 @@
+"""The table of all latents with its filters, and which of them is chosen."""
+
+import random
+
+import pandas as pd
+import streamlit as st
+
+from pages.components import links, tables
+from pages.components.problems import part_of_page
+from pages.components.wording import EVIDENCE, value_words
+from sae_core import NEW_VOICES, SAME_VOICES, SaeView
+
+TABLE, IN_ORDER, PICKED = "latents_table", "latents_in_order", "latent_picked"
+TABLE_HEIGHT_PX = 286
+EVIDENCE_WORDS = {NEW_VOICES: "New voices", SAME_VOICES: "Same voices"}
+
+
+@part_of_page
+def find_latents(view: SaeView) -> int:
+    """Draw filters and table and return the chosen latent; a change of filters redraws nothing else."""
+    if st.session_state.pop(PICKED, False):
+        st.rerun()
+    with st.container(horizontal=True, vertical_alignment="bottom", key="latent_filters"):
+        text = st.text_input(
+            "Search",
+            key="q",
+            bind="query-params",
+            placeholder="value, number, voice …",
+            icon=":material/search:",
+            live=True,
+            width=210,
+        )
+        evidence = _choose_evidence()
+        table = tables.latent_table(view, evidence)
+        values = _choose_values(table)
+        order = st.selectbox("Order", list(tables.ORDERS), key="order", bind="query-params", width=150)
+        limits = _choose_limits()
+    found = _filter(table, text=text or "", values=values, limits=limits)
+    column, is_ascending = tables.ORDERS[order or "Best F1"]
+    found = found.sort_values(column, ascending=is_ascending, kind="stable", na_position="last")
+    numbers = [int(latent) for latent in found["latent"]]
+    chosen = _chosen_latent(view, numbers)
+    st.session_state[IN_ORDER] = numbers
+    _draw_table(found, numbers, chosen)
+    _draw_footer(found, view)
+    return chosen
+
+
+def step_latent(latent: int, by: int | None) -> None:
+    """Choose the latent `by` places further down the filtered table, round its ends, or any of them."""
+    numbers = st.session_state.get(IN_ORDER) or [latent]
+    place = numbers.index(latent) if latent in numbers else -1
+    chosen = random.choice(numbers) if by is None else numbers[(place + by) % len(numbers)]
+    links.choose(links.LATENT, chosen)
+
+
+def _choose_evidence() -> str:
+    choice = st.segmented_control(
+        "Measured on",
+        list(EVIDENCE_WORDS),
+        default=NEW_VOICES,
+        required=True,
+        format_func=EVIDENCE_WORDS.__getitem__,
+        key="evidence",
+        bind="query-params",
+        help="\n\n".join(EVIDENCE.values()),
+    )
+    return str(choice or NEW_VOICES)
+
+
+def _choose_values(table: pd.DataFrame) -> list[str]:
+    known = (
+        table.loc[table["value"].notna(), ["attribute", "value"]]
+        .drop_duplicates()
+        .sort_values(["attribute", "value"])
+    )
+    words = {f"{a}={v}": f"{a}: {value_words(str(a), str(v))}" for a, v in known.itertuples(index=False)}
+    return st.multiselect(
+        "Best told value",
+        list(words),
+        format_func=lambda choice: words.get(choice, choice),
+        key="told",
+        bind="query-params",
+        placeholder="any",
+        width=260,
+    )
+
+
+def _choose_limits() -> dict[str, float | bool]:
+    with st.popover("More filters", icon=":material/tune:"):
+        least_f1 = st.slider("F1 at least", 0.0, 1.0, 0.0, 0.05, key="f1", bind="query-params")
+        most_fires = st.slider("Fires on at most (% of clips)", 1, 100, 100, key="fires", bind="query-params")
+        least_voices = st.slider("Voices at least", 0, 20, 0, key="voices", bind="query-params")
+        without_cautions = st.toggle("Hide one voice, one source, silent", key="sure", bind="query-params")
+    return {"f1": least_f1, "fires": most_fires / 100, "voices": least_voices, "sure": without_cautions}
+
+
+def _filter(
+    table: pd.DataFrame, *, text: str, values: list[str], limits: dict[str, float | bool]
+) -> pd.DataFrame:
+    keep = tables.search_latents(table, text)
+    if values:
+        keep &= (table["attribute"].astype("object") + "=" + table["value"].astype("object")).isin(values)
+    if limits["f1"]:
+        keep &= table["f1"].fillna(0) >= limits["f1"]
+    if limits["sure"]:
+        keep &= table["warning"] == ""
+    keep &= (table["firing_rate"] <= limits["fires"]) & (table["n_speakers"] >= limits["voices"])
+    return table[keep]
+
+
+def _chosen_latent(view: SaeView, numbers: list[int]) -> int:
+    """The latent that the URL names, else the first in the table."""
+    wanted = links.chosen(links.LATENT)
+    is_usable = wanted is not None and wanted.isdecimal() and int(wanted) < view.n_latents
+    chosen = int(str(wanted)) if is_usable else (numbers[0] if numbers else 0)
+    links.choose(links.LATENT, chosen)
+    return chosen
+
+
+def _draw_table(found: pd.DataFrame, numbers: list[int], chosen: int) -> None:
+    rows = [numbers.index(chosen)] if chosen in numbers else []
+    st.session_state[TABLE] = {"selection": {"rows": rows, "columns": [], "cells": []}}
+    st.dataframe(
+        found[tables.SHOWN],
+        key=TABLE,
+        height=TABLE_HEIGHT_PX,
+        hide_index=True,
+        column_config=tables.latent_columns(),
+        on_select=lambda: _take_selection(numbers),
+        selection_mode=["single-row", "single-cell"],
+        placeholder="",
+    )
+
+
+def _take_selection(numbers: list[int]) -> None:
+    selection = st.session_state[TABLE]["selection"]
+    rows = [*(row for row, _ in selection["cells"]), *selection["rows"]]
+    if rows and rows[0] < len(numbers):
+        links.choose(links.LATENT, numbers[rows[0]])
+        st.session_state[PICKED] = True
+
+
+def _draw_footer(found: pd.DataFrame, view: SaeView) -> None:
+    with st.container(horizontal=True, vertical_alignment="center", key="latent_footer"):
+        st.caption(f"{len(found):,} of {view.n_latents:,} latents · click a row to hear it", width="stretch")
+        for words, suffix, mime, write in (
+            ("CSV", "csv", "text/csv", tables.csv_bytes),
+            ("Parquet", "parquet", "application/vnd.apache.parquet", tables.parquet_bytes),
+        ):
+            st.download_button(
+                words,
+                data=lambda write=write: write(found),
+                file_name=f"voxscope-{view.name}-latents.{suffix}",
+                mime=mime,
+                icon=":material/download:",
+                type="tertiary",
+                on_click="ignore",
+                key=f"latents_{suffix}",
+            )

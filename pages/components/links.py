@@ -1,0 +1,44 @@
+"""Addresses that open exactly one view: the URL carries SAE, latent and clip, and by their widgets the filters.
+
+Choices live in the URL. They are kept for the session too, so that they survive a change of page.
+"""
+
+from typing import NoReturn
+from urllib.parse import urlencode
+
+import streamlit as st
+
+SAE, LATENT, CLIP = "sae", "latent", "clip"
+
+
+def chosen(name: str) -> str | None:
+    """What the URL says of `name`, else what was last chosen in this session."""
+    value = st.query_params.get(name) or st.session_state.get(f"choice of {name}")
+    return None if value is None else str(value)
+
+
+def choose(name: str, value: object) -> None:
+    """Remember a choice and show it in the URL."""
+    st.session_state[f"choice of {name}"] = str(value)
+    if st.query_params.get(name) != str(value):
+        st.query_params[name] = str(value)
+
+
+def latent_address(latent: int, *, sae: str) -> str:
+    """The address of one latent of one SAE, relative to the app."""
+    return f"latents?{urlencode({SAE: sae, LATENT: latent})}"
+
+
+def clip_address(clip_id: str, *, sae: str) -> str:
+    """The address of one clip as one SAE hears it, relative to the app."""
+    return f"clips?{urlencode({SAE: sae, CLIP: clip_id})}"
+
+
+def open_latent(latent: int, *, sae: str) -> NoReturn:
+    """Leave for the Latents page at one latent."""
+    st.switch_page("pages/latents.py", query_params={SAE: sae, LATENT: str(latent)})
+
+
+def open_clip(clip_id: str, *, sae: str) -> NoReturn:
+    """Leave for the Clips page at one clip."""
+    st.switch_page("pages/clips.py", query_params={SAE: sae, CLIP: clip_id})

@@ -1,0 +1,97 @@
+"""Clips of the open workspace as cards that play; each sound is read and pictured once and then kept for everyone."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from pages.components import links
+from pages.components.player import ClipCard, ClipSound, clip_list
+from pages.components.wording import value_words
+from sae_core import SaeView, VoxScopeError, Workspace
+
+MAX_KEPT_SOUNDS = 1500
+HIDDEN_ON_CARDS = {"source"}
+
+
+@st.cache_resource(max_entries=MAX_KEPT_SOUNDS, show_spinner=False)
+def _read_sound(fingerprint: str, row: int, _workspace: Workspace) -> ClipSound:  # noqa: ARG001
+    content, mime = _workspace.clip_audio(row)
+    picture = _workspace.mel_picture(row)
+    return ClipSound(content, mime, picture.tobytes(), (picture.shape[0], picture.shape[1]))
+
+
+def clip_sound(workspace: Workspace, row: int) -> ClipSound:
+    """The sound and picture of one clip, or why there is none."""
+    try:
+        return _read_sound(workspace.fingerprint, row, workspace)
+    except VoxScopeError as error:
+        return ClipSound(problem=f"{error.what[:1].upper()}{error.what[1:]}")
+
+
+def clip_labels(workspace: Workspace, row: int) -> tuple[str, ...]:
+    """What is known of a clip, as words: attribute values, then who speaks."""
+    clip = workspace.corpus.table.iloc[row]
+    shown = [name for name in workspace.corpus.attributes if name not in HIDDEN_ON_CARDS]
+    values = [value_words(name, str(clip[name])) for name in shown if not pd.isna(clip[name])]
+    known = [value for value in dict.fromkeys(values) if value.lower() not in {"unknown", "null", "none", ""}]
+    speaker = [] if pd.isna(clip["speaker_id"]) else [f"voice {clip['speaker_id']}"]
+    return (*known[:4], *speaker)
+
+
+def clip_card(
+    view: SaeView,
+    row: int,
+    *,
+    value: float | None = None,
+    top: float = 1.0,
+    value_help: str = "",
+    note: str = "",
+) -> ClipCard:
+    """A card for one clip, with a bar for `value` against `top` where there is one; its title leads to the clip."""
+    workspace = view.workspace
+    clip = workspace.corpus.table.iloc[row]
+    return ClipCard(
+        opens=row,
+        title=str(clip["clip_id"]),
+        duration_s=float(clip["duration_s"]),
+        sound=clip_sound(workspace, row),
+        chips=clip_labels(workspace, row),
+        note=note,
+        share=0.0 if value is None else float(value) / max(top, 1e-9),
+        value_text="" if value is None else f"{float(value):.2f}",
+        value_help=value_help,
+        href=links.clip_address(str(clip["clip_id"]), sae=view.name),
+    )
+
+
+def playable_clips(
+    view: SaeView,
+    rows: np.ndarray,
+    values: np.ndarray,
+    *,
+    key: str,
+    top: float,
+    value_help: str,
+    **heading: str,
+) -> None:
+    """List clips with a value each; a click on a title opens that clip."""
+    cards = [
+        clip_card(view, int(row), value=float(value), top=top, value_help=value_help)
+        for row, value in zip(rows, values, strict=True)
+    ]
+    opened = clip_list(cards, key=key, **heading)
+    tell_silent(cards)
+    if opened is not None:
+        links.open_clip(str(view.workspace.corpus.table["clip_id"].iloc[opened]), sae=view.name)
+
+
+def tell_silent(cards: Sequence[ClipCard]) -> None:
+    """Say once how many of these clips cannot be played, and what would help."""
+    silent = [card for card in cards if card.sound.problem]
+    if silent:
+        st.caption(
+            f":orange[:material/volume_off: {len(silent)} of {len(cards)} clips cannot be played] (first: "
+            f"{silent[0].sound.problem}). Put the recordings back where they were imported from, or import again."
+        )

@@ -1,0 +1,170 @@
+"""Tables for people: which rows and columns are shown, under which headings, and how they are exported."""
+
+import io
+
+import pandas as pd
+import streamlit as st
+
+from pages.components.wording import TERMS, value_words
+from sae_core import NEW_VOICES, CorpusSummary, SaeView, Workspace
+
+ORDERS = {
+    "Best F1": ("f1", False),
+    "Fires most": ("firing_rate", False),
+    "Fires least": ("firing_rate", True),
+    "Strongest": ("max_activation", False),
+    "Most voices": ("n_speakers", False),
+    "Number": ("latent", True),
+}
+SHOWN = [
+    "latent",
+    "meaning",
+    "f1",
+    "f1_interval",
+    "precision",
+    "recall",
+    "fires_on_percent",
+    "n_active",
+    "n_speakers",
+    "max_activation",
+    "mean_activation",
+    "warning",
+]
+
+UNKNOWN = {"–", "unknown"}
+
+
+def latent_table(view: SaeView, evidence: str) -> pd.DataFrame:
+    """All latents with their best attribute value by one kind of evidence; shared, so not to be changed."""
+    return _latent_table(view.fingerprint, evidence, view)
+
+
+@st.cache_resource(max_entries=32, show_spinner=False)
+def _latent_table(fingerprint: str, evidence: str, _view: SaeView) -> pd.DataFrame:  # noqa: ARG001
+    prefix = "best_" if evidence == NEW_VOICES else "same_"
+    other = "same_" if evidence == NEW_VOICES else "best_"
+    table = _view.latents.drop(columns=[name for name in _view.latents if name.startswith(other)])
+    table = table.rename(columns={name: name.removeprefix(prefix) for name in table})
+    known = table["value"].notna()
+    words = [value_words(str(a), str(v)) for a, v in zip(table["attribute"], table["value"], strict=True)]
+    table["meaning"] = pd.Series(words, index=table.index, dtype="object").where(known, "")
+    bounds = [f"{low:.2f}–{high:.2f}" for low, high in zip(table["f1_low"], table["f1_high"], strict=True)]
+    table["f1_interval"] = pd.Series(bounds, index=table.index, dtype="object").where(
+        table["f1_low"].notna(), ""
+    )
+    table["warning"] = table["warning"].fillna("")
+    table["evidence"] = evidence
+    table["fires_on_percent"] = 100 * table["firing_rate"]
+    return table
+
+
+def search_latents(table: pd.DataFrame, text: str) -> pd.Series:
+    """True where every word of `text` stands in a latent's number, value, voice, source or warning."""
+    fields = ["meaning", "attribute", "value", "top_speaker", "top_source", "warning"]
+    words = table[fields].fillna("").agg(" ".join, axis=1).str.lower() + " #" + table["latent"].astype(str)
+    return _holds_every_word(words, text)
+
+
+def search_clips(workspace: Workspace, text: str) -> pd.Series:
+    """True where every word of `text` stands in some column of a clip, as it is labelled or as people say it."""
+    return _holds_every_word(_clip_words(workspace.fingerprint, workspace), text)
+
+
+@st.cache_resource(max_entries=2, show_spinner=False)
+def _clip_words(fingerprint: str, _workspace: Workspace) -> pd.Series:  # noqa: ARG001
+    table = clip_rows(_workspace).drop(columns="duration_s")
+    words = pd.Series("", index=table.index, dtype="object")
+    for name in table:
+        values = table[name].astype("object").where(table[name].notna(), "").astype(str)
+        said = {value: f" {value} {value_words(str(name), value)}".lower() for value in values.unique()}
+        words += values.map(said)
+    return words
+
+
+def _holds_every_word(words: pd.Series, text: str) -> pd.Series:
+    found = pd.Series(True, index=words.index)
+    for word in text.lower().split():
+        found &= words.str.contains(word, regex=False)
+    return found
+
+
+def latent_columns() -> dict[str, object]:
+    """Headings, explanations and formats of the latents table."""
+    number, column = st.column_config.NumberColumn, st.column_config
+    return {
+        "latent": number("Latent", help=TERMS["latent"], format="#%d", width=70, pinned=True),
+        "meaning": column.TextColumn(
+            "Best told value", help="The attribute value this latent alone tells best."
+        ),
+        "f1": column.ProgressColumn(
+            "F1", help=TERMS["f1"], format="%.2f", min_value=0, max_value=1, width=110
+        ),
+        "f1_interval": column.TextColumn("F1, 95 %", help=TERMS["interval"], width=95),
+        "precision": number("Precision", help=TERMS["precision"], format="%.2f", width=85),
+        "recall": number("Recall", help=TERMS["recall"], format="%.2f", width=75),
+        "fires_on_percent": number("Fires on", help=TERMS["firing rate"], format="%.1f %%", width=85),
+        "n_active": number(
+            "Clips", help="Clips on which the latent is active.", format="localized", width=75
+        ),
+        "n_speakers": number(
+            "Voices", help="Different speakers among those clips.", format="localized", width=75
+        ),
+        "max_activation": number("Max", help="Highest activation on any clip.", format="%.2f", width=70),
+        "mean_activation": number(
+            "Mean", help="Mean activation where it is active.", format="%.2f", width=70
+        ),
+        "warning": column.TextColumn(
+            "Caution", help="Shown where the latent is really one voice or one source."
+        ),
+    }
+
+
+def csv_bytes(table: pd.DataFrame) -> bytes:
+    """A table as CSV."""
+    return table.to_csv(index=False).encode("utf-8")
+
+
+def parquet_bytes(table: pd.DataFrame) -> bytes:
+    """A table as Parquet."""
+    stream = io.BytesIO()
+    table.to_parquet(stream, index=False)
+    return stream.getvalue()
+
+
+def corpus_grid(summary: CorpusSummary) -> pd.DataFrame:
+    """Clips and voices by language, with a column of clips for each gender × kind that occurs."""
+    table = summary.table.copy()
+    names = [name for name in ("language", "gender", "kind") if name in table]
+    if not names:
+        return pd.DataFrame()
+    first, rest = names[0], names[1:]
+    table[first] = [value_words(first, str(value)) for value in table[first]]
+    parts = (
+        table[rest]
+        .astype(str)
+        .agg(lambda row: " · ".join(part for part in row if part not in UNKNOWN), axis=1)
+    )
+    table["group"] = parts.replace("", "unknown") if rest else "clips"
+    grid = table.pivot_table(index=first, columns="group", values="n_clips", aggfunc="sum")
+    totals = table.groupby(first)[["n_clips", "n_speakers"]].sum()
+    grid.insert(0, "Voices", totals["n_speakers"])
+    grid.insert(0, "Clips", totals["n_clips"])
+    return grid.sort_values("Clips", ascending=False).reset_index(names=first.capitalize())
+
+
+def corpus_columns(grid: pd.DataFrame) -> dict[str, object]:
+    """Narrow number columns for every group of clips."""
+    first, *groups = grid.columns
+    narrow = {
+        name: st.column_config.NumberColumn(
+            name, format="localized", width=70 if name in {"Clips", "Voices"} else 120
+        )
+        for name in groups
+    }
+    return {first: st.column_config.TextColumn(first, pinned=True, width="small"), **narrow}
+
+
+def clip_rows(workspace: Workspace) -> pd.DataFrame:
+    """The clips table as people look for clips: id, voice, attributes, split, length."""
+    corpus = workspace.corpus
+    return corpus.table[["clip_id", "speaker_id", *corpus.attributes, "split", "duration_s"]]

@@ -1,0 +1,69 @@
+"""Who fires a latent: how strongly, which attribute values more than their share, and in which groups."""
+
+import streamlit as st
+
+from pages.components import charts, wording
+from pages.components.ranking import RankedBar, ranking
+from sae_core import SaeView
+
+N_SHARES = 9
+
+
+def draw_activations(view: SaeView, latent: int) -> None:
+    """How strongly it is active where it is."""
+    st.subheader("How strongly", anchor=False, help=wording.TERMS["activation"])
+    figure = charts.activation_figure(view.histogram(latent), threshold=view.threshold_of(latent))
+    charts.show(figure, key="activation_figure", alt="Histogram of activations")
+
+
+def draw_who(view: SaeView, latent: int) -> None:
+    """Whose clips these are, and in which language × gender they are found."""
+    left, right = st.columns([6, 5], gap="medium")
+    with left.container(border=True, height="stretch"):
+        shares = view.shares(latent).sort_values("lift", ascending=False).head(N_SHARES)
+        ranking(
+            [share_bar(share) for share in shares.itertuples()],
+            key="shares",
+            label="Who fires it",
+            help="bar: share of its clips; tick: share of all clips; × how many times more",
+        )
+    with right.container(border=True, height="stretch"):
+        draw_grid(view, latent)
+
+
+def share_bar(share: object) -> RankedBar:
+    """One attribute value: its share among the latent's clips, against all clips."""
+    return RankedBar(
+        label=wording.value_words(share.attribute, share.value),
+        detail=share.attribute,
+        share=share.share,
+        marker=share.base_rate,
+        value_text=f"×{share.lift:.1f}",
+        tone="" if share.lift >= 1 else "below",
+        help=f"{share.n:,} clips: {wording.percent(share.share, 1)} of its clips, "
+        f"{wording.percent(share.base_rate, 1)} of all. {wording.TERMS['lift']}",
+    )
+
+
+def draw_grid(view: SaeView, latent: int) -> None:
+    """Firing rate by the first two attributes, language × gender where there are such."""
+    attributes = view.workspace.corpus.attributes
+    pair = [name for name in ("language", "gender") if name in attributes] or list(attributes[:2])
+    if len(pair) < 2:
+        return
+    st.subheader(
+        f"{pair[0].capitalize()} × {pair[1]}",
+        anchor=False,
+        help="Share of each group's clips on which it is active, %.",
+    )
+    cells = view.cross_counts(latent, (pair[0], pair[1]))
+    cells[pair[0]] = [wording.value_words(pair[0], value) for value in cells[pair[0]]]
+    shares = cells.pivot_table(index=pair[0], columns=pair[1], values="firing_rate", sort=False)
+    counts = cells.pivot_table(index=pair[0], columns=pair[1], values="n_all", sort=False).reindex_like(
+        shares
+    )
+    charts.show(
+        charts.grid_figure(shares, counts=counts),
+        key="grid_figure",
+        alt=f"Firing rate by {pair[0]} and {pair[1]}",
+    )

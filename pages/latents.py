@@ -1,0 +1,140 @@
+"""Latents: find one in the table, see who fires it, and listen to it."""
+
+import pandas as pd
+import streamlit as st
+
+from pages.components import links, sounds, wording
+from pages.components.latent_finder import find_latents, step_latent
+from pages.components.ranking import RankedBar, ranking
+from pages.components.session import open_page
+from pages.components.who_fires import draw_activations, draw_who
+from sae_core import NEW_VOICES, SAME_VOICES, SaeView
+
+N_CLIPS, N_NEAR = 6, 8
+STEPS = (
+    ("previous", "Previous", ":material/arrow_back:", -1),
+    ("next", "Next", ":material/arrow_forward:", 1),
+    ("random", "Random", ":material/casino:", None),
+)
+NEVER_ACTIVE = (
+    "This latent is active on no clip of this workspace, so there is nothing to hear. Choose another latent, "
+    "or an SAE with fewer of them."
+)
+GROUPS = {
+    "strongest": ("Strongest", "most active, no voice more than a third of them"),
+    "middle": ("Middle", "around its median activation"),
+    "near_threshold": ("Just above threshold", "the faintest that still count"),
+    "hard_negatives": ("Hard negatives", "silent, though they resemble the strong ones; same voices first"),
+}
+
+
+def main() -> None:
+    """Draw the page."""
+    _, view = open_page(
+        "Latents",
+        "Every unit of this SAE, with the value it tells best and how surely.",
+        why="Numbers say how well it tells; only your ears say what it is. Choose one and listen.",
+    )
+    latent = find_latents(view)
+    if latent is None:
+        return
+    with st.container(key="latent_detail"):
+        draw_heading(view, latent)
+        draw_facts(view, latent)
+        if view.latents["n_active"].iloc[latent] == 0:
+            st.info(NEVER_ACTIVE, icon=":material/volume_off:")
+        else:
+            draw_who(view, latent)
+            draw_clips(view, latent)
+        draw_near(view, latent)
+
+
+def draw_heading(view: SaeView, latent: int) -> None:
+    """Its number and name, and the way to the next, the one before, or any."""
+    name = wording.short_meaning(view, latent)
+    with st.container(horizontal=True, vertical_alignment="center", key="latent_heading"):
+        st.header(f"Latent #{latent}" + (f" :gray[·] {name}" if name else ""), anchor=False, width="stretch")
+        for key, words, icon, by in STEPS:
+            st.button(words, icon=icon, key=f"latent_{key}", on_click=step_latent, args=(latent, by))
+
+
+def draw_facts(view: SaeView, latent: int) -> None:
+    """How it fires, and what it tells: on new voices and on the same voices, kept apart."""
+    facts = view.latents.iloc[latent]
+    words, picture = st.columns([6, 5], gap="medium")
+    with words.container(border=True, height="stretch"):
+        first, second, third, fourth = st.columns(4)
+        first.metric("Fires on", wording.percent(facts["firing_rate"], 1), help=wording.TERMS["firing rate"])
+        second.metric(
+            "Voices", f"{facts['n_speakers']:,}", help="Different speakers among the clips it fires on."
+        )
+        third.metric("Highest", f"{facts['max_activation']:.2f}", help=wording.TERMS["activation"])
+        fourth.metric("Mean", f"{facts['mean_activation']:.2f}", help="Mean activation where it is active.")
+        draw_evidence(facts)
+    with picture.container(border=True, height="stretch"):
+        draw_activations(view, latent)
+
+
+def draw_evidence(facts: pd.Series) -> None:
+    """One line for each kind of evidence, and a warning where it is really one voice or one source."""
+    signs = {
+        "best_": (":green-badge[new voices]", NEW_VOICES),
+        "same_": (":gray-badge[same voices]", SAME_VOICES),
+    }
+    for prefix, (sign, evidence) in signs.items():
+        if pd.isna(facts[f"{prefix}value"]):
+            continue
+        value = wording.value_words(str(facts[f"{prefix}attribute"]), str(facts[f"{prefix}value"]))
+        numbers = " · ".join(
+            f"{words} {wording.with_interval(*(facts[f'{prefix}{name}{part}'] for part in ('', '_low', '_high')))}"
+            for words, name in (("F1", "f1"), ("precision", "precision"), ("recall", "recall"))
+        )
+        st.markdown(f"{sign} **{value}**  \n:small[:gray[{numbers}]]", help=wording.EVIDENCE[evidence])
+    if not pd.isna(facts["warning"]):
+        st.markdown(f":orange-badge[:material/warning: {facts['warning']}]")
+
+
+def draw_clips(view: SaeView, latent: int) -> None:
+    """Four groups of clips to listen to."""
+    examples = view.examples(latent, n=N_CLIPS)
+    top = float(view.latents["max_activation"].iloc[latent])
+    for name, (label, help_text) in GROUPS.items():
+        group = getattr(examples, name)
+        sounds.playable_clips(view, group.rows, group.activations, key=f"clips_{name}", top=top,
+                              value_help="activation", label=label, help=help_text)  # fmt: skip
+
+
+def draw_near(view: SaeView, latent: int) -> None:
+    """Latents that point the same way, and those that light up together with it."""
+    lists = {
+        "direction": (
+            view.similar_latents(latent, n=N_NEAR),
+            "cosine",
+            "Nearest by direction",
+            "they add much the same",
+        ),
+        "company": (
+            view.coactive_latents(latent, n=N_NEAR),
+            "jaccard",
+            "Active together",
+            "on the same clips",
+        ),
+    }
+    for column, (key, (near, measure, label, help_text)) in zip(
+        st.columns(2, gap="medium"), lists.items(), strict=True
+    ):
+        bars = [
+            RankedBar(wording.latent_name(view, int(other)), float(value), f"{value:.2f}", opens=int(other),
+                      help=wording.TERMS[measure], href=links.latent_address(int(other), sae=view.name))
+            for other, value in zip(near["latent"], near[measure], strict=True)
+        ]  # fmt: skip
+        with column.container(border=True, height="stretch"):
+            opened = ranking(
+                bars, key=f"near_{key}", label=label, help=help_text, empty="No other latent comes near."
+            )
+        if opened is not None:
+            links.choose(links.LATENT, opened)
+            st.rerun()
+
+
+main()

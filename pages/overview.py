@@ -1,0 +1,144 @@
+"""Overview: what this is, what was heard, how well it works, and five latents to hear first."""
+
+import pandas as pd
+import streamlit as st
+
+from pages.components import links, sounds, tables, wording
+from pages.components.health import health_panel
+from pages.components.method import method_figure
+from pages.components.player import ClipCard, clip_list
+from pages.components.session import open_page
+from sae_core import SaeView, Workspace
+
+N_STRIKING = 5
+DEMO_CAN = """
+**What this demo can show.** Real people and hold music, from recordings that may be passed on. Latents for **music**,
+**gender**, **synthetic speech** and a few well-covered **languages** hold up on voices that were kept aside.
+"""
+DEMO_CANNOT = """
+**What it cannot show.** Most languages come with two or three voices from one or two sources, so language, person and
+recording cannot be told apart there: such results are marked *same voices*. It is enough to explore and to check the
+method, too little to publish claims. For those, open recordings of your own.
+"""
+
+
+def main() -> None:
+    """Draw the page."""
+    workspace, view = open_page(
+        "Hear what a voice embedding is made of",
+        "A speaker embedding is a list of numbers that tells voices apart. VoxScope takes it to pieces with a "
+        "**sparse autoencoder**: a few *latents* out of many light up for each clip.",
+        why="Hear the clips that light one up, and you hear what it stands for: a language, a gender, hold music …",
+    )
+    draw_method(view)
+    left, right = st.columns(2, gap="medium")
+    with left.container(border=True, height="stretch", key="corpus"):
+        draw_corpus(workspace)
+    with right.container(border=True, height="stretch", key="health"):
+        health_panel(view)
+    draw_striking(view)
+    draw_next(workspace, view)
+
+
+def draw_method(view: SaeView) -> None:
+    """The figure e → v → ε for one clip that plays."""
+    example = view.method_example()
+    with st.container(border=True, key="method"):
+        st.subheader("From a voice to its latents and back", anchor=False)
+        clip, figure = st.columns([2, 7], gap="medium", vertical_alignment="center")
+        with clip:
+            opened_clip = clip_list([sounds.clip_card(view, example.row)], key="method_clip", layout="fill")
+            st.caption(
+                "Its embedding **e** becomes a few active latents **v**; these alone rebuild it as **ε**."
+            )
+        with figure:
+            opened = method_figure(view, example, key="method_figure")
+    if opened is not None:
+        links.open_latent(opened, sae=view.name)
+    if opened_clip is not None:
+        links.open_clip(str(view.workspace.corpus.table["clip_id"].iloc[opened_clip]), sae=view.name)
+
+
+def draw_corpus(workspace: Workspace) -> None:
+    """Who and what was recorded."""
+    summary = workspace.summary()
+    st.subheader("What was heard", anchor=False)
+    clips, hours, voices = st.columns(3)
+    clips.metric("Clips", f"{summary.n_clips:,}")
+    hours.metric("Hours", f"{summary.hours:.1f}")
+    voices.metric(
+        "Voices",
+        f"{summary.n_speakers:,}",
+        help="Different speakers; a recording of unknown speaker counts as one.",
+    )
+    grid = tables.corpus_grid(summary)
+    if len(grid):
+        st.dataframe(
+            grid,
+            hide_index=True,
+            height=212,
+            placeholder="",
+            key="corpus_grid",
+            column_config=tables.corpus_columns(grid),
+        )
+
+
+def draw_striking(view: SaeView) -> None:
+    """A card for each of a few latents, playing its strongest clip."""
+    cards = [striking_card(view, latent) for latent in view.striking_latents(N_STRIKING)]
+    opened = clip_list(
+        cards,
+        key="striking",
+        layout="fill",
+        label="Five latents to hear first",
+        help="each plays the clip on which it is strongest; the bar is its F1 on new voices",
+        empty="No latent is active on any clip yet.",
+    )
+    sounds.tell_silent(cards)
+    if opened is not None:
+        links.open_latent(opened, sae=view.name)
+
+
+def striking_card(view: SaeView, latent: int) -> ClipCard:
+    """One latent as a card: its name, how well it tells its value, and its strongest clip."""
+    facts = view.latents.iloc[latent]
+    row = int(view.index.top(latent, 1)[0][0])
+    has_value = not pd.isna(facts["best_f1"])
+    return ClipCard(
+        opens=latent,
+        title=wording.latent_name(view, latent),
+        duration_s=float(view.workspace.corpus.table["duration_s"].iloc[row]),
+        sound=sounds.clip_sound(view.workspace, row),
+        chips=(
+            f"on {wording.percent(facts['firing_rate'])} of clips",
+            wording.counted(int(facts["n_speakers"]), "voice"),
+        ),
+        note="" if pd.isna(facts["warning"]) else str(facts["warning"]),
+        share=float(facts["best_f1"]) if has_value else 0.0,
+        value_text=wording.with_interval(facts["best_f1"], facts["best_f1_low"], facts["best_f1_high"])
+        if has_value
+        else "",
+        value_help=f"F1 on voices kept aside. {wording.TERMS['f1']} {wording.TERMS['interval']}",
+        href=links.latent_address(latent, sae=view.name),
+    )
+
+
+def draw_next(workspace: Workspace, view: SaeView) -> None:
+    """Where to go from here, and for the demo how far to trust it."""
+    with st.container(horizontal=True, vertical_alignment="center", key="next"):
+        st.markdown("**Try next**")
+        here = {links.SAE: view.name}
+        st.page_link(
+            "pages/latents.py", label="Browse all latents by ear", icon=":material/hub:", query_params=here
+        )
+        st.page_link(
+            "pages/clips.py", label="Take one clip apart", icon=":material/library_music:", query_params=here
+        )
+    if workspace.is_demo:
+        with st.container(border=True, key="demo_note"):
+            can, cannot = st.columns([2, 3], gap="large")
+            can.markdown(DEMO_CAN)
+            cannot.markdown(DEMO_CANNOT)
+
+
+main()
