@@ -5,12 +5,13 @@ import streamlit as st
 from pages.components import links, sounds, wording
 from pages.components.clip_finder import find_clip
 from pages.components.facts import fact_list
+from pages.components.heading import Heading
 from pages.components.player import clip_list
 from pages.components.ranking import RankedBar, ranking
 from pages.components.session import open_page
 from sae_core import SaeView
 
-N_NEAREST = 8
+N_NEAREST = 12
 
 
 def main() -> None:
@@ -55,19 +56,21 @@ def draw_latents(view: SaeView, row: int) -> None:
             value_text=f"{activation:.2f}",
             help=f"{wording.TERMS['activation']} {wording.measured(view, int(latent))}",
             opens=int(latent),
-            href=links.latent_address(int(latent), sae=view.name),
+            href=links.latent_address(view, int(latent)),
         )
         for latent, activation in zip(latents, activations, strict=True)
     ]
     opened = ranking(
         bars,
         key="active_latents",
-        label="Active latents",
-        help=f"{len(bars)} of {view.n_latents:,}, strongest first; click one to hear its other clips",
-        empty="This clip has no embedding, so no latent is active on it. `info` lists the reason.",
+        heading=Heading(
+            "Active latents",
+            f"{len(bars)} of {view.n_latents:,}, strongest first; click one to hear its other clips",
+            "This clip has no embedding, so no latent is active on it.",
+        ),
     )
     if opened is not None:
-        links.open_latent(opened, sae=view.name)
+        links.open_latent(view, opened)
 
 
 def draw_nearest(view: SaeView, row: int) -> None:
@@ -80,12 +83,15 @@ def draw_nearest(view: SaeView, row: int) -> None:
     opened = clip_list(
         cards,
         key="nearest_clips",
-        label="Nearest clips",
-        help="most similar embeddings, whatever the SAE; the bar is their cosine",
-        empty="This clip has no embedding to compare.",
+        heading=Heading(
+            "Nearest clips",
+            "most similar embeddings, whatever the SAE; the bar is their cosine",
+            "This clip has no embedding to compare.",
+        ),
+        shows_in="clip_detail",
     )
     if opened is not None:
-        links.choose(links.CLIP, view.workspace.corpus.table["clip_id"].iloc[opened])
+        links.choose(links.CLIP, links.clip_id(view, opened))
         st.rerun()
 
 

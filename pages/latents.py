@@ -4,6 +4,7 @@ import pandas as pd
 import streamlit as st
 
 from pages.components import links, sounds, wording
+from pages.components.heading import Heading
 from pages.components.latent_finder import find_latents, step_latent
 from pages.components.ranking import RankedBar, ranking
 from pages.components.session import open_page
@@ -21,11 +22,15 @@ NEVER_ACTIVE = (
     "or an SAE with fewer of them."
 )
 GROUPS = {
-    "strongest": ("Strongest", "most active, no voice more than a third of them"),
-    "middle": ("Middle", "around its median activation"),
-    "near_threshold": ("Just above threshold", "the faintest that still count"),
-    "hard_negatives": ("Hard negatives", "silent, though they resemble the strong ones; same voices first"),
+    "strongest": Heading("Strongest", "most active, no voice more than a third of them"),
+    "middle": Heading("Middle", "around its median activation"),
+    "near_threshold": Heading("Just above threshold", "the faintest that still count"),
+    "hard_negatives": Heading(
+        "Hard negatives", "silent, though they resemble the strong ones; same voices first"
+    ),
 }
+NEAR_BY_DIRECTION = Heading("Nearest by direction", "they add much the same", "No other latent comes near.")
+NEAR_BY_COMPANY = Heading("Active together", "on the same clips", "No other latent is active on its clips.")
 
 
 def main() -> None:
@@ -98,43 +103,36 @@ def draw_clips(view: SaeView, latent: int) -> None:
     """Four groups of clips to listen to."""
     examples = view.examples(latent, n=N_CLIPS)
     top = float(view.latents["max_activation"].iloc[latent])
-    for name, (label, help_text) in GROUPS.items():
-        group = getattr(examples, name)
-        sounds.playable_clips(view, group.rows, group.activations, key=f"clips_{name}", top=top,
-                              value_help="activation", label=label, help=help_text)  # fmt: skip
+    for name, heading in GROUPS.items():
+        sounds.playable_clips(view, getattr(examples, name), key=f"clips_{name}", top=top, heading=heading)
 
 
 def draw_near(view: SaeView, latent: int) -> None:
     """Latents that point the same way, and those that light up together with it."""
-    lists = {
-        "direction": (
-            view.similar_latents(latent, n=N_NEAR),
-            "cosine",
-            "Nearest by direction",
-            "they add much the same",
-        ),
-        "company": (
-            view.coactive_latents(latent, n=N_NEAR),
-            "jaccard",
-            "Active together",
-            "on the same clips",
-        ),
-    }
-    for column, (key, (near, measure, label, help_text)) in zip(
-        st.columns(2, gap="medium"), lists.items(), strict=True
-    ):
-        bars = [
-            RankedBar(wording.latent_name(view, int(other)), float(value), f"{value:.2f}", opens=int(other),
-                      help=wording.TERMS[measure], href=links.latent_address(int(other), sae=view.name))
-            for other, value in zip(near["latent"], near[measure], strict=True)
-        ]  # fmt: skip
-        with column.container(border=True, height="stretch"):
-            opened = ranking(
-                bars, key=f"near_{key}", label=label, help=help_text, empty="No other latent comes near."
-            )
-        if opened is not None:
-            links.choose(links.LATENT, opened)
-            st.rerun()
+    by_direction, by_company = st.columns(2, gap="medium")
+    with by_direction.container(border=True, height="stretch"):
+        draw_near_latents(view, view.similar_latents(latent, n=N_NEAR), "cosine", NEAR_BY_DIRECTION)
+    with by_company.container(border=True, height="stretch"):
+        draw_near_latents(view, view.coactive_latents(latent, n=N_NEAR), "jaccard", NEAR_BY_COMPANY)
+
+
+def draw_near_latents(view: SaeView, near: pd.DataFrame, measure: str, heading: Heading) -> None:
+    """A ranked list of latents; a click on one opens it here."""
+    bars = [
+        RankedBar(
+            label=wording.latent_name(view, int(other)),
+            share=float(value),
+            value_text=f"{value:.2f}",
+            help=wording.TERMS[measure],
+            opens=int(other),
+            href=links.latent_address(view, int(other)),
+        )
+        for other, value in zip(near["latent"], near[measure], strict=True)
+    ]
+    opened = ranking(bars, key=f"near_by_{measure}", heading=heading, shows_in="latent_detail")
+    if opened is not None:
+        links.choose(links.LATENT, opened)
+        st.rerun()
 
 
 main()

@@ -4,22 +4,15 @@ import pandas as pd
 import streamlit as st
 
 from pages.components import links, sounds, tables, wording
+from pages.components.heading import Heading
 from pages.components.health import health_panel
 from pages.components.method import method_figure
 from pages.components.player import ClipCard, clip_list
+from pages.components.reach import reach_panel
 from pages.components.session import open_page
 from sae_core import SaeView, Workspace
 
 N_STRIKING = 5
-DEMO_CAN = """
-**What this demo can show.** Real people and hold music, from recordings that may be passed on. Latents for **music**,
-**gender**, **synthetic speech** and a few well-covered **languages** hold up on voices that were kept aside.
-"""
-DEMO_CANNOT = """
-**What it cannot show.** Most languages come with two or three voices from one or two sources, so language, person and
-recording cannot be told apart there: such results are marked *same voices*. It is enough to explore and to check the
-method, too little to publish claims. For those, open recordings of your own.
-"""
 
 
 def main() -> None:
@@ -37,7 +30,9 @@ def main() -> None:
     with right.container(border=True, height="stretch", key="health"):
         health_panel(view)
     draw_striking(view)
-    draw_next(workspace, view)
+    with st.container(border=True, key="reach"):
+        reach_panel(view)
+    draw_next(view)
 
 
 def draw_method(view: SaeView) -> None:
@@ -54,9 +49,9 @@ def draw_method(view: SaeView) -> None:
         with figure:
             opened = method_figure(view, example, key="method_figure")
     if opened is not None:
-        links.open_latent(opened, sae=view.name)
+        links.open_latent(view, opened)
     if opened_clip is not None:
-        links.open_clip(str(view.workspace.corpus.table["clip_id"].iloc[opened_clip]), sae=view.name)
+        links.open_clip(view, opened_clip)
 
 
 def draw_corpus(workspace: Workspace) -> None:
@@ -90,13 +85,15 @@ def draw_striking(view: SaeView) -> None:
         cards,
         key="striking",
         layout="fill",
-        label="Five latents to hear first",
-        help="each plays the clip on which it is strongest; the bar is its F1 on new voices",
-        empty="No latent is active on any clip yet.",
+        heading=Heading(
+            "Five latents to hear first",
+            "each plays the clip on which it is strongest; the bar is its F1 on new voices",
+            "No latent is active on any clip.",
+        ),
     )
     sounds.tell_silent(cards)
     if opened is not None:
-        links.open_latent(opened, sae=view.name)
+        links.open_latent(view, opened)
 
 
 def striking_card(view: SaeView, latent: int) -> ClipCard:
@@ -119,12 +116,12 @@ def striking_card(view: SaeView, latent: int) -> ClipCard:
         if has_value
         else "",
         value_help=f"F1 on voices kept aside. {wording.TERMS['f1']} {wording.TERMS['interval']}",
-        href=links.latent_address(latent, sae=view.name),
+        href=links.latent_address(view, latent),
     )
 
 
-def draw_next(workspace: Workspace, view: SaeView) -> None:
-    """Where to go from here, and for the demo how far to trust it."""
+def draw_next(view: SaeView) -> None:
+    """Where to go from here."""
     with st.container(horizontal=True, vertical_alignment="center", key="next"):
         st.markdown("**Try next**")
         here = {links.SAE: view.name}
@@ -134,11 +131,6 @@ def draw_next(workspace: Workspace, view: SaeView) -> None:
         st.page_link(
             "pages/clips.py", label="Take one clip apart", icon=":material/library_music:", query_params=here
         )
-    if workspace.is_demo:
-        with st.container(border=True, key="demo_note"):
-            can, cannot = st.columns([2, 3], gap="large")
-            can.markdown(DEMO_CAN)
-            cannot.markdown(DEMO_CANNOT)
 
 
 main()

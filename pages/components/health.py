@@ -22,6 +22,7 @@ def health_panel(view: SaeView) -> None:
     """Draw explained variance, L0, dead share and γ of one SAE, and what they mean."""
     held_out, train = _metrics_of(view, "held-out"), _metrics_of(view, "train")
     st.subheader("Is this SAE any good?", anchor=False, help=TERMS["sae"])
+    st.caption(_description(view))
     first, second = st.columns(2)
     first.metric("Explained, new voices", _share(held_out), help=TERMS["explained variance"])
     second.metric("Explained, training", _share(train), help=TERMS["training"])
@@ -32,6 +33,14 @@ def health_panel(view: SaeView) -> None:
     st.markdown("  \n".join(f":small[{remark}]" for remark in remarks(view)))
 
 
+def _description(view: SaeView) -> str:
+    prefixes = view.config.get("prefixes") or ()
+    kind = f"nested ({' ⊂ '.join(f'{n:,}' for n in prefixes)})" if prefixes else "plain TopK"
+    n_train = view.metrics.get("n_train")
+    trained = f", trained on {n_train:,} clips" if n_train else ""
+    return f"{view.n_latents:,} latents, {view.codes.k} at once, {kind}{trained}; embeddings by {view.embeddings.embedder}"
+
+
 def remarks(view: SaeView) -> list[str]:
     """Plain sentences on the numbers: what is kept, then cautions, then γ."""
     found = [_on_new_voices(view)]
@@ -40,7 +49,7 @@ def remarks(view: SaeView) -> list[str]:
         gap = train["explained_variance"] - held_out["explained_variance"]
         if gap > WIDE_GAP:
             found.append(
-                f"{CAUTION} {100 * gap:.0f} points better on training voices: too few voices, partly learnt by heart."
+                f"{CAUTION} {100 * gap:.0f} points better on training voices: they are partly learnt by heart."
             )
     dead = _dead_share(view)
     if dead > MANY_DEAD:

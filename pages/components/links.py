@@ -8,6 +8,8 @@ from urllib.parse import urlencode
 
 import streamlit as st
 
+from sae_core import SaeView
+
 SAE, LATENT, CLIP = "sae", "latent", "clip"
 
 
@@ -24,21 +26,26 @@ def choose(name: str, value: object) -> None:
         st.query_params[name] = str(value)
 
 
-def latent_address(latent: int, *, sae: str) -> str:
-    """The address of one latent of one SAE, relative to the app."""
-    return f"latents?{urlencode({SAE: sae, LATENT: latent})}"
+def latent_address(view: SaeView, latent: int) -> str:
+    """The address of one latent of an SAE, relative to the app."""
+    return f"latents?{urlencode({SAE: view.name, LATENT: latent})}"
 
 
-def clip_address(clip_id: str, *, sae: str) -> str:
-    """The address of one clip as one SAE hears it, relative to the app."""
-    return f"clips?{urlencode({SAE: sae, CLIP: clip_id})}"
+def clip_address(view: SaeView, row: int) -> str:
+    """The address of one clip as an SAE takes it apart, relative to the app."""
+    return f"clips?{urlencode({SAE: view.name, CLIP: clip_id(view, row)})}"
 
 
-def open_latent(latent: int, *, sae: str) -> NoReturn:
+def clip_id(view: SaeView, row: int) -> str:
+    """What a clip is called in addresses and files."""
+    return str(view.workspace.corpus.table["clip_id"].iloc[row])
+
+
+def open_latent(view: SaeView, latent: int) -> NoReturn:
     """Leave for the Latents page at one latent."""
-    st.switch_page("pages/latents.py", query_params={SAE: sae, LATENT: str(latent)})
+    st.switch_page("pages/latents.py", query_params={SAE: view.name, LATENT: str(latent)})
 
 
-def open_clip(clip_id: str, *, sae: str) -> NoReturn:
+def open_clip(view: SaeView, row: int) -> NoReturn:
     """Leave for the Clips page at one clip."""
-    st.switch_page("pages/clips.py", query_params={SAE: sae, CLIP: clip_id})
+    st.switch_page("pages/clips.py", query_params={SAE: view.name, CLIP: clip_id(view, row)})

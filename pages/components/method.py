@@ -26,7 +26,7 @@ def method_figure(view: SaeView, example: MethodExample, *, key: str) -> int | N
             "number": f"#{int(latent)}" if view.latents["is_named"].iloc[latent] else "no name yet",
             "is_named": bool(view.latents["is_named"].iloc[latent]),
             "help": wording.latent_name(view, int(latent)),
-            "href": links.latent_address(int(latent), sae=view.name),
+            "href": links.latent_address(view, int(latent)),
         }
         for latent, activation in zip(example.latents, example.activations, strict=True)
     ]

@@ -73,6 +73,14 @@ function melMask(base64, nMels, nFrames) {
   return `url(${canvas.toDataURL()})`;
 }
 
+function showInPage(key) {
+  // A link that changes the page it stands on brings the part that changes into view.
+  const part = key && document.querySelector(`.st-key-${CSS.escape(key)}`);
+  if (!part) return;
+  part.style.scrollMarginTop = "76px";
+  part.scrollIntoView({ behavior: "smooth", block: "start" });
+}
+
 function element(tag, className, text) {
   const node = document.createElement(tag);
   if (className) node.className = className;
@@ -133,6 +141,7 @@ function buildHeading(clip, component) {
     link.onclick = (event) => {
       if (event.metaKey || event.ctrlKey || event.shiftKey || event.button !== 0) return;
       event.preventDefault();
+      showInPage(component.data.shows_in);
       component.setTriggerValue("opened", clip.opens);
     };
     heading.append(link);
@@ -225,7 +234,7 @@ export default function (component) {
   host.replaceChildren();
   const list = element("div", `cards ${data.layout}`);
   list.setAttribute("role", "list");
-  list.setAttribute("aria-label", data.label);
+  list.setAttribute("aria-label", data.label || "Clips");
   const cards = data.clips.map((clip) => buildCard(clip, component, player));
   if (data.label || data.help) {
     const header = element("div", "header");

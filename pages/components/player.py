@@ -6,12 +6,14 @@ can fetch what a page has shown to this session, and no request can name a file 
 
 import base64
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import streamlit as st
 from streamlit import runtime
+
+from pages.components.heading import NO_HEADING, Heading
 
 _HERE = Path(__file__).parent
 _mount_list = st.components.v2.component(
@@ -62,25 +64,22 @@ def clip_list(
     cards: Sequence[ClipCard],
     *,
     key: str,
-    label: str = "",
-    help: str = "",
+    heading: Heading = NO_HEADING,
     layout: str = "grid",
-    empty: str = "",
+    shows_in: str = "",
 ) -> int | None:
-    """Draw `cards` as a "grid" or as "rows" and return what the card whose title was just clicked opens, if any."""
-    clips = [_as_json(card, slot=f"{key}-{number}") for number, card in enumerate(cards)]
-    result = _mount_list(
-        key=key,
-        data={
-            "clips": clips,
-            "label": label,
-            "help": help,
-            "layout": layout,
-            "empty": empty or "No clips here.",
-        },
-        on_opened_change=_stay,
-    )
-    opened = result.get("opened")
+    """Draw `cards` and return what the card whose title was just clicked opens, if any.
+
+    layout: "grid", "fill" (a grid that takes the whole width), "rows" or "wide" (one large card).
+    shows_in: key of the container on this page that a click changes; it is scrolled into view.
+    """
+    data = {
+        "clips": [_as_json(card, slot=f"{key}-{number}") for number, card in enumerate(cards)],
+        **asdict(heading),
+        "layout": layout,
+        "shows_in": shows_in,
+    }
+    opened = _mount_list(key=key, data=data, on_opened_change=_stay).get("opened")
     return None if opened is None else int(opened)
 
 

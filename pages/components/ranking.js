@@ -1,5 +1,13 @@
 // A ranked list of named bars; a name may be a link that opens in place on a plain click.
 
+function showInPage(key) {
+  // A link that changes the page it stands on brings the part that changes into view.
+  const part = key && document.querySelector(`.st-key-${CSS.escape(key)}`);
+  if (!part) return;
+  part.style.scrollMarginTop = "76px";
+  part.scrollIntoView({ behavior: "smooth", block: "start" });
+}
+
 function element(tag, className, text) {
   const node = document.createElement(tag);
   if (className) node.className = className;
@@ -16,6 +24,7 @@ function buildName(bar, component) {
   link.onclick = (event) => {
     if (event.metaKey || event.ctrlKey || event.shiftKey || event.button !== 0) return;
     event.preventDefault();
+    showInPage(component.data.shows_in);
     component.setTriggerValue("opened", bar.opens);
   };
   return link;

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import streamlit as st
 
+from pages.components.heading import Heading
+
 _HERE = Path(__file__).parent
 _mount_ranking = st.components.v2.component(
     "voxscope_ranking",
@@ -34,11 +36,12 @@ class RankedBar:
     href: str = ""
 
 
-def ranking(
-    bars: Sequence[RankedBar], *, key: str, label: str = "", help: str = "", empty: str = "Nothing here."
-) -> int | None:
-    """Draw `bars` in their order and return what the bar whose name was just clicked opens, if any."""
-    data = {"bars": [asdict(bar) for bar in bars], "label": label, "help": help, "empty": empty}
+def ranking(bars: Sequence[RankedBar], *, key: str, heading: Heading, shows_in: str = "") -> int | None:
+    """Draw `bars` in their order and return what the bar whose name was just clicked opens, if any.
+
+    shows_in: key of the container on this page that a click changes; it is scrolled into view.
+    """
+    data = {"bars": [asdict(bar) for bar in bars], **asdict(heading), "shows_in": shows_in}
     opened = _mount_ranking(key=key, data=data, on_opened_change=_stay).get("opened")
     return None if opened is None else int(opened)
 

@@ -2,14 +2,14 @@
 
 from collections.abc import Sequence
 
-import numpy as np
 import pandas as pd
 import streamlit as st
 
 from pages.components import links
+from pages.components.heading import Heading
 from pages.components.player import ClipCard, ClipSound, clip_list
 from pages.components.wording import value_words
-from sae_core import SaeView, VoxScopeError, Workspace
+from sae_core import ClipGroup, SaeView, VoxScopeError, Workspace
 
 MAX_KEPT_SOUNDS = 1500
 HIDDEN_ON_CARDS = {"source"}
@@ -62,29 +62,20 @@ def clip_card(
         share=0.0 if value is None else float(value) / max(top, 1e-9),
         value_text="" if value is None else f"{float(value):.2f}",
         value_help=value_help,
-        href=links.clip_address(str(clip["clip_id"]), sae=view.name),
+        href=links.clip_address(view, row),
     )
 
 
-def playable_clips(
-    view: SaeView,
-    rows: np.ndarray,
-    values: np.ndarray,
-    *,
-    key: str,
-    top: float,
-    value_help: str,
-    **heading: str,
-) -> None:
-    """List clips with a value each; a click on a title opens that clip."""
+def playable_clips(view: SaeView, group: ClipGroup, *, key: str, top: float, heading: Heading) -> None:
+    """List clips with their activations against `top`; a click on a title opens that clip."""
     cards = [
-        clip_card(view, int(row), value=float(value), top=top, value_help=value_help)
-        for row, value in zip(rows, values, strict=True)
+        clip_card(view, int(row), value=float(activation), top=top, value_help="activation")
+        for row, activation in zip(group.rows, group.activations, strict=True)
     ]
-    opened = clip_list(cards, key=key, **heading)
+    opened = clip_list(cards, key=key, heading=heading)
     tell_silent(cards)
     if opened is not None:
-        links.open_clip(str(view.workspace.corpus.table["clip_id"].iloc[opened]), sae=view.name)
+        links.open_clip(view, opened)
 
 
 def tell_silent(cards: Sequence[ClipCard]) -> None:

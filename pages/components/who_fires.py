@@ -3,6 +3,7 @@
 import streamlit as st
 
 from pages.components import charts, wording
+from pages.components.heading import Heading
 from pages.components.ranking import RankedBar, ranking
 from sae_core import SaeView
 
@@ -24,8 +25,9 @@ def draw_who(view: SaeView, latent: int) -> None:
         ranking(
             [share_bar(share) for share in shares.itertuples()],
             key="shares",
-            label="Who fires it",
-            help="bar: share of its clips; tick: share of all clips; × how many times more",
+            heading=Heading(
+                "Who fires it", "bar: share of its clips; tick: share of all clips; × how many times more"
+            ),
         )
     with right.container(border=True, height="stretch"):
         draw_grid(view, latent)
