@@ -103,6 +103,14 @@ def test_each_clip_has_the_vector_of_its_own_samples(tones, undisturbed):
     assert len(np.unique(embeddings.vectors.round(5), axis=0)) == len(tones)
 
 
+def test_many_small_batches_give_the_same(tones, undisturbed, tmp_path, monkeypatch):
+    """More batches than are read ahead, so that reading and embedding overlap."""
+    monkeypatch.setattr("sae_core.extraction.BATCH_CLIPS", 2)
+    embeddings = extract(tones, BandEmbedder(), tmp_path / "bands", n_readers=3)
+    expected = Embeddings.load(undisturbed, remedy="").vectors
+    assert embeddings.vectors == pytest.approx(expected, abs=1e-6)
+
+
 def test_the_real_network_goes_through(tones, tmp_path):
     few = Corpus(tones.table.head(5), tones.audio_root)
     embeddings = extract(few, open_embedder("ge2e", device="cpu"), tmp_path / "ge2e")

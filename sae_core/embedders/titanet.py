@@ -99,6 +99,8 @@ def load(model: str | None, device: str | None) -> TitanetEmbedder:
 
 
 def _nemo_models() -> Any:
+    # NeMo's telemetry has nowhere to send to, and need not say so at every start.
+    logging.getLogger("nv_one_logger").setLevel(logging.ERROR)
     try:
         from nemo.collections.asr import models
         from nemo.utils import logging as nemo_logging

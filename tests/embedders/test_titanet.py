@@ -119,6 +119,13 @@ def test_a_model_that_cannot_be_fetched_says_what_to_do_offline(tmp_path, monkey
         open_embedder("titanet", model=name)
 
 
+@pytest.mark.slow
+def test_a_model_by_hub_name_is_read_from_where_nemo_keeps_it(tiny_nemo, monkeypatch):
+    monkeypatch.setattr("nemo.core.classes.common.maybe_download_from_cloud", lambda **_: str(tiny_nemo))
+    by_name, by_path = open_embedder("titanet"), open_embedder("titanet", model=str(tiny_nemo))
+    assert by_name.revision == by_path.revision
+
+
 def test_without_nemo_the_remedy_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "nemo.collections.asr", None)
     with pytest.raises(MissingDependencyError, match=r"pip install 'nemo_toolkit\[asr\]'"):
