@@ -119,7 +119,9 @@ class _Finder:
         real = os.path.join(self._real_folders[folder], name)
         if os.path.islink(real):
             real = os.path.realpath(real)
-        return Path(os.path.relpath(plain, root)).as_posix() if _is_inside(real, self._real_root) else None
+        if not _is_inside(real, self._real_root):
+            return None
+        return plain[len(root.rstrip(os.sep)) + 1 :].replace(os.sep, "/")
 
 
 def _is_inside(path: str, folder: str) -> bool:

@@ -57,15 +57,15 @@ def read(folder: Path) -> Rows:
 def _walk(folder: Path) -> Iterator[Path]:
     for place, names, files in os.walk(folder):
         here = Path(place)
-        names[:] = [name for name in names if not _is_passed_over(here / name)]
+        names[:] = [
+            name for name in names if name[0] != "." and not os.path.lexists(here / name / "workspace.json")
+        ]
         yield from (here / name for name in names if (here / name).is_symlink())
-        yield from (here / name for name in files if not _is_passed_over(here / name))
+        yield from (here / name for name in files if name[0] != "." and not _is_beside(name))
 
 
-def _is_passed_over(path: Path) -> bool:
-    if path.name.startswith("."):
-        return True
-    return path.suffix.lower() in NOT_AUDIO or (path / "workspace.json").exists()
+def _is_beside(name: str) -> bool:
+    return os.path.splitext(name)[1].lower() in NOT_AUDIO
 
 
 def _why_unread(path: Path, folder: Path) -> str | None:

@@ -1,7 +1,12 @@
 import json
 import os
+import signal
+import subprocess
+import sys
+import textwrap
 import wave
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -17,6 +22,8 @@ from sae_core.errors import ArtifactError, CorpusError
 from sae_core.importers import import_corpus, probing
 from sae_core.importers.clips import SHORTEST_TAIL, cut_windows
 from tests.recordings import FORMATS, voice, write
+
+REPOSITORY = Path(__file__).parent.parent.parent
 
 
 @given(start_s=st.floats(0, 1e4), duration_s=st.floats(0.01, 2e4), window_s=st.floats(0.5, 1800))
@@ -153,6 +160,30 @@ def test_finished_probes_are_not_done_again(calls, workspace, monkeypatch):
     assert 2.5 in set(corpus.table["duration_s"])
 
     (workspace / probing.CACHE).write_bytes(b"garbage")
+    assert len(import_corpus(calls, workspace).corpus) == 12
+
+
+def test_an_import_killed_outright_goes_on_where_it_was(calls, workspace, tmp_path):
+    """Killed without warning in another process, after four recordings were written down."""
+    program = textwrap.dedent("""
+        import os, signal, sys
+        from pathlib import Path
+        from sae_core.importers import import_corpus, probing
+        real, opened = probing.probe, []
+        def probe(path):
+            opened.append(path)
+            if len(opened) == 5:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return real(path)
+        probing.probe, probing.N_WAITING, probing.SAVE_EVERY_S = probe, 1, 0.0
+        import_corpus(Path(sys.argv[1]), Path(sys.argv[2]))
+    """)
+    ended = subprocess.run(
+        [sys.executable, "-c", program, str(calls), str(workspace)], cwd=REPOSITORY, check=False
+    )
+    assert ended.returncode == -signal.SIGKILL
+    assert not (workspace / "clips.parquet").exists()
+    assert len(pd.read_parquet(workspace / probing.CACHE)) == 4
     assert len(import_corpus(calls, workspace).corpus) == 12
 
 
