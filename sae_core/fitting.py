@@ -12,6 +12,7 @@ from sae_core.sae import SparseAutoencoder
 from sae_core.sparse_products import differentiable_products, nested_weighted_rows, weighted_rows
 
 TINY = 1e-12
+MIN_AUX_CLIPS = 64
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,11 @@ class SaeFit:
         residual = residuals[:, -1].detach()
         loss = residuals.square().sum() / (inputs.square().sum() * len(prefixes)).clamp_min(TINY)
         if self.settings.aux_coefficient > 0:
-            loss = loss + self.settings.aux_coefficient * self.auxiliary_loss(inputs, residual, bias)
+            # the order of clips is random, so the first part of a batch stands for all of it at a part of the cost
+            part = slice(max(MIN_AUX_CLIPS, len(inputs) // 4))
+            loss = loss + self.settings.aux_coefficient * self.auxiliary_loss(
+                inputs[part], residual[part], bias
+            )
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         self._update()

@@ -98,6 +98,8 @@ class TrainingConfig:
             raise ValueError("warmup_share and decay_share must not be negative, nor together more than 1")
         if not 0 <= self.aux_coefficient <= 1:
             raise ValueError(f"aux_coefficient must lie between 0 and 1, not {self.aux_coefficient!r}")
+        if self.checkpoint_every_s < 0:
+            raise ValueError(f"checkpoint_every_s must not be negative, not {self.checkpoint_every_s!r}")
         if self.stored_as not in ("float32", "float16"):
             raise ValueError(f"stored_as must be float32 or float16, not {self.stored_as!r}")
 
@@ -109,7 +111,7 @@ class TrainingConfig:
             self,
             batch_size=batch_size,
             n_epochs=self.n_epochs or max(4, round(4000 / n_batches)),
-            learning_rate=self.learning_rate or 1e-3,
+            learning_rate=self.learning_rate or 3e-3,
             n_aux_latents=self.n_aux_latents or max(1, config.dim // 2),
             dead_after_clips=self.dead_after_clips or min(10_000_000, max(n_train, 4 * batch_size)),
             device=self.device or ("cuda" if torch.cuda.is_available() else "cpu"),
@@ -193,7 +195,14 @@ class _Task:
         parents = {"embeddings": embeddings.fingerprint, "splits": corpus.split_fingerprint}
         filled = training.for_corpus(len(train_rows), config)
         return cls(
-            embeddings.vectors, train_rows, held_out_rows, config, filled, parents, folder, embeddings.embedder
+            embeddings.vectors,
+            train_rows,
+            held_out_rows,
+            config,
+            filled,
+            parents,
+            folder,
+            embeddings.embedder,
         )
 
     @property
@@ -287,13 +296,13 @@ def shuffled_batches(
     """Yield batches of row numbers without end: each epoch in an order of its own, known from seed and epoch alone."""
     epoch, place = divmod(first_step, n // batch_size)
     while True:
-        generator = torch.Generator().manual_seed((seed << 32) + epoch)
+        generator = torch.Generator().manual_seed(1_000_003 * seed + epoch)
         order = torch.randperm(n, generator=generator)
         yield from order[: n // batch_size * batch_size].view(-1, batch_size)[place:]
         epoch, place = epoch + 1, 0
 
 
-def _table_row(fit: SaeFit, sample: Float32[np.ndarray, "h d"], elapsed_s: float) -> list[float | None]:
+def _table_row(fit: SaeFit, sample: Float32[np.ndarray, "h d"], elapsed_s: float) -> list[int | float | None]:
     sums = fit.take_sums()
     fvu_held_out = 1 - _measure(fit.sae, sample)["explained_variance"] if _can_measure(sample) else None
     return [
@@ -318,7 +327,7 @@ def _divergence(task: _Task, fit: SaeFit) -> ArtifactError:
     )
 
 
-def _save_checkpoint(task: _Task, fit: SaeFit, table: list[list[float | None]]) -> None:
+def _save_checkpoint(task: _Task, fit: SaeFit, table: list[list[int | float | None]]) -> None:
     written = np.array(
         [[np.nan if cell is None else cell for cell in row] for row in table], dtype=np.float64
     )
@@ -326,7 +335,7 @@ def _save_checkpoint(task: _Task, fit: SaeFit, table: list[list[float | None]]) 
     write_tensors(task.folder / CHECKPOINT, fit.arrays() | {"table": written, "identity": mark})
 
 
-def _resume(task: _Task, fit: SaeFit) -> list[list[float | None]]:
+def _resume(task: _Task, fit: SaeFit) -> list[list[int | float | None]]:
     """Put `fit` where its checkpoint left it and return the table so far; without a usable one, begin."""
     path = task.folder / CHECKPOINT
     if not path.exists():
