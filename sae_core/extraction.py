@@ -269,7 +269,7 @@ def _finished_shard(job: ShardJob, dim: int) -> Shard | None:
 def _from(n_before: int, n_in_all: int, progress: Progress) -> Progress:
     """A progress of one part that counts on from `n_before`, of `n_in_all`."""
 
-    def report(n_done: int, n_total: int, note: str = "") -> None:
+    def report(n_done: int, n_total: int, note: str = "") -> None:  # noqa: ARG001 - as every Progress
         progress(n_before + n_done, n_in_all, note)
 
     return report
