@@ -6,10 +6,10 @@ _SOUND = r"\.(ogg|wav|opus|mp3|gsm)$"
 _NOT_SPEECH = r"(?!.*/silence/)(?!.*/(beep|beeperr|tt-monkeys|ascending-2tone|descending-2tone|phonetic|letters)\b)"
 
 
-def _prompts(speaker_id: str, package: str, language: str, *, cap: int = 44, person: str = "") -> Voice:
-    """A telephone voice: all the telephone voices of the archive are women."""
-    return Voice(speaker_id, package, rf"^{_NOT_SPEECH}.*/sounds/.*{_SOUND}", language, "female",
-                 channel="telephone", cap=cap, person=person)
+def _prompts(speaker_id: str, package: str, language: str, gender: str = "female") -> Voice:
+    """A telephone voice; the packages name the speaker's gender in a folder, such as it_IT_m_Carlo."""
+    return Voice(speaker_id, package, rf"^{_NOT_SPEECH}.*/sounds/.*{_SOUND}", language, gender, channel="telephone",
+                 cap=44)
 
 
 def _stamps(language: str, gender: str, *, folders: str = r"(?!animals/|symbols/alphabets/)", cap: int = 36) -> Voice:
@@ -62,23 +62,16 @@ def _track(package: str, name: str, *, composer: str, channel: str = "wideband")
                  channel=channel, cap=12, person=f"music-by-{composer}")
 
 
-def _radio(stem: str) -> Voice:
-    """A radio amateur's over, recorded for speech codecs."""
-    return Voice(f"codec2-{stem.partition('_')[0]}", "codec2-examples", rf"/wav/{stem}\.wav$", "en", "male",
-                 channel="telephone", cap=30)
-
-
 TELEPHONE_VOICES = (
     _prompts("allison-smith", "asterisk-core-sounds-en-wav", "en"),
     _prompts("allison-smith", "asterisk-core-sounds-es-wav", "es"),
     _prompts("june-wallack", "asterisk-core-sounds-fr-wav", "fr"),
-    _prompts("flora-studio-it", "asterisk-core-sounds-it-wav", "it"),
+    _prompts("carlo-flora", "asterisk-core-sounds-it-wav", "it", "male"),
     _prompts("topal-studio-ru", "asterisk-core-sounds-ru-wav", "ru"),
     _prompts("paola-dal-zot", "asterisk-prompt-it-menardi-wav", "it"),
     _prompts("july-jimenez", "asterisk-prompt-es-co", "es"),
     _prompts("armelle-desjardins", "asterisk-prompt-fr-armelle", "fr"),
-    _radio("ve9qrp"),
-    _radio("vk2tpm_004"),
+    Voice("codec2-ve9qrp", "codec2-examples", r"/wav/ve9qrp\.wav$", "en", "male", channel="telephone", cap=30),
 )
 
 TUTOR_VOICES = (

@@ -111,6 +111,7 @@ def test_a_voice_with_impossible_traits_is_refused(changes):
     [
         ("allison-smith", "usr/share/asterisk/sounds/en_US_f_Allison/vm-login.wav", True),
         ("allison-smith", "usr/share/asterisk/sounds/en_US_f_Allison/silence/1.wav", False),
+        ("carlo-flora", "usr/share/asterisk/sounds/it_IT_m_Carlo/digits/1.wav", True),
         ("tuxpaint-es", "usr/share/tuxpaint/stamps/food/fruit/apple_desc_es.ogg", True),
         ("tuxpaint-es", "usr/share/tuxpaint/stamps/animals/birds/hen_desc_es.ogg", False),
         ("tuxpaint-es", "usr/share/tuxpaint/stamps/food/fruit/apple_desc_fr.ogg", False),
