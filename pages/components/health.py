@@ -38,7 +38,8 @@ def _description(view: SaeView) -> str:
     kind = f"nested ({' ⊂ '.join(f'{n:,}' for n in prefixes)})" if prefixes else "plain TopK"
     n_train = view.metrics.get("n_train")
     trained = f", trained on {n_train:,} clips" if n_train else ""
-    return f"{view.n_latents:,} latents, {view.codes.k} at once, {kind}{trained}; embeddings by {view.embeddings.embedder}"
+    size = f"{view.n_latents:,} latents, {view.codes.k} at once, {kind}"
+    return f"{size}{trained}; embeddings by {view.embeddings.embedder}"
 
 
 def remarks(view: SaeView) -> list[str]:

@@ -16,7 +16,7 @@ HIDDEN_ON_CARDS = {"source"}
 
 
 @st.cache_resource(max_entries=MAX_KEPT_SOUNDS, show_spinner=False)
-def _read_sound(fingerprint: str, row: int, _workspace: Workspace) -> ClipSound:  # noqa: ARG001
+def _read_sound(folder: str, fingerprint: str, row: int, _workspace: Workspace) -> ClipSound:  # noqa: ARG001
     content, mime = _workspace.clip_audio(row)
     picture = _workspace.mel_picture(row)
     return ClipSound(content, mime, picture.tobytes(), (picture.shape[0], picture.shape[1]))
@@ -25,7 +25,7 @@ def _read_sound(fingerprint: str, row: int, _workspace: Workspace) -> ClipSound:
 def clip_sound(workspace: Workspace, row: int) -> ClipSound:
     """The sound and picture of one clip, or why there is none."""
     try:
-        return _read_sound(workspace.fingerprint, row, workspace)
+        return _read_sound(str(workspace.path), workspace.fingerprint, row, workspace)
     except VoxScopeError as error:
         return ClipSound(problem=f"{error.what[:1].upper()}{error.what[1:]}")
 
