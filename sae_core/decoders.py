@@ -205,9 +205,16 @@ class _Unnamed:
     """A file without its name, which PyAV would hand on to FFmpeg."""
 
     def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
         self.read = stream.read
-        self.seek = stream.seek
         self.tell = stream.tell
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        """Where the file then stands; -1 tells FFmpeg that a damaged header sent it to where nothing can be."""
+        try:
+            return self._stream.seek(offset, whence)
+        except (OSError, ValueError):
+            return -1
 
 
 class _FfmpegRecording:

@@ -1,3 +1,4 @@
+import contextlib
 import io
 import os
 import struct
@@ -165,6 +166,20 @@ def test_what_is_no_recording_is_refused_by_name_with_a_remedy(tmp_path, content
             call(path)
         assert str(path) in str(raised.value)
         assert raised.value.remedy
+
+
+@given(data=st.data())
+def test_damage_anywhere_ends_in_samples_or_in_one_error(recordings, tmp_path_factory, data):
+    content = bytearray(recordings[data.draw(st.sampled_from(sorted(recordings)))].read_bytes()[:60_000])
+    for _ in range(data.draw(st.integers(1, 8))):
+        content[data.draw(st.integers(0, data.draw(st.sampled_from([60, 400, len(content) - 1]))))] = (
+            data.draw(st.integers(0, 255))
+        )
+    path = tmp_path_factory.getbasetemp() / "damaged"
+    path.write_bytes(content[: data.draw(st.integers(1, len(content)))])
+    with contextlib.suppress(AudioError):
+        assert 0 < audio.probe(path).duration_s < 3600
+        assert audio.read(path, sample_rate_hz=16_000).ndim == 1
 
 
 def test_a_truncated_mp4_without_its_index_is_refused(recordings, tmp_path):
