@@ -18,7 +18,7 @@ from sae_core.indexing import build_index
 from sae_core.progress import Progress, ignore
 from sae_core.sae import SaeConfig
 from sae_core.training import TrainingConfig, suggest_config, train
-from sae_core.workspace import Workspace, load_embeddings, update_settings
+from sae_core.workspace import Workspace, update_settings
 
 
 def embed_workspace(
@@ -35,13 +35,7 @@ def embed_workspace(
     """
     corpus = Corpus.load(path)
     opened = open_embedder(embedder, model=model, device=device)
-    try:
-        found = load_embeddings(path, corpus, opened.name)
-        is_done = found.revision == opened.revision
-    except ArtifactError:
-        is_done = False
-    if not is_done:
-        found = extract(corpus, opened, path / "embeddings" / opened.name, progress=progress)
+    found = extract(corpus, opened, path / "embeddings" / opened.name, progress=progress)
     update_settings(path, embedder=opened.name)
     return found
 

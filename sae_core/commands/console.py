@@ -1,0 +1,60 @@
+"""What every verb shares: how it is declared, how it shows progress, what it says at the end."""
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeAlias
+
+Verbs: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+
+
+def add_verb(
+    verbs: Verbs, name: str, run: Callable[[argparse.Namespace], None], help_text: str
+) -> argparse.ArgumentParser:
+    """Declare one verb and what runs it."""
+    parser = verbs.add_parser(name, help=help_text, description=help_text[0].upper() + help_text[1:] + ".")
+    parser.set_defaults(verb=run)
+    return parser
+
+
+def add_workspace(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
+    """Declare --workspace."""
+    parser.add_argument("--workspace", type=Path, required=required, metavar="W", help="the workspace folder")
+
+
+def add_device(parser: argparse.ArgumentParser) -> None:
+    """Declare --device."""
+    parser.add_argument("--device", help="cpu, cuda, cuda:1, mps, …; by default the GPU when there is one")
+
+
+def say_failures(n_failures: int, table: Path) -> None:
+    """Say where failures are listed, if there are any."""
+    if n_failures:
+        print(f"{n_failures:,} could not be used; each with its reason in {table}")
+
+
+def say_next(verb: str) -> None:
+    """End with the command that comes next."""
+    print(f"next: python -m sae_core {verb}")
+
+
+class Bar:
+    """A tqdm bar that follows a `Progress`."""
+
+    def __init__(self, title: str) -> None:
+        from tqdm import tqdm
+
+        self._bar = tqdm(desc=title, unit="", dynamic_ncols=True, mininterval=0.2)
+
+    def __enter__(self) -> "Bar":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.close()
+
+    def __call__(self, n_done: int, n_total: int, note: str = "") -> None:
+        """Move the bar; a new total starts it over."""
+        if n_total != self._bar.total or n_done < self._bar.n:
+            self._bar.reset(total=n_total)
+        self._bar.set_postfix_str(note, refresh=False)
+        self._bar.update(n_done - self._bar.n)

@@ -1,0 +1,65 @@
+"""The verb serve, and what demo open shares with it."""
+
+import argparse
+import importlib.util
+import os
+import socket
+import sys
+from pathlib import Path
+
+from sae_core.commands.console import Verbs, add_verb, add_workspace
+from sae_core.errors import MissingDependencyError, VoxScopeError
+
+APP = Path(__file__).resolve().parent.parent.parent / "app.py"
+DEFAULT_PORT = 8501
+
+
+def add_verbs(verbs: Verbs) -> None:
+    """Declare this verb."""
+    parser = add_verb(verbs, "serve", run_serve, "open a workspace in the browser")
+    add_workspace(parser)
+    add_server(parser)
+
+
+def add_server(parser: argparse.ArgumentParser) -> None:
+    """Declare --port and --headless."""
+    parser.add_argument(
+        "--port", type=int, default=DEFAULT_PORT, help=f"port on 127.0.0.1 (default {DEFAULT_PORT})"
+    )
+    parser.add_argument("--headless", action="store_true", help="do not open a browser window")
+
+
+def run_serve(options: argparse.Namespace) -> None:
+    """Run `serve`."""
+    serve(options.workspace, port=options.port, headless=options.headless)
+
+
+def serve(workspace: Path, *, port: int, headless: bool) -> None:
+    """Replace this process by the app's server on 127.0.0.1; VoxScopeError when the port is taken."""
+    if importlib.util.find_spec("streamlit") is None:
+        raise MissingDependencyError("streamlit is not installed", remedy="run: make app")
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise VoxScopeError(
+                f"port {port} is in use", remedy="choose another: PORT=8502 or --port 8502"
+            ) from error
+    print(f"VoxScope opens {workspace} at http://127.0.0.1:{port}  (Ctrl+C stops it)", flush=True)
+    environment = {**os.environ, "VOXSCOPE_WORKSPACE": str(Path(workspace).resolve())}
+    command = [
+        sys.executable,
+        "-m",
+        "streamlit",
+        "run",
+        str(APP),
+        "--server.address",
+        "127.0.0.1",
+        "--server.port",
+        str(port),
+        "--server.headless",
+        "true" if headless else "false",
+    ]
+    os.chdir(APP.parent)
+    os.execve(sys.executable, command, environment)
