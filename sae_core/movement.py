@@ -48,8 +48,8 @@ class LatentIndex:
 class Movement:
     """Clips that stay, leave or enter, and where from or to.
 
-    moves: one row a clip that is in either index: row, move (`STAY`, `LEAVE`, `ENTER`), other (the latent of B a leaving
-        clip goes to, the latent of A an entering clip comes from; `NO_LATENT` where none).
+    moves: one row a clip that is in either index: row, move (`STAY`, `LEAVE`, `ENTER`), other (the latent of B that a
+        leaving clip goes to, the latent of A that an entering clip comes from; `NO_LATENT` where none).
     """
 
     moves: pd.DataFrame

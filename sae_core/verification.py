@@ -40,8 +40,8 @@ class VerificationResult:
     """How well scores tell targets from non-targets.
 
     eer: equal error rate, where the two error rates cross. threshold: the score there. eer_low, eer_high: 95 %
-    interval, speakers resampled. min_dcf: prior → normalised minimum detection cost (C_miss = C_fa = 1). det: false-alarm rates
-    and miss rates along falling thresholds, at most `N_DET_POINTS` of them.
+    interval, speakers resampled. min_dcf: prior → normalised minimum detection cost (C_miss = C_fa = 1). det:
+    false-alarm and miss rates along falling thresholds, at most `N_DET_POINTS` of them.
     """
 
     n_targets: int

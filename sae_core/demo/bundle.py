@@ -88,7 +88,7 @@ def seal(folder: Path) -> None:
         raise ArtifactError(
             f"is {n_bytes / 2**20:.1f} MiB, more than the {MAX_BUNDLE_BYTES / 2**20:.0f} MiB that ship",
             where=folder,
-            remedy="lower the caps in sae_core/demo/sources.py or train fewer SAEs",
+            remedy="lower the caps in sae_core/demo/voices.py or train fewer SAEs",
         )
     digest = hashlib.blake2b(digest_size=8)
     for path in files:
