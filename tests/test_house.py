@@ -32,15 +32,13 @@ MANY_POSITIONAL = {
 }
 # requirement → why nothing imports it by that name
 NEVER_IMPORTED = {
-    "umap-learn": "maps of clips and latents are drawn with it",
-    "pytest": "runs the tests",
     "pytest-cov": "plugin of pytest",
     "beartype": "named in pytest's options as the checker of shapes",
     "ruff": "command",
     "mypy": "command",
     "import-linter": "command",
 }
-MODULE_OF_REQUIREMENT = {"nemo_toolkit": "nemo", "pillow": "PIL"}
+MODULE_OF_REQUIREMENT = {"nemo_toolkit": "nemo", "pillow": "PIL", "umap-learn": "umap"}
 
 TOP_LEVEL = {
     ".ci", ".gitignore", ".streamlit", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "Makefile", "README.md", "app.py",
