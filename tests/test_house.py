@@ -38,7 +38,12 @@ NEVER_IMPORTED = {
     "mypy": "command",
     "import-linter": "command",
 }
-MODULE_OF_REQUIREMENT = {"nemo_toolkit": "nemo", "pillow": "PIL", "umap-learn": "umap"}
+MODULE_OF_REQUIREMENT = {
+    "nemo_toolkit": "nemo",
+    "pillow": "PIL",
+    "scikit-learn": "sklearn",
+    "umap-learn": "umap",
+}
 
 TOP_LEVEL = {
     ".ci", ".gitignore", ".streamlit", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "Makefile", "README.md", "app.py",
@@ -276,23 +281,38 @@ def _requirements(name: str) -> list[str]:
     return [line for line in lines if line.strip() and not line.startswith(("#", "-r"))]
 
 
-def test_requirements_are_pinned_and_used():
-    used = {
-        module.split(".")[0]
-        for path in _python_files(CORE, PAGES, REPOSITORY / "tests", REPOSITORY / "benchmarks")
-        for node in ast.walk(ast.parse(path.read_text("utf-8")))
-        for module in (
-            [alias.name for alias in node.names] if isinstance(node, ast.Import)
-            else [node.module or ""] if isinstance(node, ast.ImportFrom)
-            else []
-        )
-    }  # fmt: skip
-    for line in [*_requirements("requirements.txt"), *_requirements("requirements-dev.txt")]:
+def _imported(*files: Path) -> set[str]:
+    """Top-level names of everything that these files import, also inside functions."""
+    names: set[str] = set()
+    for path in files:
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Import):
+                names |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                names.add(node.module.split(".")[0])
+    return names
+
+
+def _pinned_modules(name: str) -> dict[str, str]:
+    """Requirement → the module it is imported as."""
+    modules = {}
+    for line in _requirements(name):
         pinned = re.fullmatch(r"([\w-]+)(?:\[[\w,]+\])?==[\w.]+", line)
         assert pinned, f"pin one version: {line}"
-        name = pinned.group(1)
-        module = MODULE_OF_REQUIREMENT.get(name, name.replace("-", "_"))
-        assert (module in used) != (name in NEVER_IMPORTED), f"{name}: imported {module in used}"
+        modules[pinned[1]] = MODULE_OF_REQUIREMENT.get(pinned[1], pinned[1].replace("-", "_"))
+    return modules
+
+
+def test_every_requirement_is_used_and_everything_used_is_required():
+    run_time = _pinned_modules("requirements.txt")
+    in_app = _imported(*_app_files())
+    assert not [name for name, module in run_time.items() if module not in in_app]
+    third_party = in_app - set(sys.stdlib_module_names) - {"sae_core", "pages"}
+    assert third_party <= set(run_time.values())
+    in_tests = in_app | _imported(*_python_files(REPOSITORY / "tests"))
+    development = _pinned_modules("requirements-dev.txt")
+    unused = {name for name, module in development.items() if module not in in_tests}
+    assert unused == set(NEVER_IMPORTED)
 
 
 def _core_modules() -> list[str]:
