@@ -8,7 +8,7 @@ from pages.components.facts import fact_list
 from pages.components.heading import Heading
 from pages.components.player import clip_list
 from pages.components.ranking import RankedBar, ranking
-from pages.components.session import open_page
+from pages.components.session import open_page, try_next
 from sae_core import SaeView
 
 N_NEAREST = 12
@@ -31,6 +31,13 @@ def main() -> None:
         with latents.container(border=True, height="stretch", key="clip_latents"):
             draw_latents(view, row)
         draw_nearest(view, row)
+    try_next(
+        view,
+        {
+            "pages/latents.py": ("Find a latent by what it tells", ":material/hub:"),
+            "pages/overview.py": ("See how far this SAE can be trusted", ":material/graphic_eq:"),
+        },
+    )
 
 
 def draw_clip(view: SaeView, row: int) -> None:

@@ -7,7 +7,7 @@ from pages.components import links, sounds, wording
 from pages.components.heading import Heading
 from pages.components.latent_finder import find_latents, step_latent
 from pages.components.ranking import RankedBar, ranking
-from pages.components.session import open_page
+from pages.components.session import open_page, try_next
 from pages.components.who_fires import draw_activations, draw_who
 from sae_core import NEW_VOICES, SAME_VOICES, SaeView
 
@@ -38,7 +38,7 @@ def main() -> None:
     _, view = open_page(
         "Latents",
         "Every unit of this SAE, with the value it tells best and how surely.",
-        why="Numbers say how well it tells; only your ears say what it is. Choose one and listen.",
+        why="Numbers say how well; only your ears say what.",
     )
     latent = find_latents(view)
     if latent is None:
@@ -52,6 +52,13 @@ def main() -> None:
             draw_who(view, latent)
             draw_clips(view, latent)
         draw_near(view, latent)
+    try_next(
+        view,
+        {
+            "pages/clips.py": ("Take one of its clips apart", ":material/library_music:"),
+            "pages/overview.py": ("See how far this SAE can be trusted", ":material/graphic_eq:"),
+        },
+    )
 
 
 def draw_heading(view: SaeView, latent: int) -> None:
@@ -87,14 +94,16 @@ def draw_evidence(facts: pd.Series) -> None:
         "same_": (":gray-badge[same voices]", SAME_VOICES),
     }
     for prefix, (sign, evidence) in signs.items():
-        if pd.isna(facts[f"{prefix}value"]):
+        if not facts[f"{prefix}f1"] > 0:
             continue
-        value = wording.value_words(str(facts[f"{prefix}attribute"]), str(facts[f"{prefix}value"]))
         numbers = " · ".join(
             f"{words} {wording.with_interval(*(facts[f'{prefix}{name}{part}'] for part in ('', '_low', '_high')))}"
             for words, name in (("F1", "f1"), ("precision", "precision"), ("recall", "recall"))
         )
-        st.markdown(f"{sign} **{value}**  \n:small[:gray[{numbers}]]", help=wording.EVIDENCE[evidence])
+        told = f":small[{wording.told_in_words(facts, prefix)}]  \n:small[:gray[{numbers}]]"
+        st.markdown(
+            f"{sign} **{wording.best_value(facts, prefix)}**  \n{told}", help=wording.EVIDENCE[evidence]
+        )
     if not pd.isna(facts["warning"]):
         st.markdown(f":orange-badge[:material/warning: {facts['warning']}]")
 

@@ -9,7 +9,7 @@ from pages.components.health import health_panel
 from pages.components.method import method_figure
 from pages.components.player import ClipCard, clip_list
 from pages.components.reach import reach_panel
-from pages.components.session import open_page
+from pages.components.session import open_page, try_next
 from sae_core import SaeView, Workspace
 
 N_STRIKING = 5
@@ -32,7 +32,13 @@ def main() -> None:
     draw_striking(view)
     with st.container(border=True, key="reach"):
         reach_panel(view)
-    draw_next(view)
+    try_next(
+        view,
+        {
+            "pages/latents.py": ("Browse all latents by ear", ":material/hub:"),
+            "pages/clips.py": ("Take one clip apart", ":material/library_music:"),
+        },
+    )
 
 
 def draw_method(view: SaeView) -> None:
@@ -107,6 +113,7 @@ def striking_card(view: SaeView, latent: int) -> ClipCard:
         duration_s=float(view.workspace.corpus.table["duration_s"].iloc[row]),
         sound=sounds.clip_sound(view.workspace, row),
         chips=(
+            *([] if facts["is_named"] or not has_value else [f"maybe {wording.best_value(facts)}"]),
             f"on {wording.percent(facts['firing_rate'])} of clips",
             wording.counted(int(facts["n_speakers"]), "voice"),
         ),
@@ -118,19 +125,6 @@ def striking_card(view: SaeView, latent: int) -> ClipCard:
         value_help=f"F1 on voices kept aside. {wording.TERMS['f1']} {wording.TERMS['interval']}",
         href=links.latent_address(view, latent),
     )
-
-
-def draw_next(view: SaeView) -> None:
-    """Where to go from here."""
-    with st.container(horizontal=True, vertical_alignment="center", key="next"):
-        st.markdown("**Try next**")
-        here = {links.SAE: view.name}
-        st.page_link(
-            "pages/latents.py", label="Browse all latents by ear", icon=":material/hub:", query_params=here
-        )
-        st.page_link(
-            "pages/clips.py", label="Take one clip apart", icon=":material/library_music:", query_params=here
-        )
 
 
 main()

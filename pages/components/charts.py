@@ -22,7 +22,7 @@ def _dress(figure: go.Figure, *, height_px: int, x: str = "", y: str = "") -> go
     figure.update_layout(
         template="streamlit",
         height=height_px,
-        margin={"l": 4, "r": 4, "t": 8, "b": 4},
+        margin={"l": 4, "r": 4, "t": 20, "b": 4},
         bargap=0.06,
         showlegend=False,
         hoverlabel={"namelength": 0},
@@ -45,8 +45,15 @@ def activation_figure(histogram: pd.DataFrame, *, threshold: float) -> go.Figure
         )
     )
     if threshold > 0:
-        figure.add_vline(x=threshold, line_dash="dot", line_width=1.5, annotation_text="threshold",
-                         annotation_font_size=11)  # fmt: skip
+        figure.add_vline(x=threshold, line_dash="dot", line_width=1.5)
+        figure.add_annotation(
+            x=threshold,
+            y=1,
+            yref="paper",
+            yanchor="bottom",
+            showarrow=False,
+            text=f"threshold {threshold:.2f}",
+        )
     return _dress(figure, height_px=190, x="activation", y="clips")
 
 

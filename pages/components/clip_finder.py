@@ -5,7 +5,7 @@ import streamlit as st
 
 from pages.components import links, tables
 from pages.components.problems import part_of_page
-from pages.components.wording import value_words
+from pages.components.wording import column_words, value_words
 from sae_core import Workspace
 
 TABLE, PICKED = "clips_table", "clip_picked"
@@ -47,7 +47,7 @@ def find_clip(workspace: Workspace) -> int:
 def _choose_values(table: pd.DataFrame, name: str) -> pd.Series:
     values = table[name].dropna().astype(str).value_counts().index.tolist()
     chosen = st.multiselect(
-        name.capitalize(),
+        column_words(name),
         values,
         format_func=lambda value: value_words(name, value),
         key=f"is_{name}",
@@ -73,20 +73,19 @@ def _draw_table(found: pd.DataFrame, row: int) -> None:
         "selection": {"rows": [rows.index(row)] if row in found.index else [], "columns": [], "cells": []}
     }
     headings = {
-        "clip_id": st.column_config.TextColumn("Clip", width="large", pinned=True),
-        "speaker_id": st.column_config.TextColumn("Voice"),
+        "clip_id": st.column_config.TextColumn("Clip", width="medium", pinned=True),
         "duration_s": st.column_config.NumberColumn("Length", format="%.1f s", width="small"),
         "split": st.column_config.TextColumn(
             "Split", help="Which clips the SAE learnt from (train), and which were kept aside."
         ),
     }
     st.dataframe(
-        found,
+        tables.in_words(found),
         key=TABLE,
         height=TABLE_HEIGHT_PX,
         hide_index=True,
         column_config={
-            **{name: st.column_config.TextColumn(name.capitalize()) for name in found},
+            **{name: st.column_config.Column(column_words(name)) for name in found},
             **headings,
         },
         on_select=lambda: _take_selection(found),

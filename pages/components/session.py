@@ -2,6 +2,7 @@
 
 import gc
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import streamlit as st
@@ -102,3 +103,11 @@ def open_page(title: str, what: str, *, why: str) -> tuple[Workspace, SaeView]:
         st.caption(f"{workspace.name} · seen through", text_alignment="right")
         view = choose_sae(workspace)
     return workspace, view
+
+
+def try_next(view: SaeView, pages: Mapping[str, tuple[str, str]]) -> None:
+    """Close a page with where to go from here: page → (words, icon), through the same SAE."""
+    with st.container(horizontal=True, vertical_alignment="center", key="try_next"):
+        st.markdown("**Try next**")
+        for page, (words, icon) in pages.items():
+            st.page_link(page, label=words, icon=icon, query_params={links.SAE: view.name})

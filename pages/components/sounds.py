@@ -13,6 +13,7 @@ from sae_core import ClipGroup, SaeView, VoxScopeError, Workspace
 
 MAX_KEPT_SOUNDS = 1500
 HIDDEN_ON_CARDS = {"source"}
+N_LABELS = 3
 
 
 @st.cache_resource(max_entries=MAX_KEPT_SOUNDS, show_spinner=False)
@@ -31,13 +32,14 @@ def clip_sound(workspace: Workspace, row: int) -> ClipSound:
 
 
 def clip_labels(workspace: Workspace, row: int) -> tuple[str, ...]:
-    """What is known of a clip, as words: attribute values, then who speaks."""
+    """The first things known of a clip, as words: attribute values, then who speaks where its id does not say so."""
     clip = workspace.corpus.table.iloc[row]
     shown = [name for name in workspace.corpus.attributes if name not in HIDDEN_ON_CARDS]
     values = [value_words(name, str(clip[name])) for name in shown if not pd.isna(clip[name])]
     known = [value for value in dict.fromkeys(values) if value.lower() not in {"unknown", "null", "none", ""}]
-    speaker = [] if pd.isna(clip["speaker_id"]) else [f"voice {clip['speaker_id']}"]
-    return (*known[:4], *speaker)
+    speaker = clip["speaker_id"]
+    is_told = pd.isna(speaker) or str(clip["clip_id"]).startswith(str(speaker))
+    return (*known[:N_LABELS], *([] if is_told else [f"voice {speaker}"]))
 
 
 def clip_card(

@@ -1,6 +1,7 @@
 """Tables for people: which rows and columns are shown, under which headings, and how they are exported."""
 
 import io
+import re
 
 import pandas as pd
 import streamlit as st
@@ -82,9 +83,10 @@ def _clip_words(fingerprint: str, _workspace: Workspace) -> pd.Series:  # noqa: 
 
 
 def _holds_every_word(words: pd.Series, text: str) -> pd.Series:
+    """True where every word of `text` begins some word there: `male` does not find `female`."""
     found = pd.Series(True, index=words.index)
     for word in text.lower().split():
-        found &= words.str.contains(word, regex=False)
+        found &= words.str.contains(rf"(?<!\w){re.escape(word)}", regex=True)
     return found
 
 
@@ -138,7 +140,7 @@ def corpus_grid(summary: CorpusSummary) -> pd.DataFrame:
     if not names:
         return pd.DataFrame()
     first, rest = names[0], names[1:]
-    table[first] = [value_words(first, str(value)) for value in table[first]]
+    table[first] = ["none" if value in UNKNOWN else value_words(first, str(value)) for value in table[first]]
     parts = (
         table[rest]
         .astype(str)
@@ -162,6 +164,14 @@ def corpus_columns(grid: pd.DataFrame) -> dict[str, object]:
         for name in groups
     }
     return {first: st.column_config.TextColumn(first, pinned=True, width="small"), **narrow}
+
+
+def in_words(clips: pd.DataFrame) -> pd.DataFrame:
+    """The same clips with languages by name."""
+    if "language" not in clips:
+        return clips
+    said = {value: value_words("language", str(value)) for value in clips["language"].dropna().unique()}
+    return clips.assign(language=clips["language"].map(said))
 
 
 def clip_rows(workspace: Workspace) -> pd.DataFrame:

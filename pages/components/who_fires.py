@@ -21,7 +21,9 @@ def draw_who(view: SaeView, latent: int) -> None:
     """Whose clips these are, and in which language × gender they are found."""
     left, right = st.columns([6, 5], gap="medium")
     with left.container(border=True, height="stretch"):
-        shares = view.shares(latent).sort_values("lift", ascending=False).head(N_SHARES)
+        shares = view.shares(latent)
+        excess = shares["share"] - shares["base_rate"]
+        shares = shares.loc[excess.sort_values(ascending=False, kind="stable").index].head(N_SHARES)
         ranking(
             [share_bar(share) for share in shares.itertuples()],
             key="shares",

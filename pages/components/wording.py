@@ -51,9 +51,22 @@ def value_words(attribute: str, value: str) -> str:
 def short_meaning(view: SaeView, latent: int) -> str:
     """The attribute value that a latent may be called by: shown on new voices, and well enough; else nothing."""
     facts = view.latents.iloc[latent]
-    if not facts["is_named"]:
-        return ""
-    return value_words(str(facts["best_attribute"]), str(facts["best_value"]))
+    return best_value(facts) if facts["is_named"] else ""
+
+
+def best_value(facts: pd.Series, prefix: str = "best_") -> str:
+    """The value that a row of the latents table tells best, by one kind of evidence; nothing where there is none."""
+    value = facts[f"{prefix}value"]
+    return "" if pd.isna(value) else value_words(str(facts[f"{prefix}attribute"]), str(value))
+
+
+def told_in_words(facts: pd.Series, prefix: str = "best_") -> str:
+    """What precision and recall of its best value mean, in one sentence; its precision must be above 0."""
+    precision, recall, lift = (float(facts[f"{prefix}{name}"]) for name in ("precision", "recall", "lift"))
+    return (
+        f"Above its threshold **{percent(precision)}** of clips carry it, against {percent(precision / lift)} of all; "
+        f"it finds **{percent(recall)}** of those that do."
+    )
 
 
 def latent_name(view: SaeView, latent: int) -> str:
@@ -98,6 +111,5 @@ def measured(view: SaeView, latent: int) -> str:
     facts = view.latents.iloc[latent]
     if pd.isna(facts["best_f1"]):
         return "Nothing was measured for it on new voices."
-    value = value_words(str(facts["best_attribute"]), str(facts["best_value"]))
     f1 = with_interval(facts["best_f1"], facts["best_f1_low"], facts["best_f1_high"])
-    return f"Best told value on new voices: {value}, F1 {f1}."
+    return f"Best told value on new voices: {best_value(facts)}, F1 {f1}."
