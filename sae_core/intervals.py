@@ -1,5 +1,6 @@
 """Confidence intervals that resample speakers: clips of one voice are no independent evidence."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,3 +48,44 @@ def bounds(draws: Float64[np.ndarray, "B m"]) -> Float32[np.ndarray, "m 2"]:
     """The percentile interval of each column at `CONFIDENCE`: low and high."""
     tail = (1 - CONFIDENCE) / 2
     return np.quantile(draws, [tail, 1 - tail], axis=0).T.astype(np.float32)
+
+
+@dataclass(frozen=True)
+class PairDraws:
+    """How much each pair of clips weighs when speakers are drawn with replacement.
+
+    A pair of one speaker weighs as often as that speaker was drawn, a pair of two the product of both.
+    draws: f64[B, S], how often each speaker was drawn. one, other: i64[p], the speakers of each pair.
+    """
+
+    draws: Float64[np.ndarray, "B S"]
+    one: Int[np.ndarray, " p"]
+    other: Int[np.ndarray, " p"]
+
+    @classmethod
+    def over(
+        cls, one: Int[np.ndarray, " p"], other: Int[np.ndarray, " p"], *, seed: int, n_draws: int
+    ) -> "PairDraws":
+        """Draw the speakers that occur in pairs, given the speaker group of either side."""
+        found, numbered = np.unique(np.concatenate([one, other]), return_inverse=True)
+        return cls(
+            draw_speakers(len(found), seed=seed, n_draws=n_draws), numbered[: len(one)], numbered[len(one) :]
+        )
+
+    def blocks(self, n_at_once: int = 2**21) -> Iterator[slice]:
+        """Ranges of draws whose weights fit in memory together."""
+        step = max(1, n_at_once // max(len(self.one), 1))
+        for start in range(0, len(self.draws), step):
+            yield slice(start, start + step)
+
+    def weights(self, block: slice, pairs: Int[np.ndarray, " q"]) -> Float64[np.ndarray, "b q"]:
+        """Weights of some pairs in a range of draws."""
+        draws, one, other = self.draws[block], self.one[pairs], self.other[pairs]
+        left = np.take(draws, one, axis=1)
+        return np.where(one == other, left, left * np.take(draws, other, axis=1))
+
+    def sums(self, values: Float64[np.ndarray, "p c"]) -> Float64[np.ndarray, "B c"]:
+        """Weighted sums of each column of `values`, one line a draw."""
+        everything = np.arange(len(self.one))
+        parts = [self.weights(block, everything) @ values for block in self.blocks()]
+        return np.concatenate(parts)

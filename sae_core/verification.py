@@ -5,15 +5,18 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int
+from scipy.special import ndtr, ndtri
 
 from sae_core.corpus import Corpus
 from sae_core.errors import CorpusError
-from sae_core.intervals import bounds, draw_speakers
+from sae_core.intervals import PairDraws, bounds
 
 N_DRAWS = 200
 N_DET_POINTS = 200
 MAX_TRIALS = 1_000_000
+MAX_LISTED_TRIALS = 200_000
 PRIORS = (0.01, 0.05)
+LEAST_SHOWN_RATE = 1e-4
 
 
 @dataclass(frozen=True)
@@ -39,19 +42,48 @@ class Trials:
 class VerificationResult:
     """How well scores tell targets from non-targets.
 
-    eer: equal error rate, where the two error rates cross. threshold: the score there. eer_low, eer_high: 95 %
-    interval, speakers resampled. min_dcf: prior → normalised minimum detection cost (C_miss = C_fa = 1). det:
-    false-alarm and miss rates along falling thresholds, at most `N_DET_POINTS` of them.
+    n_speakers: speakers with target trials. eer: equal error rate, where the two error rates cross. threshold: the
+    score there. eer_low, eer_high: 95 % interval, speakers resampled. eer_draws: the EER of each bootstrap draw; two
+    results on the same trials and seed have the same draws, so their difference has an interval too. min_dcf: prior →
+    normalised minimum detection cost (C_miss = C_fa = 1). det: false-alarm and miss rates along falling thresholds,
+    about evenly spaced on probit axes, at most `N_DET_POINTS` + 2 of them.
     """
 
     n_targets: int
     n_nontargets: int
+    n_speakers: int
     eer: float
     eer_low: float
     eer_high: float
+    eer_draws: Float64[np.ndarray, " B"]
     threshold: float
     min_dcf: dict[float, float]
     det: tuple[Float64[np.ndarray, " q"], Float64[np.ndarray, " q"]]
+
+    def det_probits(self) -> tuple[Float64[np.ndarray, " q"], Float64[np.ndarray, " q"]]:
+        """The DET curve as normal deviates Φ⁻¹(rate), rates kept `LEAST_SHOWN_RATE` away from 0 and 1."""
+        alarm, miss = (probit(rates) for rates in self.det)
+        return alarm, miss
+
+    def eer_change_from(self, before: "VerificationResult") -> tuple[float, float, float]:
+        """This EER less that of `before` on the same trials, with its 95 % interval, speakers resampled."""
+        if len(self.eer_draws) != len(before.eer_draws):
+            raise ValueError("only results on the same trials can be compared draw by draw")
+        low, high = _interval(self.eer_draws - before.eer_draws, widest=(-1.0, 1.0))
+        return self.eer - before.eer, low, high
+
+
+def probit(rates: Float64[np.ndarray, " q"]) -> Float64[np.ndarray, " q"]:
+    """Φ⁻¹ of error rates, which makes DET curves of normal scores straight; rates of 0 and 1 are moved off the ends."""
+    return np.asarray(ndtri(np.clip(rates, LEAST_SHOWN_RATE, 1 - LEAST_SHOWN_RATE)), dtype=np.float64)
+
+
+def _interval(draws: np.ndarray, *, widest: tuple[float, float]) -> tuple[float, float]:
+    """95 % bounds, or the widest possible ones where no draw could be measured."""
+    if not len(draws):
+        return widest
+    low, high = bounds(draws[:, None])[0]
+    return float(low), float(high)
 
 
 def sample_trials(corpus: Corpus, rows: Int[np.ndarray, " m"], *, n_trials: int, seed: int = 0) -> Trials:
@@ -116,30 +148,40 @@ def read_trials(path: Path, corpus: Corpus) -> Trials:
 
     Raises CorpusError naming the line that cannot be read or names an unknown clip.
     """
+    return parse_trials(path.read_text("utf-8", errors="replace"), corpus, where=path)
+
+
+def parse_trials(text: str, corpus: Corpus, *, where: str | Path) -> Trials:
+    """Return the trials of a list's text; `where` is what its errors call it. At most `MAX_LISTED_TRIALS` lines."""
     table = corpus.table
     row_of = dict(zip(table["audio_path"].astype(str), range(len(table)), strict=True))
     row_of |= dict(zip(table["clip_id"].astype(str), range(len(table)), strict=True))
-    found = []
-    for number, line in enumerate(path.read_text("utf-8").splitlines(), start=1):
-        parts = line.split()
-        if not parts:
-            continue
-        if len(parts) != 3 or parts[0] not in ("0", "1"):
-            raise CorpusError(
-                f"line {number} is not `0|1 enrol test`", where=path, remedy="correct that line"
-            )
-        unknown = [name for name in parts[1:] if name not in row_of]
-        if unknown:
-            raise CorpusError(
-                f"line {number} names {unknown[0]!r}, which is no clip of this workspace",
-                where=path,
-                remedy="use clip_id or audio_path as in clips.parquet",
-            )
-        found.append((row_of[parts[1]], row_of[parts[2]], int(parts[0])))
-    if not found:
-        raise CorpusError("holds no trials", where=path, remedy="write a line `1 enrol test` for each trial")
-    pairs = np.array(found, dtype=np.int64)
-    return Trials(pairs[:, 0], pairs[:, 1], pairs[:, 2] == 1)
+    lines = [(number, line.split()) for number, line in enumerate(text.splitlines(), start=1) if line.strip()]
+    if not lines:
+        raise CorpusError("holds no trials", where=where, remedy="write a line `1 enrol test` for each trial")
+    if len(lines) > MAX_LISTED_TRIALS:
+        raise CorpusError(
+            f"holds {len(lines):,} trials", where=where, remedy=f"keep at most {MAX_LISTED_TRIALS:,} of them"
+        )
+    pairs = np.empty((len(lines), 3), dtype=np.int64)
+    for place, (number, parts) in enumerate(lines):
+        pairs[place] = _read_line(number, parts, row_of, where)
+    return Trials(pairs[:, 1], pairs[:, 2], pairs[:, 0] == 1)
+
+
+def _read_line(
+    number: int, parts: list[str], row_of: dict[str, int], where: str | Path
+) -> tuple[int, int, int]:
+    if len(parts) != 3 or parts[0] not in ("0", "1"):
+        raise CorpusError(f"line {number} is not `0|1 enrol test`", where=where, remedy="correct that line")
+    unknown = [name for name in parts[1:] if name not in row_of]
+    if unknown:
+        raise CorpusError(
+            f"line {number} names {unknown[0]!r}, which is no clip of this workspace",
+            where=where,
+            remedy="use clip_id or audio_path as in clips.parquet",
+        )
+    return int(parts[0]), row_of[parts[1]], row_of[parts[2]]
 
 
 TRIAL_GROUPS = (
@@ -183,69 +225,132 @@ def verify(
 ) -> VerificationResult:
     """Return EER, minDCF and DET of scored trials; ValueError when targets or non-targets are missing.
 
-    In each bootstrap draw a trial weighs as often as its speaker was drawn, a non-target the product of both.
+    In each bootstrap draw a trial of one speaker weighs as often as that speaker was drawn, a trial of two the product.
     """
     if trials.is_target.all() or not trials.is_target.any():
         raise ValueError("verification needs targets and non-targets")
     curve = _Curve.of(scores, trials.is_target)
-    miss, alarm = curve.rates(np.ones(len(trials)))
+    miss, alarm = curve.rates()
     eer, place = _crossing(miss, alarm)
-    speakers, numbered = np.unique(speaker_groups, return_inverse=True)
-    draws = draw_speakers(len(speakers), seed=seed, n_draws=N_DRAWS)
-    resampled = [_crossing(*curve.rates(_weights(draw, numbered, trials)))[0] for draw in draws]
-    low, high = bounds(np.array(resampled)[:, None])[0]
-    shown = np.unique(np.linspace(0, len(miss) - 1, N_DET_POINTS).astype(np.int64))
+    one, other = speaker_groups[trials.enrol_rows], speaker_groups[trials.test_rows]
+    draws = curve.resampled_eers(PairDraws.over(one, other, seed=seed, n_draws=N_DRAWS))
+    low, high = _interval(draws, widest=(0.0, 1.0))
+    shown = _shown_points(miss, alarm)
     return VerificationResult(
         n_targets=int(trials.is_target.sum()),
         n_nontargets=int((~trials.is_target).sum()),
+        n_speakers=len(np.unique(one[trials.is_target])),
         eer=eer,
-        eer_low=float(low),
-        eer_high=float(high),
+        eer_low=low,
+        eer_high=high,
+        eer_draws=draws,
         threshold=float(curve.levels[place]),
         min_dcf={prior: _min_dcf(miss, alarm, prior) for prior in PRIORS},
         det=(alarm[shown], miss[shown]),
     )
 
 
+def equal_error_rate(scores: Float32[np.ndarray, " p"], is_target: Bool[np.ndarray, " p"]) -> float:
+    """The equal error rate alone, without an interval: what `verify` gives, in a fraction of the time."""
+    return _crossing(*_Curve.of(scores, is_target).rates())[0]
+
+
+def threshold_at(
+    scores: Float32[np.ndarray, " p"], is_target: Bool[np.ndarray, " p"], *, alarm_rate: float
+) -> float:
+    """The lowest threshold at which at most `alarm_rate` of the non-targets score at or above it.
+
+    Where even the highest of them are too many, the threshold lies just above every one.
+    """
+    others = np.sort(scores[~is_target])[::-1]
+    n_let_in = int(np.floor(alarm_rate * len(others) + 1e-9))
+    if n_let_in >= len(others):
+        return float(min(scores.min(), others[-1]))
+    return float(np.nextafter(others[n_let_in], np.float32(np.inf), dtype=np.float32))
+
+
 @dataclass(frozen=True)
 class _Curve:
-    """Trials by falling score, and where runs of equal scores end."""
+    """Trials by falling score. After level l, `n_hits[l]` targets and `n_alarms[l]` others are accepted.
 
-    order: np.ndarray
-    ends: np.ndarray
+    targets, others: i64, the places of targets and of non-targets among the trials, by falling score.
+    levels: f32[q+1], the scores at which runs of equal scores end; the first stands for accepting none.
+    """
+
+    targets: np.ndarray
+    others: np.ndarray
     levels: np.ndarray
-    is_target: np.ndarray
+    n_hits: np.ndarray
+    n_alarms: np.ndarray
 
     @classmethod
     def of(cls, scores: np.ndarray, is_target: np.ndarray) -> "_Curve":
-        order = np.argsort(-scores, kind="stable")
-        falling = scores[order]
+        order = np.argsort(-scores)
+        falling, is_hit = scores[order], is_target[order]
         ends = np.flatnonzero(np.append(falling[1:] != falling[:-1], True))
-        return cls(order, ends, np.append(falling[:1], falling[ends]), is_target[order])
+        n_hits = np.append(0, np.cumsum(is_hit)[ends])
+        n_alarms = np.append(0, ends + 1) - n_hits
+        return cls(order[is_hit], order[~is_hit], np.append(falling[:1], falling[ends]), n_hits, n_alarms)
 
-    def rates(self, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def rates(self) -> tuple[np.ndarray, np.ndarray]:
         """Miss and false-alarm rates when all scores at or above each level are accepted, from none to all."""
-        weights = weights[self.order]
-        accepted_targets = np.cumsum(np.where(self.is_target, weights, 0.0))[self.ends]
-        accepted_others = np.cumsum(np.where(self.is_target, 0.0, weights))[self.ends]
-        hit = np.append(0.0, accepted_targets / max(accepted_targets[-1], 1e-12))
-        alarm = np.append(0.0, accepted_others / max(accepted_others[-1], 1e-12))
-        return 1 - hit, alarm
+        return 1 - self.n_hits / len(self.targets), self.n_alarms / len(self.others)
+
+    def resampled_eers(self, draws: PairDraws) -> np.ndarray:
+        """The EER in each draw; draws without any target or without any non-target are left out."""
+        found = [self._eers_of(draws, block) for block in draws.blocks()]
+        return np.concatenate(found)
+
+    def _eers_of(self, draws: PairDraws, block: slice) -> np.ndarray:
+        hit, alarm = (_running_shares(draws.weights(block, part)) for part in (self.targets, self.others))
+        usable = np.flatnonzero((hit[:, -1] > 0) & (alarm[:, -1] > 0))
+        low, high = np.zeros(len(usable), np.int64), np.full(len(usable), len(self.levels) - 1)
+        # rates only rise along the curve, so all draws can look for their crossing by halving at once
+        while (low < high).any():
+            middle = (low + high) // 2
+            is_past = alarm[usable, self.n_alarms[middle]] >= 1 - hit[usable, self.n_hits[middle]]
+            low, high = np.where(is_past, low, middle + 1), np.where(is_past, middle, high)
+        before = np.maximum(high - 1, 0)
+        return _cross(
+            *(1 - hit[usable, self.n_hits[place]] for place in (before, high)),
+            *(alarm[usable, self.n_alarms[place]] for place in (before, high)),
+        )
+
+
+def _running_shares(weights: np.ndarray) -> np.ndarray:
+    """Share of the total weight among the first 0, 1, … all columns; zeros where a line has no weight."""
+    sums = np.cumsum(weights, axis=1)
+    shares = np.zeros((sums.shape[0], sums.shape[1] + 1))
+    np.divide(sums, sums[:, -1:], out=shares[:, 1:], where=sums[:, -1:] > 0)
+    return shares
+
+
+def _cross(
+    miss_before: np.ndarray, miss_after: np.ndarray, alarm_before: np.ndarray, alarm_after: np.ndarray
+) -> np.ndarray:
+    """Miss rate where the line between two points of a curve meets miss = false alarm."""
+    gap_before, gap_after = miss_before - alarm_before, alarm_after - miss_after
+    width = gap_before + gap_after
+    share = np.divide(gap_before, width, out=np.zeros_like(width), where=width > 0)
+    return miss_before + share * (miss_after - miss_before)
 
 
 def _crossing(miss: np.ndarray, alarm: np.ndarray) -> tuple[float, int]:
-    """Where the line between neighbouring points of the curve meets miss = false alarm, and the nearest point."""
+    """The EER of a curve, and the nearest of its points."""
     after = int(np.argmax(alarm >= miss))
     before = max(after - 1, 0)
-    gap_before, gap_after = miss[before] - alarm[before], alarm[after] - miss[after]
-    share = gap_before / (gap_before + gap_after) if gap_before + gap_after > 0 else 0.0
-    eer = float(miss[before] + share * (miss[after] - miss[before]))
-    return eer, after if gap_after <= gap_before else before
+    eer = _cross(*(rates[place : place + 1] for rates in (miss, alarm) for place in (before, after)))
+    is_nearer = alarm[after] - miss[after] <= miss[before] - alarm[before]
+    return float(eer[0]), after if is_nearer else before
 
 
-def _weights(draw: np.ndarray, numbered: np.ndarray, trials: Trials) -> np.ndarray:
-    one, other = draw[numbered[trials.enrol_rows]], draw[numbered[trials.test_rows]]
-    return np.where(trials.is_target, one, one * other)
+def _shown_points(miss: np.ndarray, alarm: np.ndarray) -> np.ndarray:
+    """Points of a curve about evenly spaced along both probit axes, its ends among them."""
+    rates = ndtr(np.linspace(probit(np.zeros(1))[0], probit(np.ones(1))[0], N_DET_POINTS // 2))
+    along_alarm = np.searchsorted(alarm, rates)
+    along_miss = len(miss) - 1 - np.searchsorted(miss[::-1], rates)
+    points = np.concatenate([[0, len(miss) - 1], along_alarm, along_miss])
+    return np.unique(np.clip(points, 0, len(miss) - 1))
 
 
 def _min_dcf(miss: np.ndarray, alarm: np.ndarray, prior: float) -> float:

@@ -8,7 +8,8 @@ from sklearn.metrics import roc_curve
 
 from sae_core import verification
 from sae_core.errors import CorpusError
-from sae_core.verification import Trials, sample_trials, verify
+from sae_core.intervals import PairDraws
+from sae_core.verification import N_DRAWS, Trials, equal_error_rate, sample_trials, threshold_at, verify
 from tests.planting import plant_corpus, plant_embeddings
 
 
@@ -36,6 +37,7 @@ def test_eer_equals_the_one_from_scikit_learns_roc(seed, levels):
     trials, scores = random_trials(seed, levels=levels)
     result = verify(scores, trials, np.arange(60))
     assert result.eer == pytest.approx(eer_from_roc(trials.is_target, scores), abs=1e-9)
+    assert equal_error_rate(scores, trials.is_target) == result.eer
     assert 0 <= result.eer_low <= result.eer_high <= 1
 
 
@@ -77,12 +79,86 @@ def test_det_falls_from_all_missed_to_all_accepted():
     assert (np.diff(alarm) >= 0).all() and (np.diff(miss) <= 1e-12).all()
 
 
+def speaker_trials(n_speakers, *, n=4000, seed=5):
+    """Trials of speakers some of whom are easy to tell and some hard; clip i is by speaker i modulo their number."""
+    rng = np.random.default_rng(seed)
+    ease = rng.normal(2, 1, size=n_speakers)
+    one = rng.integers(n_speakers * 50, size=n)
+    is_target = np.arange(n) % 2 == 0
+    shift = rng.integers(1, n_speakers, size=n)
+    other = np.where(is_target, one + n_speakers * rng.integers(1, 50, size=n), one + shift)
+    other %= n_speakers * 50
+    scores = rng.normal(size=n) + np.where(is_target, ease[one % n_speakers], 0)
+    return Trials(one, other, is_target), scores.astype(np.float32), np.arange(n_speakers * 50) % n_speakers
+
+
 def test_few_speakers_make_wide_intervals():
-    trials, scores = random_trials(5, n=2000, n_clips=200)
-    few = verify(scores, trials, np.arange(200) % 5)
-    many = verify(scores, trials, np.arange(200))
-    assert few.eer == many.eer
-    assert few.eer_high - few.eer_low > many.eer_high - many.eer_low
+    widths = {}
+    for n_speakers in (5, 200):
+        trials, scores, groups = speaker_trials(n_speakers)
+        assert (trials.is_target == (groups[trials.enrol_rows] == groups[trials.test_rows])).all()
+        result = verify(scores, trials, groups)
+        assert result.eer_low <= result.eer <= result.eer_high
+        assert result.n_speakers == n_speakers
+        widths[n_speakers] = result.eer_high - result.eer_low
+    assert widths[5] > 3 * widths[200]
+
+
+def test_resampled_eers_are_those_of_trials_repeated_as_often_as_drawn():
+    trials, scores, groups = speaker_trials(6, n=300, seed=8)
+    draws = PairDraws.over(groups[trials.enrol_rows], groups[trials.test_rows], seed=0, n_draws=N_DRAWS)
+    found = verify(scores, trials, groups).eer_draws
+    assert len(found) == N_DRAWS
+    for number in range(0, N_DRAWS, 25):
+        weights = draws.weights(slice(number, number + 1), np.arange(300))[0].astype(int)
+        again = np.repeat(np.arange(300), weights)
+        assert found[number] == pytest.approx(eer_from_roc(trials.is_target[again], scores[again]), abs=1e-9)
+
+
+def test_sums_over_draws_are_those_of_their_weights():
+    trials, _, groups = speaker_trials(6, n=300)
+    draws = PairDraws.over(groups[trials.enrol_rows], groups[trials.test_rows], seed=1, n_draws=9)
+    values = np.random.default_rng(0).normal(size=(300, 2))
+    expected = draws.weights(slice(0, 9), np.arange(300)) @ values
+    np.testing.assert_allclose(draws.sums(values), expected)
+    assert len(list(draws.blocks(n_at_once=300))) == 9
+
+
+def test_a_difference_has_an_interval_of_its_own():
+    trials, scores, groups = speaker_trials(60)
+    before = verify(scores, trials, groups)
+    assert before.eer_change_from(before) == (0, 0, 0)
+    after = verify(np.where(trials.is_target, scores - 1, scores).astype(np.float32), trials, groups)
+    change, low, high = after.eer_change_from(before)
+    assert change == after.eer - before.eer and 0 < low <= change <= high
+    assert high - low < after.eer_high - after.eer_low + before.eer_high - before.eer_low
+
+
+@given(st.integers(0, 100), st.sampled_from([None, 2]), st.sampled_from([0.0, 0.01, 0.3, 1.0]))
+def test_a_threshold_lets_in_no_more_than_asked(seed, levels, alarm_rate):
+    trials, scores = random_trials(seed, levels=levels)
+    cut = threshold_at(scores, trials.is_target, alarm_rate=alarm_rate)
+    others = scores[~trials.is_target]
+    assert (others >= cut).mean() <= alarm_rate + 1e-12
+    next_lower = others[others < cut]
+    if len(next_lower):
+        assert (others >= next_lower.max()).mean() > alarm_rate
+
+
+def test_det_points_lie_on_probit_axes():
+    trials, scores, groups = speaker_trials(60, n=20_000)
+    result = verify(scores, trials, groups)
+    alarm, miss = result.det_probits()
+    assert np.isfinite(alarm).all() and np.isfinite(miss).all()
+    middle = (result.det[0] > 0.002) & (result.det[1] > 0.002)
+    assert middle.sum() > 60
+    assert np.hypot(np.diff(alarm[middle]), np.diff(miss[middle])).max() < 0.3
+    # normal scores, one unit wide each, two apart: Φ⁻¹(miss) + Φ⁻¹(false alarm) is −2
+    rng = np.random.default_rng(0)
+    plain = (rng.normal(size=20_000) + 2 * trials.is_target).astype(np.float32)
+    alarm, miss = verify(plain, trials, groups).det_probits()
+    straight = (np.abs(alarm) < 2) & (np.abs(miss) < 2)
+    assert np.abs(alarm + miss + 2)[straight].max() < 0.15
 
 
 def test_sampled_trials_are_what_their_labels_say():
