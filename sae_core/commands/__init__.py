@@ -1,5 +1,5 @@
 """The verbs of the command line, one file a family; a new family is a file and a line in `FAMILIES`."""
 
-from sae_core.commands import chain, demo, serving
+from sae_core.commands import chain, demo, mapping, serving
 
-FAMILIES = (chain, serving, demo)
+FAMILIES = (chain, mapping, serving, demo)
