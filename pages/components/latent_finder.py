@@ -69,15 +69,11 @@ def _choose_evidence() -> str:
 
 
 def _choose_values(table: pd.DataFrame) -> list[str]:
-    known = (
-        table.loc[table["value"].notna(), ["attribute", "value"]]
-        .drop_duplicates()
-        .sort_values(["attribute", "value"])
-    )
+    known = table.loc[table["value"].notna(), ["attribute", "value"]].drop_duplicates()
     words = {f"{a}={v}": f"{a}: {value_words(str(a), str(v))}" for a, v in known.itertuples(index=False)}
     return st.multiselect(
         "Best told value",
-        list(words),
+        sorted(words, key=words.__getitem__),
         format_func=lambda choice: words.get(choice, choice),
         key="told",
         bind="query-params",

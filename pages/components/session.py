@@ -39,6 +39,7 @@ def _open(path: str, stamp: tuple[tuple[str, int], ...]) -> Workspace:  # noqa: 
     for name in workspace.sae_names()[:1]:
         _warm_up(workspace, name)
     # what was loaded so far lives as long as the server: looking through it after every click would cost 90 ms
+    gc.unfreeze()
     gc.collect()
     gc.freeze()
     return workspace

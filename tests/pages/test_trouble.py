@@ -29,9 +29,9 @@ def test_a_server_without_workspace_says_serve(app_test, tmp_path, words, monkey
     assert "python -m sae_core serve --workspace FOLDER" in words(app.run())
 
 
-@pytest.mark.parametrize("page", PAGES)
-def test_changed_labels_say_index(app_test, own_workspace, words, page):
+def test_changed_labels_say_index_and_a_new_index_is_noticed(app_test, own_workspace, words):
     from sae_core.corpus import Corpus
+    from sae_core.stages import index_workspace
 
     corpus = Corpus.load(own_workspace)
     name = corpus.attributes[0]
@@ -39,10 +39,14 @@ def test_changed_labels_say_index(app_test, own_workspace, words, page):
         corpus.values_of(name)[-1] if corpus.values_of(name)[-1] != corpus.table[name][0] else None
     )
     Corpus(corpus.table, corpus.audio_root, corpus.attributes).save(own_workspace)
-    app = app_test(own_workspace, page).run()
+    app = app_test(own_workspace, "latents").run()
     assert not app.exception
     assert "out of date" in words(app)
     assert f"python -m sae_core index --workspace {own_workspace}" in words(app)
+    index_workspace(own_workspace)
+    app.run()
+    assert "out of date" not in words(app)
+    assert app.header[0].value.startswith("Latent #")
 
 
 def test_a_workspace_without_sae_says_train(app_test, own_workspace, words):
