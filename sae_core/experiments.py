@@ -1,0 +1,236 @@
+"""Experiments in steering: some latents of some clips changed, and what that does to trials and to neighbours.
+
+Made once for a set of latents, an experiment answers every slider move from numbers it has at hand; nothing is decoded.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Bool, Float32, Float64, Int64
+
+from sae_core.sparse_codes import SparseCodes
+from sae_core.steering import Change, Decisions, Steering, compare_decisions, measure_shifts
+from sae_core.trial_sets import AttributeValue, TrialSet
+from sae_core.verification import VerificationResult, cosine_scores, verify
+from sae_core.workspace import SaeView
+
+N_BINS = 80
+RELATIVE_SPANS = (0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0)
+# below it a quotient says more about its divisor than about steering
+LEAST_DIVISOR = 0.05
+MAX_STEERED = 6
+
+
+@dataclass(frozen=True)
+class Histograms:
+    """Similarities of each trial group before and after, in shares of the group's pairs by equal bins.
+
+    low, high: where the bins begin and end; what lies outside is counted in the outermost. before, after: f64[b] a
+    group. mean_before, mean_after: a group. n_left_out: pairs without a relative change.
+    """
+
+    low: float
+    high: float
+    before: dict[str, Float64[np.ndarray, " b"]]
+    after: dict[str, Float64[np.ndarray, " b"]]
+    mean_before: dict[str, float]
+    mean_after: dict[str, float]
+    n_left_out: int = 0
+
+
+@dataclass(frozen=True)
+class SteeringOutcome:
+    """What steering did: shifts by trial group (see `measure_shifts`), decisions, and verification after it.
+
+    eer_change: after − before with its 95 % interval, speakers resampled.
+    """
+
+    shifts: pd.DataFrame
+    decisions: Decisions
+    before: VerificationResult
+    after: VerificationResult
+    eer_change: tuple[float, float, float]
+
+
+class SteeringExperiment:
+    """Some latents of an SAE, ready to be changed on the clips of a trial set.
+
+    latents: at most `MAX_STEERED`. steered: only clips that carry this attribute value are changed; by default all.
+    keeps_error: add back what the SAE could not rebuild, so that no change is exactly the original embedding.
+    """
+
+    def __init__(
+        self,
+        view: SaeView,
+        trial_set: TrialSet,
+        latents: Sequence[int],
+        *,
+        steered: AttributeValue | None = None,
+        keeps_error: bool = True,
+    ) -> None:
+        if len(latents) > MAX_STEERED:
+            raise ValueError(f"at most {MAX_STEERED} latents can be steered at once, not {len(latents)}")
+        self.view, self.trial_set, self.keeps_error = view, trial_set, keeps_error
+        corpus = view.workspace.corpus
+        self.carries = np.ones(len(corpus), dtype=bool) if steered is None else corpus.has_value(*steered)
+        self.latents = tuple(latents)
+        vectors = trial_set.vectors if keeps_error else rebuilt(view, trial_set.rows)
+        self._base = trial_set.scores if keeps_error else cosine_scores(vectors, trial_set.trials)
+        self._steering = self._prepare(vectors, trial_set.rows)
+
+    @property
+    def n_steered(self) -> int:
+        """How many clips of the trials are changed."""
+        return int(self.carries[self.trial_set.rows].sum())
+
+    def similarities(self, changes: Sequence[Change]) -> Float32[np.ndarray, " p"]:
+        """The cosine of each trial once the changes are made."""
+        delta = self._steering.deltas(list(changes), self.carries[self.trial_set.rows])
+        return self._steering.similarities(self._base, self.trial_set.trials, delta)
+
+    def histograms(self, changes: Sequence[Change], *, is_relative: bool = False) -> Histograms:
+        """Similarities before and after in bins; or their relative change (after − before) / |before|."""
+        before, after = self.trial_set.scores, self.similarities(changes)
+        if is_relative:
+            return _relative_histograms(before, after, self.trial_set.groups)
+        low = max(-1.0, float(np.floor(10 * before.min() - 1) / 10))
+        return Histograms(
+            low,
+            1.0,
+            {name: _shares(before[mask], low, 1.0) for name, mask in self.trial_set.groups.items()},
+            {name: _shares(after[mask], low, 1.0) for name, mask in self.trial_set.groups.items()},
+            {name: float(before[mask].mean()) for name, mask in self.trial_set.groups.items()},
+            {name: float(after[mask].mean()) for name, mask in self.trial_set.groups.items()},
+        )
+
+    def outcome(self, changes: Sequence[Change], *, operating_point: str) -> SteeringOutcome:
+        """All numbers with their intervals; the threshold is the one that suited the embeddings before."""
+        trial_set, after = self.trial_set, self.similarities(changes)
+        scores = (trial_set.scores, after)
+        verified = verify(after, trial_set.trials, trial_set.speaker_groups)
+        return SteeringOutcome(
+            shifts=measure_shifts(scores, trial_set.groups, trial_set.draws),
+            decisions=compare_decisions(
+                scores,
+                trial_set.trials.is_target,
+                threshold=trial_set.threshold(operating_point),
+                draws=trial_set.draws,
+            ),
+            before=trial_set.verified,
+            after=verified,
+            eer_change=verified.eer_change_from(trial_set.verified),
+        )
+
+    def neighbours(
+        self, row: int, changes: Sequence[Change], *, n: int = 4
+    ) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """Real clips most similar to one clip before and after it is steered: row, cosine; itself left out.
+
+        The clip is steered whether or not it carries the value that the trials are steered by.
+        """
+        rows = np.array([row])
+        embedding = np.asarray(self.view.embeddings.vectors[rows])
+        steered = self._steer(rows, embedding, changes, np.ones(1, dtype=bool))
+        return _nearest(self.view, row, embedding[0], n), _nearest(self.view, row, steered[0], n)
+
+    def steered_vectors(
+        self, rows: Int64[np.ndarray, " m"], changes: Sequence[Change]
+    ) -> Float32[np.ndarray, "m d"]:
+        """Embeddings of some clips once the changes are made, of norm 1."""
+        return self._steer(rows, np.asarray(self.view.embeddings.vectors[rows]), changes, self.carries[rows])
+
+    def _steer(
+        self,
+        rows: np.ndarray,
+        embeddings: np.ndarray,
+        changes: Sequence[Change],
+        is_steered: Bool[np.ndarray, " m"],
+    ) -> np.ndarray:
+        vectors = embeddings if self.keeps_error else rebuilt(self.view, rows)
+        steering = self._prepare(vectors, rows)
+        return steering.steer(vectors, steering.deltas(list(changes), is_steered))
+
+    def _prepare(self, vectors: np.ndarray, rows: np.ndarray) -> Steering:
+        return Steering.prepare(vectors, steps(self.view), self.view.index, self.latents, rows=rows)
+
+
+def steps(view: SaeView) -> Float32[np.ndarray, "L d"]:
+    """How far one unit of each latent's activation moves an embedding: scale · W_dec."""
+    model = view.model()
+    return np.asarray((model.W_dec * model.scale).detach().cpu().numpy(), dtype=np.float32)
+
+
+def rebuilt(view: SaeView, rows: Int64[np.ndarray, " m"]) -> Float32[np.ndarray, "m d"]:
+    """Some clips' embeddings as the SAE rebuilds them from their codes."""
+    latents, activations = np.asarray(view.codes.latents[rows]), np.asarray(view.codes.activations[rows])
+    return view.model().decode(SparseCodes(latents, activations, view.n_latents))
+
+
+def _relative_histograms(
+    before: np.ndarray, after: np.ndarray, groups: dict[str, Bool[np.ndarray, " p"]]
+) -> Histograms:
+    usable = np.abs(before) >= LEAST_DIVISOR
+    change = np.divide(after - before, np.abs(before), out=np.zeros_like(before), where=usable)
+    widest = float(np.quantile(np.abs(change[usable]), 0.995)) if usable.any() else 0.0
+    span = next((span for span in RELATIVE_SPANS if span >= widest), RELATIVE_SPANS[-1])
+    known = {name: mask & usable for name, mask in groups.items()}
+    none = np.zeros(1, dtype=np.float32)
+    return Histograms(
+        -span,
+        span,
+        {name: _shares(none, -span, span) for name in known},
+        {name: _shares(change[mask], -span, span) for name, mask in known.items()},
+        dict.fromkeys(known, 0.0),
+        {name: float(change[mask].mean()) if mask.any() else 0.0 for name, mask in known.items()},
+        int((~usable).sum()),
+    )
+
+
+def _shares(values: np.ndarray, low: float, high: float) -> Float64[np.ndarray, " b"]:
+    """Share of the values in each of `N_BINS` equal bins, those outside in the outermost."""
+    place = ((values - np.float32(low)) * np.float32(N_BINS / (high - low))).astype(np.int32)
+    counts = np.bincount(np.clip(place, 0, N_BINS - 1), minlength=N_BINS)
+    return counts / max(len(values), 1)
+
+
+def _nearest(view: SaeView, row: int, vector: np.ndarray, n: int) -> pd.DataFrame:
+    embeddings = view.embeddings
+    cosine = np.where(embeddings.is_valid, embeddings.vectors @ vector.astype(np.float32), -np.inf)
+    cosine[row] = -np.inf
+    best = np.argsort(-cosine, kind="stable")[: min(n, int(embeddings.is_valid.sum()) - 1)]
+    return pd.DataFrame({"row": best, "cosine": cosine[best]})
+
+
+@dataclass(frozen=True)
+class SteeringPreset:
+    """The latents that tell one attribute value on new voices, the predominant one first, to be switched off together.
+
+    f1, f1_low, f1_high: of the predominant one, on held-out voices; the bounds are None where none were made.
+    """
+
+    attribute: str
+    value: str
+    latents: tuple[int, ...]
+    f1: float
+    f1_low: float | None
+    f1_high: float | None
+
+
+def steering_presets(view: SaeView, *, n: int = 8) -> list[SteeringPreset]:
+    """The n values best told on new voices by latents that may be called by them, the best first.
+
+    A latent belongs to a value when that is what it tells best and new voices bear it out; `MAX_STEERED` at most.
+    """
+    named = view.latents[view.latents["is_named"].astype(bool) & (view.latents["n_active"] > 0)]
+    presets = []
+    ranked = named.sort_values("best_mcc", ascending=False, kind="stable")
+    for (attribute, value), group in ranked.groupby(["best_attribute", "best_value"], sort=False):
+        first = group.iloc[0]
+        bounds = (
+            None if pd.isna(first[name]) else float(first[name]) for name in ("best_f1_low", "best_f1_high")
+        )
+        latents = tuple(int(latent) for latent in group["latent"].head(MAX_STEERED))
+        presets.append(SteeringPreset(str(attribute), str(value), latents, float(first["best_f1"]), *bounds))
+    return presets[:n]
