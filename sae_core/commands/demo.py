@@ -41,7 +41,9 @@ def run_demo_open(options: argparse.Namespace) -> None:
     """Run `demo open`."""
     from sae_core.demo.bundle import unpack_demo
 
-    serve(unpack_demo(options.workspace), port=options.port, headless=options.headless)
+    with Bar("demo") as bar:
+        workspace = unpack_demo(options.workspace, progress=bar)
+    serve(workspace, port=options.port, headless=options.headless)
 
 
 def run_demo_build(options: argparse.Namespace) -> None:

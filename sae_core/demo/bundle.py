@@ -1,37 +1,42 @@
-"""The demo that ships with VoxScope: made from gathered voices by the ordinary chain, opened as a copy of one's own."""
+"""The demo that ships with VoxScope: made from gathered voices by the ordinary chain, opened as a copy of one's own.
+
+The bundle holds what cannot be derived in seconds: sound, labels, embeddings, trained SAEs. Codes, indexes and
+statistics are made again when it is opened first, by the same code as for anyone's workspace; shipping them would
+double its size.
+"""
 
 import hashlib
 import shutil
 from pathlib import Path
 
 from sae_core.artifacts import read_json, write_json
-from sae_core.demo.recipe import gather
 from sae_core.errors import ArtifactError
-from sae_core.importers import import_corpus
 from sae_core.progress import Progress, ignore
-from sae_core.sae import SaeConfig
-from sae_core.stages import choose_config, embed_workspace, index_workspace, train_in_workspace
-from sae_core.training import TrainingConfig
-from sae_core.workspace import Workspace, update_settings
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 BUNDLE = ROOT / "assets" / "demo"
 OWN_COPY = ROOT / "workspaces" / "demo"
 MAX_BUNDLE_BYTES = 40 * 1024 * 1024
 NAME = "Demo: voices from Debian"
-GRID = (
-    ("topk", 128, 8),
-    ("topk", 512, 16),
-    ("matryoshka", 512, 32),
-    ("matryoshka", 1024, 32),
+N_LATENTS = (64, 256, 1024)
+KS = (4, 16, 32)
+N_EPOCHS = 60
+DERIVED = (
+    "code_*.npy",
+    "index_*.npy",
+    "index.json",
+    "latents.parquet",
+    "attributes.parquet",
+    "attribute_*.parquet",
 )
+BUILT_FROM = ("labels.parquet", "import_probes.parquet", "import_failures.parquet")
 
 
-def unpack_demo(target: Path | None = None) -> Path:
-    """Return a workspace holding the shipped demo, copied to `target` (default workspaces/demo) unless it is there.
+def unpack_demo(target: Path | None = None, *, progress: Progress = ignore) -> Path:
+    """Return a workspace holding the shipped demo, copied to `target` (default workspaces/demo) and indexed there.
 
-    A copy of an older bundle is brought up to date; SAEs and notes added to it stay. Raises ArtifactError when the
-    bundle is missing.
+    A copy of an older bundle is brought up to date; SAEs and notes added to it stay. What is done is not done again.
+    Raises ArtifactError when the bundle is missing.
     """
     remedy = "check out the whole repository, or run: python -m sae_core demo build"
     mark = read_json(BUNDLE / "demo.json", remedy=remedy)
@@ -40,6 +45,10 @@ def unpack_demo(target: Path | None = None) -> Path:
         (target / "demo.json").unlink(missing_ok=True)
         shutil.copytree(BUNDLE, target, dirs_exist_ok=True, ignore=shutil.ignore_patterns("demo.json"))
         write_json(target / "demo.json", mark)
+    if any(not (meta.parent / "index.json").exists() for meta in target.glob("saes/*/meta.json")):
+        from sae_core.stages import index_workspace
+
+        index_workspace(target, progress=progress)
     return target
 
 
@@ -56,28 +65,32 @@ def build_demo(
     Raises CorpusError or MissingDependencyError when packages cannot be had, ArtifactError when the bundle is too large
     to ship. Finished steps are kept when it is run again.
     """
+    from sae_core.demo.recipe import gather
+    from sae_core.importers import import_corpus
+    from sae_core.stages import embed_workspace
+    from sae_core.sweep import SweepGrid, run_sweep
+    from sae_core.training import TrainingConfig
+    from sae_core.workspace import update_settings
+
     out = BUNDLE if out is None else Path(out)
     gather(out, cache=cache, progress=progress)
     import_corpus(out, out, labels=out / "labels.parquet", progress=progress)
     embed_workspace(out, embedder, model=model, progress=progress)
-    workspace = Workspace(out)
-    for config in demo_configs(workspace, embedder):
-        train_in_workspace(workspace, config, TrainingConfig(), embedder=embedder, progress=progress)
-    index_workspace(out, progress=progress)
+    training = TrainingConfig(n_epochs=N_EPOCHS, stored_as="float16")
+    run_sweep(out, SweepGrid(n_latents=N_LATENTS, ks=KS), training, embedder=embedder, progress=progress)
     update_settings(out, name=NAME, is_demo=True)
-    for leftover in ("labels.parquet", "import_probes.parquet"):
-        (out / leftover).unlink(missing_ok=True)
+    _strip(out)
     seal(out)
     return out
 
 
-def demo_configs(workspace: Workspace, embedder: str) -> list[SaeConfig]:
-    """The SAEs of the demo."""
-    embeddings = workspace.embeddings(embedder)
-    return [
-        choose_config(workspace.corpus, embeddings, {"variant": variant, "n_latents": n_latents, "k": k})
-        for variant, n_latents, k in GRID
-    ]
+def _strip(folder: Path) -> None:
+    """Remove what `unpack_demo` derives again and what only building needed."""
+    for pattern in DERIVED:
+        for file in folder.glob(f"saes/*/{pattern}"):
+            file.unlink()
+    for name in BUILT_FROM:
+        (folder / name).unlink(missing_ok=True)
 
 
 def seal(folder: Path) -> None:
