@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import streamlit as st
-from streamlit import runtime
 
 from pages.components.heading import NO_HEADING, Heading
+from pages.components.media import media_url
 
 _HERE = Path(__file__).parent
 _mount_list = st.components.v2.component(
@@ -101,17 +101,8 @@ def _as_json(card: ClipCard, *, slot: str) -> dict[str, Any]:
         "measure_help": card.value_help,
         "href": card.href,
         "problem": sound.problem,
-        "url": _media_url(sound, slot),
+        "url": "" if sound.problem else media_url(sound.content, sound.mime, slot),
         "mel": base64.b64encode(sound.picture).decode("ascii"),
         "n_mels": n_mels,
         "n_frames": n_frames,
     }
-
-
-def _media_url(sound: ClipSound, slot: str) -> str:
-    """Register a sound for this session and return its address; a later sound in the same slot takes its place."""
-    if sound.problem or not runtime.exists():
-        return ""
-    url = runtime.get_instance().media_file_mgr.add(sound.content, sound.mime, f"voxscope-{slot}")
-    base = str(st.get_option("server.baseUrlPath") or "").strip("/")
-    return f"/{base}{url}" if base else url
