@@ -26,6 +26,7 @@ SOURCE_ATTRIBUTE = "source"
 MIN_SPEAKERS_A_SPLIT = 2
 MIN_CLIPS = 10
 N_LATENTS_WITH_INTERVAL = 10
+MIN_MCC_TO_HOLD = 0.3
 MEASURES = (
     "threshold",
     "selection_f1",
@@ -149,6 +150,12 @@ class AttributeStatistics:
         shape = (n_latents, len(values))
         measures = {name: long[name].to_numpy(dtype=np.float32).reshape(shape) for name in MEASURES}
         return cls(values, measures, intervals)
+
+
+def holds(precision_low: pd.Series, precision: pd.Series, lift: pd.Series, mcc: pd.Series) -> pd.Series:
+    """Whether new voices bear a value out: precision above the base rate (precision / lift) even at its lower bound,
+    and MCC at least `MIN_MCC_TO_HOLD`."""
+    return (precision_low > precision / lift) & (mcc >= MIN_MCC_TO_HOLD)
 
 
 def measure_attributes(

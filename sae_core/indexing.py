@@ -17,6 +17,7 @@ from sae_core.attributes import (
     SOURCE_ATTRIBUTE,
     AttributeStatistics,
     best_values,
+    holds,
     measure_attributes,
 )
 from sae_core.corpus import Corpus
@@ -27,7 +28,6 @@ from sae_core.sae import SparseAutoencoder
 
 ONE_VOICE_SHARE = 0.6
 ONE_SOURCE_SHARE = 0.8
-MIN_MCC_TO_NAME = 0.3
 
 
 def build_index(
@@ -94,8 +94,7 @@ def describe_latents(
     Columns: latent, n_active, firing_rate, max_activation, mean_activation (over active clips), n_speakers,
     top_speaker, top_speaker_share, top_source, top_source_share, warning; then for each evidence (prefix `best_`,
     `same_`): attribute, value, every name in `MEASURES` and the 95 % bounds; and is_named: whether the latent may be
-    called by its best value, that is on new voices its precision is above the base rate even at its lower bound and its
-    MCC at least `MIN_MCC_TO_NAME`.
+    called by its best value, see `attributes.holds`.
     """
     n_active = index.n_active()
     activity = pd.DataFrame(
@@ -112,8 +111,7 @@ def describe_latents(
     )
     best = _best_values(statistics, NEW_VOICES, "best_")
     same = _best_values(statistics, SAME_VOICES, "same_")
-    base_rate = best["best_precision"] / best["best_lift"]
-    is_named = (best["best_precision_low"] > base_rate) & (best["best_mcc"] >= MIN_MCC_TO_NAME)
+    is_named = holds(*(best[f"best_{name}"] for name in ("precision_low", "precision", "lift", "mcc")))
     return pd.concat([activity, voices, best, same, is_named.rename("is_named")], axis=1)
 
 

@@ -6,6 +6,14 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float32, Int
 
+from sae_core.attributes import (
+    INTERVAL_COLUMNS,
+    MEASURES,
+    NEW_VOICES,
+    SOURCE_ATTRIBUTE,
+    AttributeStatistics,
+    holds,
+)
 from sae_core.corpus import Corpus
 from sae_core.feature_index import FeatureIndex
 from sae_core.sparse_codes import SparseCodes
@@ -152,6 +160,22 @@ def nearest_clips(
     best = np.argpartition(-cosine, n - 1)[:n] if 0 < n < len(cosine) else np.empty(0, np.int64)
     best = best[np.argsort(-cosine[best], kind="stable")]
     return pd.DataFrame({"row": best, "cosine": cosine[best]})
+
+
+def predominant_latents(statistics: AttributeStatistics) -> pd.DataFrame:
+    """One row a value: attribute, value, evidence, its predominant latent with measures and bounds, and is_found:
+    whether new voices bear out that this latent tells it (sources left out)."""
+    values = statistics.values[statistics.values["attribute"] != SOURCE_ATTRIBUTE]
+    lines = []
+    for value_row, value in values.iterrows():
+        latent = statistics.predominant(value["attribute"], value["value"])
+        lines.append({"latent": latent, **statistics.of(latent, int(value_row))})
+    table = pd.DataFrame(lines, columns=["latent", *values.columns, *MEASURES, *INTERVAL_COLUMNS])
+    is_tested = table["evidence"] == NEW_VOICES
+    table["is_found"] = is_tested & holds(
+        table["precision_low"], table["precision"], table["lift"], table["mcc"]
+    )
+    return table
 
 
 def striking_latents(latents: pd.DataFrame, n: int = 5) -> list[int]:

@@ -288,6 +288,10 @@ class SaeView:
         """Clips with the most similar embeddings: row, cosine."""
         return profiles.nearest_clips(self.embeddings.vectors, self.embeddings.is_valid, row, n)
 
+    def predominant_latents(self) -> pd.DataFrame:
+        """For each attribute value the latent that tells it best, its numbers, and whether new voices bear it out."""
+        return self._shared.get("predominant", lambda: profiles.predominant_latents(self.statistics))
+
     def striking_latents(self, n: int = 5) -> list[int]:
         """The latents worth hearing first."""
         return profiles.striking_latents(self.latents, n)

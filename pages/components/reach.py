@@ -12,7 +12,6 @@ DEMO_LIMITS = (
     "recording are partly the same thing here. For claims, open recordings of your own."
 )
 MAX_LISTED = 14
-HIDDEN = {"source"}
 
 
 def reach_panel(view: SaeView) -> None:
@@ -33,24 +32,17 @@ def reach_panel(view: SaeView) -> None:
 
 
 def reach(view: SaeView) -> tuple[list[str], list[str], list[str]]:
-    """Attribute values that a latent may be named by (with its F1), that none may, and that new voices cannot test."""
-    values = view.statistics.values
-    values = values[~values["attribute"].isin(HIDDEN)]
-    named = view.latents[view.latents["is_named"]].sort_values("best_f1", ascending=False)
-    best = named.drop_duplicates(["best_attribute", "best_value"])
-    found = set(zip(best["best_attribute"], best["best_value"], strict=True))
-    shown = [
-        f"{value_words(a, v)} {f1:.2f}"
-        for a, v, f1 in best[["best_attribute", "best_value", "best_f1"]].itertuples(index=False)
-    ]
-    tested = values[values["evidence"] == NEW_VOICES]
-    missed = [pair for pair in _pairs(tested) if pair not in found]
-    untested = _pairs(values[values["evidence"] == SAME_VOICES])
-    return shown, [value_words(*pair) for pair in missed], [value_words(*pair) for pair in untested]
+    """Attribute values whose predominant latent holds on new voices (with F1), does not, or cannot be tested there."""
+    best = view.predominant_latents().sort_values("f1", ascending=False, kind="stable")
+    is_tested = best["evidence"] == NEW_VOICES
+    shown = [f"{words} {f1:.2f}" for words, f1 in _worded(best[best["is_found"]])]
+    missed = [words for words, _ in _worded(best[is_tested & ~best["is_found"]])]
+    return shown, missed, [words for words, _ in _worded(best[~is_tested])]
 
 
-def _pairs(values: pd.DataFrame) -> list[tuple[str, str]]:
-    return list(zip(values["attribute"].astype(str), values["value"].astype(str), strict=True))
+def _worded(values: pd.DataFrame) -> list[tuple[str, float]]:
+    columns = values[["attribute", "value", "f1"]].itertuples(index=False)
+    return [(value_words(str(attribute), str(value)), f1) for attribute, value, f1 in columns]
 
 
 def _listed(words: list[str], nothing: str) -> str:
