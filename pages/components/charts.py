@@ -18,7 +18,8 @@ def show(figure: go.Figure, *, key: str, alt: str) -> None:
     st.plotly_chart(figure, key=key, config=options, alt=alt)
 
 
-def _dress(figure: go.Figure, *, height_px: int, x: str = "", y: str = "") -> go.Figure:
+def dress(figure: go.Figure, *, height_px: int, x: str = "", y: str = "") -> go.Figure:
+    """The figure in the look that all share."""
     figure.update_layout(
         template="streamlit",
         height=height_px,
@@ -54,7 +55,7 @@ def activation_figure(histogram: pd.DataFrame, *, threshold: float) -> go.Figure
             showarrow=False,
             text=f"threshold {threshold:.2f}",
         )
-    return _dress(figure, height_px=190, x="activation", y="clips")
+    return dress(figure, height_px=190, x="activation", y="clips")
 
 
 def grid_figure(shares: pd.DataFrame, *, counts: pd.DataFrame) -> go.Figure:
@@ -79,5 +80,5 @@ def grid_figure(shares: pd.DataFrame, *, counts: pd.DataFrame) -> go.Figure:
     figure.update_yaxes(autorange="reversed")
     figure.update_xaxes(side="top")
     line_px = 26 if len(shares) <= MANY_LINES else 19
-    figure = _dress(figure, height_px=max(120, 34 + line_px * len(shares)))
+    figure = dress(figure, height_px=max(120, 34 + line_px * len(shares)))
     return figure.update_yaxes(showgrid=False, ticklen=0).update_xaxes(ticklen=0)
