@@ -50,6 +50,7 @@ def open_map(view: SaeView, kind: MapKind) -> PointMap:
     """Return a stored map: of the clips by embedding ("clips") or by an SAE's codes ("codes"), or of its decoder
     directions; ArtifactError or StaleArtifactError says what to run."""
     place = place_of_map(view, kind)
+    _check_is_made(place)
     found = PointMap.load(place.folder, kind, parents=place.parents, remedy=place.remedy)
     n_rows = view.n_latents if kind == "directions" else len(view.workspace.corpus)
     if len(found.is_placed) != n_rows:
@@ -64,7 +65,20 @@ def open_map(view: SaeView, kind: MapKind) -> PointMap:
 def map_fingerprint(view: SaeView, kind: MapKind) -> str:
     """The fingerprint of a stored map, without reading its places: what caches of it key on; raises as `open_map`."""
     place = place_of_map(view, kind)
+    _check_is_made(place)
     return read_map_meta(place.folder, kind, parents=place.parents, remedy=place.remedy).fingerprint
+
+
+def _check_is_made(place: MapPlace) -> None:
+    if not (place.folder / f"map_{place.kind}.json").exists():
+        what = {
+            "clips": "the clips by embedding",
+            "codes": "the clips by latents",
+            "directions": "the latents",
+        }
+        raise ArtifactError(
+            f"holds no map of {what[place.kind]} yet", where=place.folder, remedy=place.remedy
+        )
 
 
 def stored_maps(view: SaeView) -> list[MapKind]:

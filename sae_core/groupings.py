@@ -1,11 +1,12 @@
 """Groupings: how the points of a map are told apart by colour, one byte a point."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float32, Int, UInt8
+from jaxtyping import Bool, Float32, Int, UInt8
 
 from sae_core.workspace import SaeView
 
@@ -40,6 +41,14 @@ class Grouping:
     codes: UInt8[np.ndarray, " m"]
     groups: tuple[PointGroup, ...]
     top: float = 0.0
+
+    def is_in(self, keys: Collection[str]) -> Bool[np.ndarray, " m"]:
+        """True for the points of the named groups; for all points when none of them is a group here."""
+        chosen = [group for group in self.groups if group.key in keys]
+        found = np.full(len(self.codes), not chosen)
+        for group in chosen:
+            found |= (self.codes >= group.low) & (self.codes <= group.high)
+        return found
 
 
 def group_by_attribute(view: SaeView, rows: Int[np.ndarray, " m"], attribute: str) -> Grouping:

@@ -23,13 +23,14 @@ _GRID = 2**16 - 1
 class MapSettings:
     """How a map is made.
 
-    n_neighbors: how many nearest points each one is tied to; more shows the whole, fewer the detail.
+    n_neighbors: how many nearest points each one is tied to, at most an eighth of all; more shows the whole, fewer the
+        detail. With few clips a voice, fewer than about twice as many leave every voice an island far from all others.
     min_dist: how close points may lie, from 0 to 1. metric: how far apart they are before. seed: of the layout.
     max_points: how many points at most are placed, drawn by the seed; None places all.
     """
 
-    n_neighbors: int = 15
-    min_dist: float = 0.1
+    n_neighbors: int = 60
+    min_dist: float = 0.6
     metric: Metric = "cosine"
     seed: int = 0
     max_points: int | None = None
@@ -63,9 +64,19 @@ class PointMap:
         buries no group under another."""
         return np.random.default_rng(_ORDER_SEED).permutation(np.flatnonzero(self.is_placed))
 
+    @cached_property
+    def places(self) -> Float32[np.ndarray, "m 2"]:
+        """Where `rows` lie, in their order."""
+        return np.asarray(self.xy[self.rows])
+
+    def point_of(self, row: int) -> int | None:
+        """The place of one row among `rows`; None when it is not placed."""
+        found = np.flatnonzero(self.rows == row)
+        return int(found[0]) if len(found) else None
+
     def packed(self) -> bytes:
         """Places of `rows` for a browser: u16 x and y by turns, little-endian, −1…1 as 0…65535, y upwards."""
-        places = np.clip((np.asarray(self.xy[self.rows]) + 1) / 2, 0, 1)
+        places = np.clip((self.places + 1) / 2, 0, 1)
         return np.rint(places * _GRID).astype("<u2").tobytes()
 
     def save(self, folder: Path, name: str, *, parents: dict[str, str]) -> None:
@@ -118,7 +129,7 @@ def lay_out(
 
     data = _sparse_rows(points, rows) if isinstance(points, SparseCodes) else np.asarray(points[rows])
     reducer = UMAP(
-        n_neighbors=min(settings.n_neighbors, len(rows) - 1),
+        n_neighbors=min(settings.n_neighbors, max(MIN_POINTS - 1, len(rows) // 8)),
         min_dist=settings.min_dist,
         metric=settings.metric,
         random_state=settings.seed,

@@ -6,6 +6,7 @@ from jaxtyping import Bool, Float, Float32, Float64, Int, Shaped
 
 from sae_core.corpus import Corpus
 from sae_core.intervals import bounds, draw_speakers
+from sae_core.maps import PointMap
 from sae_core.profiles import value_shares
 from sae_core.workspace import SaeView
 
@@ -33,6 +34,17 @@ def points_inside(
         crossing = x0 + (y[first:last] - y0) * ((x1 - x0) / (y1 - y0))
         is_inside[first:last] ^= x[first:last] < crossing
     return np.sort(near[is_inside])
+
+
+def rows_inside(
+    found: PointMap,
+    polygon: Shaped[np.ndarray, "corners 2"],
+    *,
+    is_shown: Bool[np.ndarray, " m"] | None = None,
+) -> Int[np.ndarray, " m"]:
+    """Rows of a map's points inside a polygon, ascending; only of those that are shown, where some are not."""
+    points = points_inside(found.places, polygon)
+    return np.sort(found.rows[points if is_shown is None else points[is_shown[points]]])
 
 
 def values_apart(view: SaeView, rows: Int[np.ndarray, " m"]) -> pd.DataFrame:

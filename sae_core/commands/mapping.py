@@ -19,12 +19,12 @@ def add_verbs(verbs: Verbs) -> None:
     parser.add_argument(
         "--neighbors",
         type=int,
-        default=15,
+        default=60,
         metavar="N",
-        help="fewer show detail, more the whole (default 15)",
+        help="fewer show detail, more the whole (default 60)",
     )
     parser.add_argument(
-        "--min-dist", type=float, default=0.1, metavar="D", help="how close dots may lie (default 0.1)"
+        "--min-dist", type=float, default=0.6, metavar="D", help="how close dots may lie (default 0.6)"
     )
     parser.add_argument(
         "--max-points", type=int, metavar="N", help="place at most N clips, drawn by the seed (default all)"

@@ -1,0 +1,140 @@
+"""Map: clips or latents as dots in the plane; click one to hear it, draw round some to see what sets them apart."""
+
+import numpy as np
+import streamlit as st
+
+from pages.components import links, map_choice, map_detail, map_selection, map_views, sounds
+from pages.components.map_choice import MapChoice
+from pages.components.media import media_url
+from pages.components.point_map import MapEvents, MapState, point_map
+from pages.components.problems import part_of_page
+from pages.components.session import open_page, try_next
+from sae_core import PointMap, SaeView, rows_inside
+
+AREA = "map_area"
+HINT = (
+    "Scroll to zoom, drag to move, double click for the whole. Click a dot to hear it. Choose the box or the lasso, or "
+    "drag with Shift, to compare some of them with all others."
+)
+
+
+def main() -> None:
+    """Draw the page."""
+    _, view = open_page(
+        "Map",
+        "Every clip, or every latent, as a dot; alike ones lie near each other.",
+        why="Islands that you can name show what the embedding hears. Those that you cannot are worth a listen.",
+    )
+    explore(view)
+    try_next(
+        view,
+        {
+            "pages/latents.py": ("Browse all latents by ear", ":material/hub:"),
+            "pages/clips.py": ("Take one clip apart", ":material/library_music:"),
+        },
+    )
+
+
+@part_of_page
+def explore(view: SaeView) -> None:
+    """Controls, the map, the open dot and the chosen area; any of them changed redraws only this."""
+    choice = map_choice.choose_map(view)
+    map_id = map_views.map_id(view, choice.kind)
+    found = map_views.opened(map_id, choice.kind, view)
+    row = open_row(view, choice)
+    with st.container(key="map_page"):
+        figure, detail = st.columns([3, 1], gap="medium")
+        with figure:
+            draw_figure(view, choice, found, row)
+            st.caption(HINT)
+        with detail.container(border=True, key="map_detail"):
+            draw_detail(view, choice, found, row)
+    draw_selection(view, choice, found, map_id)
+
+
+def open_row(view: SaeView, choice: MapChoice) -> int | None:
+    """The clip or latent that the address names, if it is one."""
+    if choice.kind == "directions":
+        wanted = links.chosen(links.LATENT)
+        is_usable = wanted is not None and wanted.isdecimal() and int(wanted) < view.n_latents
+        return int(str(wanted)) if is_usable else None
+    return map_views.clip_row(view.workspace, links.chosen(links.CLIP))
+
+
+def draw_figure(view: SaeView, choice: MapChoice, found: PointMap, row: int | None) -> None:
+    """The map itself, and what clicks on it change."""
+    map_id = map_views.map_id(view, choice.kind)
+
+    def open_dot(point: int) -> None:
+        if 0 <= point < len(found.rows):
+            row = int(found.rows[point])
+            is_latent = choice.kind == "directions"
+            links.choose(
+                links.LATENT if is_latent else links.CLIP, row if is_latent else links.clip_id(view, row)
+            )
+
+    def keep_area(corners: list[list[float]]) -> None:
+        st.session_state[AREA] = (map_id, corners)
+        st.session_state[map_selection.PAGE] = 0
+
+    state = MapState(
+        map_id,
+        choice.colour_id,
+        chosen=open_dot_of(view, choice, found, row),
+        area=area_on(map_id),
+        only=map_choice.only_shown(choice),
+        only_change=map_choice.only_changes(),
+    )
+    point_map(
+        map_views.dot_files(map_id, choice.kind, view),
+        map_views.legend(map_id, view.fingerprint, choice, view),
+        state,
+        MapEvents(open_dot, keep_area, lambda keys: map_choice.keep_only(choice, keys)),
+        key="point_map",
+    )
+
+
+def open_dot_of(view: SaeView, choice: MapChoice, found: PointMap, row: int | None) -> tuple[int, str] | None:
+    """The open dot and the address of its sound: the clip itself, or the latent's strongest clip."""
+    point = None if row is None else found.point_of(row)
+    if row is None or point is None:
+        return None
+    heard = int(view.index.top(row, 1)[0][0]) if choice.kind == "directions" else row
+    sound = sounds.clip_sound(view.workspace, heard)
+    return point, media_url(sound.content, sound.mime, "point_map-chosen")
+
+
+def draw_detail(view: SaeView, choice: MapChoice, found: PointMap, row: int | None) -> None:
+    """What the open dot is."""
+    if row is None:
+        map_detail.draw_no_dot()
+    elif choice.kind == "directions":
+        map_detail.draw_latent(view, row)
+    else:
+        map_detail.draw_clip(view, row, is_placed=bool(found.is_placed[row]))
+
+
+def draw_selection(view: SaeView, choice: MapChoice, found: PointMap, map_id: str) -> None:
+    """What lies inside the drawn area, of the groups that are shown."""
+    area = area_on(map_id)
+    if len(area) < 3:
+        return
+    grouping = map_views.grouping_of(map_id, view.fingerprint, choice, view)
+    only = map_choice.only_shown(choice)
+    rows = rows_inside(found, np.array(area), is_shown=grouping.is_in(only))
+    with st.container(border=True, key="map_selection"):
+        if not len(rows):
+            st.info("No dot lies inside this area. Draw round some of them.", icon=":material/gesture:")
+        elif choice.kind == "directions":
+            map_selection.draw_directions(view, rows, name=map_id)
+        else:
+            map_selection.draw_clips(view, found, rows, name=map_id)
+
+
+def area_on(map_id: str) -> list[list[float]]:
+    """The corners of the area that was drawn on this map; none when it was drawn on another."""
+    drawn_on, corners = st.session_state.get(AREA, ("", []))
+    return corners if drawn_on == map_id else []
+
+
+main()
