@@ -1,30 +1,40 @@
 """Movement: which clips stay in, leave and enter the index of a latent from one SAE (or threshold) to another.
 
 For one attribute value, A's predominant latent has an index, a set of clips; so has B's. Of A's clips some stay, some
-leave and are then mostly told by another latent of B, and others enter (arXiv 2502.00127, figure 4).
+leave and are then mostly told by another latent of B, and others enter (arXiv 2502.00127, figure 4). Any number of
+indexes can be followed in a row.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Float, Float64, Int, Int64
 
 from sae_core.corpus import Corpus
 from sae_core.intervals import SpeakerCounts, bounds, draw_speakers
 from sae_core.sparse_codes import SparseCodes
 
 STAY, LEAVE, ENTER = "stay", "leave", "enter"
-NO_LATENT = -1
+MOVES = (STAY, LEAVE, ENTER)
+NO_LATENT, IN_INDEX, ELSEWHERE = -1, -2, -3
+VOICE = "speaker_id"
+MIN_LIFT = 1.2
 
 
 @dataclass(frozen=True)
 class LatentIndex:
-    """One end of a movement: a latent, the threshold above which it counts, and the codes it is read from."""
+    """One station of a movement: a latent, the threshold above which it counts, and the codes it is read from.
+
+    weights: f32[L] or None, what other latents' activations are multiplied by when looking for the one that tells a
+        clip outside the index: rare latents tell more of a clip than one that fires on most.
+    """
 
     codes: SparseCodes
     latent: int
     threshold: float = 0.0
+    weights: Float[np.ndarray, " L"] | None = None
 
     def members(self) -> Bool[np.ndarray, " n"]:
         """True for the clips in the index."""
@@ -33,12 +43,14 @@ class LatentIndex:
         )
         return told.any(axis=1)
 
-    def strongest_others(self, rows: Int[np.ndarray, " m"]) -> Int[np.ndarray, " m"]:
-        """The strongest latent of each clip other than this one; `NO_LATENT` where none is active."""
-        latents = np.asarray(self.codes.latents[rows])
-        activations = np.where(latents == self.latent, 0, np.asarray(self.codes.activations[rows]))
+    def strongest_others(self, rows: Int[np.ndarray, " m"]) -> Int64[np.ndarray, " m"]:
+        """The latent other than this one that tells most of each clip; `NO_LATENT` where none is active."""
         if not len(rows):
             return np.empty(0, dtype=np.int64)
+        latents = np.asarray(self.codes.latents[rows])
+        activations = np.where(latents == self.latent, 0, np.asarray(self.codes.activations[rows]))
+        if self.weights is not None:
+            activations = activations * self.weights[latents]
         best = activations.argmax(axis=1)
         found = latents[np.arange(len(rows)), best].astype(np.int64)
         return np.where(activations[np.arange(len(rows)), best] > 0, found, NO_LATENT)
@@ -46,94 +58,215 @@ class LatentIndex:
 
 @dataclass(frozen=True)
 class Movement:
-    """Clips that stay, leave or enter, and where from or to.
+    """Where each clip is at every station, for the clips that are in at least one of the indexes.
 
-    moves: one row a clip that is in either index: row, move (`STAY`, `LEAVE`, `ENTER`), other (the latent of B that a
-        leaving clip goes to, the latent of A that an entering clip comes from; `NO_LATENT` where none).
+    rows: i64[m], ascending. places: i64[m, s]: `IN_INDEX`, or else the latent that tells most of the clip there,
+        `NO_LATENT` where none is active, `ELSEWHERE` for latents that `gather` put together.
+    is_counted: bool[n], the clips that were looked at.
     """
 
-    moves: pd.DataFrame
+    rows: Int64[np.ndarray, " m"]
+    places: Int64[np.ndarray, "m s"]
+    is_counted: Bool[np.ndarray, " n"]
 
-    def rows(self, move: str, other: int | None = None) -> Int[np.ndarray, " m"]:
-        """Clips of one move, or only those to or from one other latent."""
-        chosen = self.moves["move"] == move
-        if other is not None:
-            chosen &= self.moves["other"] == other
-        return self.moves["row"][chosen].to_numpy()
+    def moves(self) -> np.ndarray:
+        """What each clip does from the first station to the last: `STAY`, `LEAVE`, `ENTER`, or "" for a clip that is
+        only in an index between them."""
+        was, is_in = self.places[:, 0] == IN_INDEX, self.places[:, -1] == IN_INDEX
+        return np.select([was & is_in, was, is_in], MOVES, default="")
 
-    def flows(self, *, n_largest: int = 8) -> pd.DataFrame:
-        """The flows of a diagram: move, other, n; leaving and entering clips by other latent, the smallest together
-        under `other` = None."""
-        parts = [
-            pd.DataFrame({"move": [STAY], "other": [None], "n": [int((self.moves["move"] == STAY).sum())]})
-        ]
-        for move in (LEAVE, ENTER):
-            counts = self.moves["other"][self.moves["move"] == move].value_counts()
-            counts = counts.sort_index().sort_values(ascending=False, kind="stable")
-            head, rest = counts.head(n_largest), int(counts.iloc[n_largest:].sum())
-            others = [*map(int, head.index), *([None] if rest else [])]
-            sizes = [*map(int, head), *([rest] if rest else [])]
-            parts.append(pd.DataFrame({"move": move, "other": pd.Series(others, dtype="object"), "n": sizes}))
+    def rows_that(self, move: str) -> Int64[np.ndarray, " k"]:
+        """The clips that stay, leave or enter from the first station to the last."""
+        if move not in MOVES:
+            raise ValueError(f"a move is one of {', '.join(MOVES)}, not {move!r}")
+        return self.rows[self.moves() == move]
+
+    def gather(self, n_largest: int) -> "Movement":
+        """The same with all but the `n_largest` other latents of each station put together as `ELSEWHERE`."""
+        places = self.places.copy()
+        for station in range(places.shape[1]):
+            others, counts = np.unique(places[places[:, station] >= 0, station], return_counts=True)
+            kept = others[np.argsort(-counts, kind="stable")[:n_largest]]
+            is_small = (places[:, station] >= 0) & ~np.isin(places[:, station], kept)
+            places[is_small, station] = ELSEWHERE
+        return replace(self, places=places)
+
+    def flows(self) -> pd.DataFrame:
+        """How many clips go from where to where: station (the earlier one), source, target, n; largest first."""
+        parts = []
+        for station in range(self.places.shape[1] - 1):
+            pairs, counts = np.unique(self.places[:, station : station + 2], axis=0, return_counts=True)
+            table = pd.DataFrame(
+                {"station": station, "source": pairs[:, 0], "target": pairs[:, 1], "n": counts}
+            )
+            parts.append(table.sort_values("n", ascending=False, kind="stable"))
         return pd.concat(parts, ignore_index=True)
 
+    def rows_of_flow(self, station: int, source: int, target: int) -> Int64[np.ndarray, " k"]:
+        """The clips of one flow."""
+        chosen = (self.places[:, station] == source) & (self.places[:, station + 1] == target)
+        return self.rows[chosen]
 
-def follow(before: LatentIndex, after: LatentIndex, is_valid: Bool[np.ndarray, " n"]) -> Movement:
-    """Return how clips move from one index to the other; clips without an embedding take no part.
 
-    Raises ValueError when the two sides do not describe the same clips.
+def follow(stations: Sequence[LatentIndex], is_counted: Bool[np.ndarray, " n"]) -> Movement:
+    """Return how the counted clips move from index to index.
+
+    Raises ValueError for fewer than two stations, or stations that do not describe the same clips.
     """
-    if len(before.codes) != len(after.codes):
-        raise ValueError(
-            f"{len(before.codes)} clips before and {len(after.codes)} after are not the same clips"
-        )
-    was, is_in = before.members() & is_valid, after.members() & is_valid
-    parts = []
-    for move, mask, side in (
-        (STAY, was & is_in, None),
-        (LEAVE, was & ~is_in, after),
-        (ENTER, ~was & is_in, before),
-    ):
-        rows = np.flatnonzero(mask)
-        other = np.full(len(rows), NO_LATENT) if side is None else side.strongest_others(rows)
-        parts.append(pd.DataFrame({"row": rows, "move": move, "other": other}))
-    return Movement(pd.concat(parts, ignore_index=True))
+    if len(stations) < 2:
+        raise ValueError("a movement needs at least two stations")
+    lengths = {len(station.codes) for station in stations} | {len(is_counted)}
+    if len(lengths) > 1:
+        raise ValueError(f"stations of {sorted(lengths)} clips are not the same clips")
+    members = np.stack([station.members() & is_counted for station in stations], axis=1)
+    rows = np.flatnonzero(members.any(axis=1))
+    places = np.full((len(rows), len(stations)), IN_INDEX, dtype=np.int64)
+    for number, station in enumerate(stations):
+        is_out = ~members[rows, number]
+        places[is_out, number] = station.strongest_others(rows[is_out])
+    return Movement(rows, places, is_counted)
 
 
-def tabulate(
+def tabulate_moves(
     corpus: Corpus, movement: Movement, attributes: tuple[str, ...], *, seed: int = 0
 ) -> pd.DataFrame:
-    """Stay, leave and enter by attribute values: n of each, and the share of the former index that stays.
+    """Stay, leave and enter from the first station to the last by attribute values, with shares and their intervals.
 
-    Columns: the attributes ("–" where unknown), n_stay, n_leave, n_enter, n_speakers, stay_share with stay_low and
-    stay_high (95 %, speakers resampled); empty cells are left out.
+    Columns: the attributes ("–" where unknown), n_group (counted clips of the group), n_stay, n_leave, n_enter,
+    n_speakers (of those three); then for each move its share of the group (`stay_of_group`) and of the index that it is
+    taken from (`stay_of_index`: the former one for stay and leave, the later one for enter), each with _low and _high
+    (95 %, speakers resampled). None where there is nothing to divide by; no bounds where the clips are of one voice.
+    Groups without a moving clip are left out.
     """
-    rows = movement.moves["row"].to_numpy()
-    keys = {
-        name: np.array([*corpus.coded(name)[1], "–"], dtype=object)[corpus.coded(name)[0][rows]]
-        for name in attributes
-    }
-    frame = pd.DataFrame({**keys, "row": rows, "move": movement.moves["move"].to_numpy()})
+    moves = pd.Series("", index=np.arange(len(corpus)), dtype="object")
+    moves.loc[movement.rows] = movement.moves()
+    counted = np.flatnonzero(movement.is_counted)
+    frame = pd.DataFrame({name: _labels(corpus, name)[counted] for name in attributes})
+    frame["row"], frame["move"] = counted, moves.to_numpy()[counted]
     lines = []
-    for key, cell in frame.groupby(list(attributes), sort=True):
-        counts = {move: int((cell["move"] == move).sum()) for move in (STAY, LEAVE, ENTER)}
-        low, high = _share_bounds(corpus, cell, seed)
-        n_before = counts[STAY] + counts[LEAVE]
-        n_speakers = len(np.unique(corpus.speaker_groups[cell["row"]]))
-        share = counts[STAY] / n_before if n_before else 0.0
-        lines.append((*key, counts[STAY], counts[LEAVE], counts[ENTER], n_speakers, share, low, high))
-    names = [*attributes, "n_stay", "n_leave", "n_enter", "n_speakers", "stay_share", "stay_low", "stay_high"]
-    return pd.DataFrame(lines, columns=names)
+    for key, group in frame.groupby(list(attributes), sort=True):
+        if (group["move"] != "").any():
+            named = dict(zip(attributes, key, strict=True))
+            lines.append(named | _count_group(corpus, group, seed))
+    names = ["n_group", *(f"n_{move}" for move in MOVES), "n_speakers"]
+    names += [f"{share}{part}" for share in SHARES for part in ("", "_low", "_high")]
+    return pd.DataFrame(lines, columns=[*attributes, *names])
 
 
-def _share_bounds(corpus: Corpus, cell: pd.DataFrame, seed: int) -> tuple[float, float]:
-    """Bounds of stay / (stay + leave) in one cell; 0…1 where one voice or none was there before."""
-    was_in = cell[cell["move"] != ENTER]
+SHARES = tuple(f"{move}_of_{whole}" for whole in ("group", "index") for move in MOVES)
+
+
+def _labels(corpus: Corpus, name: str) -> np.ndarray:
+    codes, values = corpus.coded(name)
+    return np.array([*values, "–"], dtype=object)[codes]
+
+
+def _count_group(corpus: Corpus, group: pd.DataFrame, seed: int) -> dict[str, object]:
+    """Counts, shares and intervals of one group; the same draws of its speakers serve every share."""
+    rows, moves = group["row"].to_numpy(), group["move"].to_numpy()
+    of = {move: rows[moves == move] for move in MOVES}
+    parts = [*of.values(), rows, np.concatenate([of[STAY], of[LEAVE]]), np.concatenate([of[STAY], of[ENTER]])]
+    line: dict[str, object] = {"n_group": len(rows), **{f"n_{move}": len(of[move]) for move in MOVES}}
+    line["n_speakers"] = len(np.unique(corpus.speaker_groups[rows[moves != ""]]))
+    counts, draws = _count_speakers(corpus, parts, rows, seed)
+    for place, move in enumerate(MOVES):
+        for whole, whole_place in (("group", 3), ("index", 5 if move == ENTER else 4)):
+            share, low, high = _share(counts[:, [place, whole_place]], draws[:, [place, whole_place]])
+            name = f"{move}_of_{whole}"
+            line |= {name: share, f"{name}_low": low, f"{name}_high": high}
+    return line
+
+
+def _count_speakers(
+    corpus: Corpus, parts: list[np.ndarray], whole: np.ndarray, seed: int
+) -> tuple[Float64[np.ndarray, "S p"], Float64[np.ndarray, "B p"]]:
+    """Clips of each part by speaker of the whole, and in draws of these speakers."""
     is_chosen = np.zeros(len(corpus), dtype=bool)
-    is_chosen[was_in["row"]] = True
+    is_chosen[whole] = True
     speakers = SpeakerCounts.over(corpus.speaker_groups, is_chosen)
-    if speakers.n_speakers < 2:
-        return 0.0, 1.0
-    counts = speakers.count([was_in["row"][was_in["move"] == STAY].to_numpy(), was_in["row"].to_numpy()])
-    draws = draw_speakers(speakers.n_speakers, seed=seed) @ counts.T.toarray()
-    low, high = bounds((draws[:, 0] / np.maximum(draws[:, 1], 1))[:, None])[0]
-    return float(low), float(high)
+    counts = speakers.count(parts).T.toarray()
+    return counts, draw_speakers(speakers.n_speakers, seed=seed) @ counts
+
+
+def _share(
+    counts: Float64[np.ndarray, "S 2"], draws: Float64[np.ndarray, "B 2"]
+) -> tuple[float | None, float | None, float | None]:
+    part, whole = counts.sum(axis=0)
+    if not whole:
+        return None, None, None
+    if (counts[:, 1] > 0).sum() < 2:
+        return part / whole, None, None
+    drawn = draws[draws[:, 1] > 0]
+    low, high = bounds((drawn[:, 0] / drawn[:, 1])[:, None])[0]
+    return part / whole, float(low), float(high)
+
+
+def share_with_bounds(
+    corpus: Corpus, part: Int[np.ndarray, " p"], whole: Int[np.ndarray, " w"], *, seed: int = 0
+) -> tuple[float | None, float | None, float | None]:
+    """The share of `part` in `whole` (rows that hold it) and its 95 % bounds when speakers are resampled; no share of
+    nothing, no bounds from one voice."""
+    return _share(*_count_speakers(corpus, [part, whole], whole, seed)) if len(whole) else (None, None, None)
+
+
+def tell_apart(
+    corpus: Corpus,
+    parts: Mapping[int, Int[np.ndarray, " _"]],
+    whole: Int[np.ndarray, " w"],
+    *,
+    n_each: int = 4,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Return what sets each part of some clips apart from all of them: attribute values and voices with their lift.
+
+    Columns: part, attribute (or "speaker_id"), value, n, share (of the part's clips), share_low and share_high (95 %,
+    speakers resampled; None for voices and where one voice carries all), share_of_whole, lift; the `n_each` highest
+    lifts of each part, among values that hold at least a tenth of it and have a lift of at least `MIN_LIFT`.
+    """
+    columns = [
+        "part",
+        "attribute",
+        "value",
+        "n",
+        "share",
+        "share_low",
+        "share_high",
+        "share_of_whole",
+        "lift",
+    ]
+    tables = []
+    for name in (*corpus.attributes, VOICE):
+        labels = _voices(corpus) if name == VOICE else _labels(corpus, name)
+        base = pd.Series(labels[whole]).value_counts(normalize=True)
+        for number, rows in parts.items():
+            counts = pd.Series(labels[rows]).value_counts()
+            table = pd.DataFrame({"n": counts, "share": counts / max(len(rows), 1)})
+            table["share_of_whole"] = base.reindex(table.index).fillna(0.0)
+            table["value"], table["part"], table["attribute"] = table.index, number, name
+            tables.append(table[(table["share"] >= 0.1) & (table["value"] != "–")])
+    found = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=columns)
+    found = found.assign(lift=found["share"] / found["share_of_whole"].clip(lower=1e-9))
+    found = found[found["lift"] >= MIN_LIFT]
+    found = (
+        found.sort_values(["part", "lift"], ascending=[True, False], kind="stable")
+        .groupby("part")
+        .head(n_each)
+    )
+    keys = zip(found["part"], found["attribute"], found["value"], strict=True)
+    bounds_of = [_value_bounds(corpus, parts[part], (name, value), seed) for part, name, value in keys]
+    found["share_low"], found["share_high"] = ([pair[side] for pair in bounds_of] for side in (0, 1))
+    return found[columns].reset_index(drop=True)
+
+
+def _voices(corpus: Corpus) -> np.ndarray:
+    names = corpus.table["speaker_id"].astype("object")
+    return names.where(names.notna(), "–").to_numpy()
+
+
+def _value_bounds(
+    corpus: Corpus, rows: np.ndarray, value: tuple[str, str], seed: int
+) -> tuple[float | None, float | None]:
+    if value[0] == VOICE:
+        return None, None
+    part = rows[_labels(corpus, value[0])[rows] == value[1]]
+    return share_with_bounds(corpus, part, rows, seed=seed)[1:]

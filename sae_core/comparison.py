@@ -1,0 +1,165 @@
+"""Two or more SAEs of one workspace side by side: where clips go between their indexes, and what latents become."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Bool, Float32
+
+from sae_core.errors import ArtifactError
+from sae_core.lineage import Lineage, refine, trace
+from sae_core.movement import LatentIndex, Movement, follow, tell_apart
+from sae_core.workspace import SaeView, Workspace
+
+
+@dataclass(frozen=True)
+class IndexChoice:
+    """One index to follow clips through: a latent of an SAE above a threshold.
+
+    attribute, value: what the latent stands for here.
+    """
+
+    view: SaeView
+    latent: int
+    threshold: float
+    attribute: str
+    value: str
+
+    def rows(self, is_counted: Bool[np.ndarray, " n"]) -> np.ndarray:
+        """The counted clips in the index, strongest first."""
+        rows = np.asarray(self.view.index.rows_active(self.latent, self.threshold))
+        return rows[is_counted[rows]]
+
+
+def predominant_index(view: SaeView, attribute: str, value: str) -> IndexChoice:
+    """Return the index of the latent that tells a value best on the selection clips, above the threshold chosen there;
+    ValueError when the value was not measured."""
+    latent = view.statistics.predominant(attribute, value)
+    row = view.statistics.value_row(attribute, value)
+    threshold = float(view.statistics.measures["threshold"][latent, row])
+    return IndexChoice(view, latent, threshold, attribute, value)
+
+
+def order_by_size(workspace: Workspace) -> list[str]:
+    """The SAEs whose index is whole, small ones first: by L, then k, then name."""
+    sizes = []
+    for name in workspace.sae_names():
+        view = _opened(workspace, name)
+        if view is not None:
+            sizes.append((view.n_latents, int(view.config["k"]), name))
+    return [name for _, _, name in sorted(sizes)]
+
+
+def smallest_and_largest(workspace: Workspace, like: str) -> tuple[str, str]:
+    """Return the two ends of the grid that `like` belongs to: the SAEs of its variant and embedder with the fewest and
+    the most latents, of its own k where there are two such; the same name twice where there is no other."""
+    chosen = workspace.sae(like)
+    views = [workspace.sae(name) for name in order_by_size(workspace)]
+    alike = [
+        view
+        for view in views
+        if view.config["variant"] == chosen.config["variant"]
+        and view.embeddings.embedder == chosen.embeddings.embedder
+    ]
+    of_same_k = [view for view in alike if view.config["k"] == chosen.config["k"]]
+    ends = of_same_k if len(of_same_k) > 1 else alike
+    return ends[0].name, ends[-1].name
+
+
+def _opened(workspace: Workspace, name: str) -> SaeView | None:
+    try:
+        return workspace.sae(name)
+    except ArtifactError:
+        return None
+
+
+def follow_clips(choices: Sequence[IndexChoice], *, split: str | None = None) -> Movement:
+    """Return how clips move through the chosen indexes: all embedded clips, or those of one split.
+
+    A clip outside an index is told by the latent with the highest activation × ln(clips / clips it fires on), so that
+    latents which fire nearly everywhere tell nothing.
+    """
+    stations = [
+        LatentIndex(choice.view.codes, choice.latent, choice.threshold, _rarity(choice.view))
+        for choice in choices
+    ]
+    return follow(stations, counted_clips(choices[0].view, split))
+
+
+def counted_clips(view: SaeView, split: str | None) -> Bool[np.ndarray, " n"]:
+    """True for the embedded clips, or only for those of one split."""
+    is_counted = np.array(view.embeddings.is_valid)
+    if split is not None:
+        is_counted &= np.isin(np.arange(len(is_counted)), view.workspace.corpus.rows_in(split))
+    return is_counted
+
+
+def _rarity(view: SaeView) -> Float32[np.ndarray, " L"]:
+    n_clips = int(view.embeddings.is_valid.sum())
+    return np.log(n_clips / np.clip(view.index.n_active(), 1, n_clips)).astype(np.float32)
+
+
+def trace_saes(before: SaeView, after: SaeView) -> Lineage:
+    """Return which latents of one SAE become which of another; ValueError when they read different embeddings."""
+    if before.embeddings.embedder != after.embeddings.embedder:
+        raise ValueError(
+            f"{before.name} reads {before.embeddings.embedder} and {after.name} {after.embeddings.embedder}: "
+            "directions can be compared within one embedder only"
+        )
+    directions = before.directions(), after.directions()
+    return trace(directions, (before.codes, after.codes), before.embeddings.is_valid)
+
+
+def refine_sae(view: SaeView) -> pd.DataFrame:
+    """Return which latents of later prefixes refine which earlier one within a nested SAE (see `lineage.refine`);
+    ValueError for an SAE that is not nested."""
+    prefixes = tuple(int(prefix) for prefix in view.config.get("prefixes") or ())
+    if not prefixes:
+        raise ValueError(f"{view.name} is not nested: only matryoshka SAEs have prefixes")
+    return refine(view.directions(), view.codes, view.embeddings.is_valid, prefixes)
+
+
+@dataclass(frozen=True)
+class Splitting:
+    """What the predominant latent of A becomes in B.
+
+    children: child, n (clips of A's index that it holds), share (of A's index), cosine, beyond_chance, lift; the child
+        that holds most first. apart: what sets each child's part of A's index apart from all of it, see `tell_apart`.
+    rows: child → the clips of A's index that it holds, strongest first.
+    """
+
+    children: pd.DataFrame
+    apart: pd.DataFrame
+    rows: dict[int, np.ndarray]
+
+
+def split_index(
+    before: IndexChoice, after: SaeView, *, split: str | None = None, n_largest: int = 8
+) -> Splitting:
+    """Return the children of an index's latent in another SAE and what tells their shares of the index apart.
+
+    Within one nested SAE (`after` is `before.view`) the children are the latents that refine it.
+    """
+    if after is before.view:
+        kin = refine_sae(after) if after.config.get("prefixes") else _no_kin()
+        kin = kin[kin["parent"] == before.latent]
+    else:
+        kin = trace_saes(before.view, after).children_of(before.latent)
+    is_counted = counted_clips(before.view, split)
+    whole = before.rows(is_counted)
+    rows = {}
+    for child in kin["child"]:
+        held = np.asarray(after.index.postings(int(child))[0])
+        rows[int(child)] = held[np.isin(held, whole)]
+    children = kin[["child", "cosine", "beyond_chance", "lift"]].copy()
+    children["n"] = [len(rows[int(child)]) for child in children["child"]]
+    children["share"] = children["n"] / max(len(whole), 1)
+    children = children[children["n"] > 0].sort_values("n", ascending=False, kind="stable").head(n_largest)
+    kept = {int(child): rows[int(child)] for child in children["child"]}
+    apart = tell_apart(before.view.workspace.corpus, kept, whole)
+    return Splitting(children.reset_index(drop=True), apart, kept)
+
+
+def _no_kin() -> pd.DataFrame:
+    return pd.DataFrame({name: [] for name in ("parent", "child", "cosine", "beyond_chance", "lift")})
