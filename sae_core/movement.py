@@ -21,6 +21,8 @@ MOVES = (STAY, LEAVE, ENTER)
 NO_LATENT, IN_INDEX, ELSEWHERE = -1, -2, -3
 VOICE = "speaker_id"
 MIN_LIFT = 1.2
+SHARE_COLUMNS = ["share", "share_low", "share_high", "share_of_whole"]
+APART_COLUMNS = ["part", "attribute", "value", "n", *SHARE_COLUMNS, "lift"]
 
 
 @dataclass(frozen=True)
@@ -223,17 +225,6 @@ def tell_apart(
     speakers resampled; None for voices and where one voice carries all), share_of_whole, lift; the `n_each` highest
     lifts of each part, among values that hold at least a tenth of it and have a lift of at least `MIN_LIFT`.
     """
-    columns = [
-        "part",
-        "attribute",
-        "value",
-        "n",
-        "share",
-        "share_low",
-        "share_high",
-        "share_of_whole",
-        "lift",
-    ]
     tables = []
     for name in (*corpus.attributes, VOICE):
         labels = _voices(corpus) if name == VOICE else _labels(corpus, name)
@@ -244,7 +235,7 @@ def tell_apart(
             table["share_of_whole"] = base.reindex(table.index).fillna(0.0)
             table["value"], table["part"], table["attribute"] = table.index, number, name
             tables.append(table[(table["share"] >= 0.1) & (table["value"] != "–")])
-    found = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=columns)
+    found = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=APART_COLUMNS)
     found = found.assign(lift=found["share"] / found["share_of_whole"].clip(lower=1e-9))
     found = found[found["lift"] >= MIN_LIFT]
     found = (
@@ -255,7 +246,7 @@ def tell_apart(
     keys = zip(found["part"], found["attribute"], found["value"], strict=True)
     bounds_of = [_value_bounds(corpus, parts[part], (name, value), seed) for part, name, value in keys]
     found["share_low"], found["share_high"] = ([pair[side] for pair in bounds_of] for side in (0, 1))
-    return found[columns].reset_index(drop=True)
+    return found[APART_COLUMNS].reset_index(drop=True)
 
 
 def _voices(corpus: Corpus) -> np.ndarray:

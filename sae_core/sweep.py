@@ -191,7 +191,7 @@ def _noted(progress: Progress, prefix: str) -> Progress:
 
 
 def tabulate_saes(
-    workspace: Workspace, attribute: str | None = None, value: str | None = None
+    workspace: Workspace, *, attribute: str | None = None, value: str | None = None
 ) -> pd.DataFrame:
     """One row for each indexed SAE and measured value, or only for one value: what the predominant latent tells.
 

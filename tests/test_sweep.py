@@ -129,7 +129,7 @@ def test_one_value_is_the_same_rows(swept):
     folder, report = swept
     value = report.table["value"].iloc[0]
     attribute = report.table["attribute"].iloc[0]
-    chosen = tabulate_saes(Workspace(folder), attribute, value)
+    chosen = tabulate_saes(Workspace(folder), attribute=attribute, value=value)
     table = report.table
     expected = table[(table["attribute"] == attribute) & (table["value"] == value)]
     assert chosen.sort_values("sae", ignore_index=True).equals(expected.sort_values("sae", ignore_index=True))
