@@ -68,6 +68,12 @@ def draw_heading(view: SaeView, latent: int) -> None:
         st.header(f"Latent #{latent}" + (f" :gray[·] {name}" if name else ""), anchor=False, width="stretch")
         for key, words, icon, by in STEPS:
             st.button(words, icon=icon, key=f"latent_{key}", on_click=step_latent, args=(latent, by))
+        st.page_link(
+            "pages/steering.py",
+            label="Steer this",
+            icon=":material/tune:",
+            query_params=steering_address(view, latent),
+        )
 
 
 def draw_facts(view: SaeView, latent: int) -> None:

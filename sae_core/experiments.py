@@ -5,11 +5,13 @@ Made once for a set of latents, an experiment answers every slider move from num
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float32, Float64, Int64
 
+from sae_core.attributes import NEW_VOICES, SOURCE_ATTRIBUTE
 from sae_core.sparse_codes import SparseCodes
 from sae_core.steering import Change, Decisions, Steering, compare_decisions, measure_shifts
 from sae_core.trial_sets import AttributeValue, TrialSet
@@ -135,6 +137,15 @@ class SteeringExperiment:
         steered = self._steer(rows, embedding, changes, np.ones(1, dtype=bool))
         return _nearest(self.view, row, embedding[0], n), _nearest(self.view, row, steered[0], n)
 
+    def strongest_rows(self, n: int) -> list[int]:
+        """Steered clips of the trials on which the steered latents are strongest, the latents taking turns."""
+        is_offered = np.zeros(len(self.carries), dtype=bool)
+        is_offered[self.trial_set.pool_rows] = True
+        is_offered &= self.carries
+        of_latent = [self.view.index.postings(latent)[0] for latent in self.latents]
+        turns = zip_longest(*(rows[is_offered[rows]][:n].tolist() for rows in of_latent))
+        return list(dict.fromkeys(row for turn in turns for row in turn if row is not None))[:n]
+
     def steered_vectors(
         self, rows: Int64[np.ndarray, " m"], changes: Sequence[Change]
     ) -> Float32[np.ndarray, "m d"]:
@@ -205,32 +216,39 @@ def _nearest(view: SaeView, row: int, vector: np.ndarray, n: int) -> pd.DataFram
 
 @dataclass(frozen=True)
 class SteeringPreset:
-    """The latents that tell one attribute value on new voices, the predominant one first, to be switched off together.
+    """Latents that tell one attribute value on new voices, the predominant one first, to be switched off together.
 
-    f1, f1_low, f1_high: of the predominant one, on held-out voices; the bounds are None where none were made.
+    is_borne_out: whether new voices bear out that they tell it; else the one latent here is only the best there is.
+    f1, f1_low, f1_high: of the first, on held-out voices; the bounds are None where none were made.
     """
 
     attribute: str
     value: str
     latents: tuple[int, ...]
+    is_borne_out: bool
     f1: float
     f1_low: float | None
     f1_high: float | None
 
 
 def steering_presets(view: SaeView, *, n: int = 8) -> list[SteeringPreset]:
-    """The n values best told on new voices by latents that may be called by them, the best first.
+    """The n values best told on new voices: first those that latents may be called by, then the others by F1.
 
-    A latent belongs to a value when that is what it tells best and new voices bear it out; `MAX_STEERED` at most.
+    A latent is called by a value when that is what it tells best and new voices bear it out; `MAX_STEERED` at most.
     """
+    statistics = view.statistics
     named = view.latents[view.latents["is_named"].astype(bool) & (view.latents["n_active"] > 0)]
     presets = []
-    ranked = named.sort_values("best_mcc", ascending=False, kind="stable")
-    for (attribute, value), group in ranked.groupby(["best_attribute", "best_value"], sort=False):
-        first = group.iloc[0]
-        bounds = (
-            None if pd.isna(first[name]) else float(first[name]) for name in ("best_f1_low", "best_f1_high")
+    for place, target in enumerate(statistics.values.itertuples()):
+        if target.evidence != NEW_VOICES or target.attribute == SOURCE_ATTRIBUTE:
+            continue
+        told = named[(named["best_attribute"] == target.attribute) & (named["best_value"] == target.value)]
+        ranked = told.sort_values("best_mcc", ascending=False, kind="stable")["latent"]
+        latents = tuple(int(latent) for latent in ranked.head(MAX_STEERED))
+        first = latents[0] if latents else statistics.predominant(target.attribute, target.value)
+        facts = statistics.of(first, place)
+        f1, low, high = (facts[name] for name in ("f1", "f1_low", "f1_high"))
+        presets.append(
+            SteeringPreset(target.attribute, target.value, latents or (first,), bool(latents), f1, low, high)  # type: ignore[arg-type]
         )
-        latents = tuple(int(latent) for latent in group["latent"].head(MAX_STEERED))
-        presets.append(SteeringPreset(str(attribute), str(value), latents, float(first["best_f1"]), *bounds))
-    return presets[:n]
+    return sorted(presets, key=lambda preset: (not preset.is_borne_out, -preset.f1))[:n]

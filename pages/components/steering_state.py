@@ -1,0 +1,54 @@
+"""What is steered, as it stands in the address: `topk-64-k8:12,40x0.5,7=3` ablates #12, halves #40, sets #7 to 3."""
+
+import re
+from collections.abc import Sequence
+from urllib.parse import urlencode
+
+from pages.components import links
+from sae_core import MAX_STEERED, Change, SaeView
+
+STEER = "steer"
+_CHANGE = re.compile(r"(\d{1,7})(?:([x=])(\d{1,5}(?:\.\d{1,6})?))?")
+_SIGN_OF = {"scale": "x", "set": "="}
+_MODE_OF = {"x": "scale", "=": "set"}
+
+
+def steered_changes(view: SaeView) -> list[Change] | None:
+    """What the address, or else the session, steers in this SAE; None where nothing was chosen for it yet."""
+    text = links.chosen(STEER)
+    if text is None:
+        return None
+    sae, _, listed = text.rpartition(":")
+    return parse_changes(listed, n_latents=view.n_latents) if sae in ("", view.name) else None
+
+
+def parse_changes(text: str, *, n_latents: int) -> list[Change]:
+    """The changes that `text` lists; parts that make no sense for this SAE are left out."""
+    changes: dict[int, Change] = {}
+    for part in text.split(","):
+        found = _CHANGE.fullmatch(part.strip())
+        if found is None or int(found[1]) >= n_latents or len(changes) == MAX_STEERED:
+            continue
+        latent, mode = int(found[1]), _MODE_OF.get(found[2] or "", "ablate")
+        changes[latent] = Change(latent, mode, float(found[3] or 0))  # type: ignore[arg-type]
+    return list(changes.values())
+
+
+def keep_changes(view: SaeView, changes: Sequence[Change]) -> None:
+    """Remember what is steered and show it in the address."""
+    links.choose(STEER, f"{view.name}:{','.join(_as_text(change) for change in changes)}")
+
+
+def _as_text(change: Change) -> str:
+    sign = _SIGN_OF.get(change.mode)
+    return f"{change.latent}{sign}{change.amount:g}" if sign else str(change.latent)
+
+
+def steering_address(view: SaeView, latent: int) -> dict[str, str]:
+    """What the address of the Steering page says to switch one latent off."""
+    return {links.SAE: view.name, STEER: f"{view.name}:{latent}"}
+
+
+def steering_url(view: SaeView, latent: int) -> str:
+    """The address of the Steering page with one latent switched off, relative to the app."""
+    return f"steering?{urlencode(steering_address(view, latent))}"

@@ -1,0 +1,83 @@
+"""Figures of verification: DET curves on probit axes, and error rates by group."""
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from pages.components.charts import dress
+
+# error rates that a DET plot marks, and where they stand: normal deviates
+DET_TICKS = {"0.1 %": -3.0902, "0.5 %": -2.5758, "1 %": -2.3263, "2 %": -2.0537, "5 %": -1.6449, "10 %": -1.2816,
+             "20 %": -0.8416, "40 %": -0.2533}  # fmt: skip
+DET_RANGE = (-3.3, 0.0)
+
+
+def det_figure(curves: dict[str, tuple[np.ndarray, np.ndarray]], eers: dict[str, float]) -> go.Figure:
+    """DET curves, given as normal deviates of false alarms and of misses, on probit axes; dots mark equal errors."""
+    figure = go.Figure()
+    low, high = DET_RANGE
+    figure.add_shape(
+        type="line", x0=low, y0=low, x1=high, y1=high, line={"dash": "dot", "width": 1, "color": "#8a90a5"}
+    )
+    for name, (alarm, miss) in curves.items():
+        figure.add_scatter(
+            x=alarm, y=miss, name=f"{name} {100 * eers[name]:.1f} %", mode="lines", line={"width": 2.2},
+            hovertemplate=f"{name}<extra></extra>",
+        )  # fmt: skip
+    figure = dress(figure, height_px=400, x="false alarms", y="misses")
+    ticks = {
+        "tickvals": list(DET_TICKS.values()),
+        "ticktext": list(DET_TICKS),
+        "range": DET_RANGE,
+        "showgrid": True,
+    }
+    figure.update_xaxes(**ticks, zeroline=False)
+    figure.update_yaxes(**ticks)
+    return figure.update_layout(
+        showlegend=True, legend={"x": 0.99, "y": 0.99, "xanchor": "right", "yanchor": "top", "title": "EER"}
+    )
+
+
+def group_figure(groups: pd.DataFrame, *, column: str, forms: list[str], overall: float) -> go.Figure:
+    """An error rate by group, one mark a form with its interval; hollow where the voices are too few for a claim."""
+    figure = go.Figure()
+    has_interval = column == "eer"
+    for place, form in enumerate(forms):
+        part = groups[groups["form"] == form]
+        if part.empty:
+            continue
+        rates = 100 * part[column].astype(float)
+        low, high = (100 * part[name].astype(float) for name in ("eer_low", "eer_high"))
+        error = {
+            "type": "data",
+            "array": high - rates,
+            "arrayminus": rates - low,
+            "thickness": 1.4,
+            "width": 4,
+        }
+        figure.add_scatter(
+            x=rates,
+            y=part["label"],
+            name=form,
+            mode="markers",
+            error_x=error if has_interval else None,
+            marker={
+                "size": 10,
+                "symbol": ["circle-open" if is_few else "circle" for is_few in part["is_few"]],
+                "line": {"width": 2},
+            },
+            hovertemplate="%{y}: %{x:.2f} %<extra>" + form + "</extra>",
+            offsetgroup=str(place),
+        )
+    figure.add_vline(x=100 * overall, line_dash="dot", line_width=1.5, annotation_text="all, embedding",
+                     annotation_font_size=11)  # fmt: skip
+    n_lines = groups["label"].nunique()
+    figure = dress(figure, height_px=90 + 28 * max(n_lines, 1), x="% of trials in the group")
+    highest = float(
+        np.nanmax(100 * groups[[column, "eer_high"]].astype(float).to_numpy(), initial=100 * overall)
+    )
+    figure.update_xaxes(range=[-0.02 * highest, 1.04 * highest], showgrid=True, zeroline=False)
+    figure.update_yaxes(autorange="reversed", showgrid=False)
+    return figure.update_layout(
+        showlegend=groups["form"].nunique() > 1, legend={"orientation": "h", "y": 1.12}
+    )

@@ -1,0 +1,83 @@
+"""Steering: turn latents down, up or off, and see and hear what happens to the likeness of voices."""
+
+import streamlit as st
+
+from pages.components import links, steering_state, trial_choice
+from pages.components.problems import part_of_page
+from pages.components.session import open_page
+from pages.components.steering_choices import choose_latents, choose_settings, take_first_preset
+from pages.components.steering_desk import SETTLED, live_changes, settle, steering_desk
+from pages.components.steering_effect import draw_effect
+from pages.components.steering_listening import draw_listening
+from sae_core import SaeView, TrialSet
+
+
+def main() -> None:
+    """Draw the page."""
+    _, view = open_page(
+        "Steering",
+        "Turn a latent down, up or off in every clip, and see how alike voices then are.",
+        why="If a latent stands for a language, switching it off should bring speakers of it nearer to others, "
+        "and leave who is who alone.",
+    )
+    take_first_preset(view)
+    choose_latents(view)
+    with st.container(horizontal=True, vertical_alignment="bottom", key="steering_settings"):
+        among = trial_choice.choose_among(view)
+        steered, point, keeps_error = choose_settings(view)
+    trial_set = trial_choice.drawn_trials(view, among)
+    draw_desk(view, trial_set, (steered, keeps_error), point)
+    settle()
+    changes = steering_state.steered_changes(view) or []
+    settings = (tuple(change.latent for change in changes), steered, keeps_error)
+    experiment = trial_choice.steering_experiment(view, trial_set, settings)
+    draw_effect(experiment, changes, point, settings)
+    draw_listening(experiment, changes)
+    draw_next(view)
+
+
+@part_of_page
+def draw_desk(
+    view: SaeView, trial_set: TrialSet, settings: tuple[trial_choice.AttributeValue | None, bool], point: str
+) -> None:
+    """Sliders and similarities: redrawn alone at every step of a drag, the whole page when it is released."""
+    if st.session_state.pop(SETTLED, False):
+        st.rerun()
+    with st.container(border=True, key="desk"):
+        is_relative = (
+            st.segmented_control(
+                "Show", ["similarity", "relative change"], default="similarity", required=True, key="shown",
+                bind="query-params", label_visibility="collapsed",
+            ) == "relative change"
+        )  # fmt: skip
+        changes = live_changes(view)
+        latents = tuple(change.latent for change in changes)
+        experiment = trial_choice.steering_experiment(view, trial_set, (latents, *settings))
+        opened = steering_desk(
+            view,
+            trial_set,
+            experiment.histograms(changes, is_relative=is_relative),
+            changes=changes,
+            threshold=None if is_relative else trial_set.threshold(point),
+        )
+        st.caption(trial_choice.describe_trials(trial_set))
+    if opened is not None:
+        links.open_latent(view, opened)
+
+
+def draw_next(view: SaeView) -> None:
+    """Where to go from here."""
+    with st.container(horizontal=True, vertical_alignment="center", key="next"):
+        st.markdown("**Try next**")
+        st.page_link(
+            "pages/verification.py",
+            label="Compare the steered voices with the others",
+            icon=":material/verified_user:",
+            query_params={
+                links.SAE: view.name,
+                steering_state.STEER: links.chosen(steering_state.STEER) or "",
+            },
+        )
+
+
+main()

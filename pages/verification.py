@@ -1,0 +1,76 @@
+"""Verification: how well voices are told apart, in which form, for whom, and which latents that rests on."""
+
+import streamlit as st
+
+from pages.components import steering_state, trial_choice
+from pages.components.problems import part_of_page
+from pages.components.session import open_page
+from pages.components.verification_forms import draw_forms
+from pages.components.verification_groups import draw_groups
+from pages.components.verification_latents import draw_latents
+from sae_core import Change, Comparison, SaeView, SteeringExperiment, TrialSet
+
+
+def main() -> None:
+    """Draw the page."""
+    _, view = open_page(
+        "Verification",
+        "Are two clips by one voice? The embedding was made to answer that.",
+        why="What the answer loses on its way through the SAE shows what the latents keep of a voice, and what each "
+        "of them is good for.",
+    )
+    trial_set = choose_trials(view)
+    if trial_set is None:
+        return
+    st.caption(trial_choice.describe_trials(trial_set))
+    comparison = compare(view, trial_set)
+    draw_forms(comparison)
+    draw_groups(comparison)
+    ranked_latents(view, trial_set)
+
+
+def choose_trials(view: SaeView) -> TrialSet | None:
+    """Trials as drawn or as listed in a file of the visitor's own."""
+    with st.container(horizontal=True, vertical_alignment="bottom", key="verification_settings"):
+        among = trial_choice.choose_among(view)
+        seed = st.number_input(
+            "Draw",
+            min_value=0,
+            max_value=9999,
+            key="seed",
+            bind="query-params",
+            width=120,
+            help="Another number draws other pairs: what changes with it is chance.",
+        )
+        with st.popover("Own trial list", icon=":material/upload_file:"):
+            listed = st.file_uploader(
+                "A list in VoxCeleb's format",
+                type=["txt", "csv", "lst"],
+                key="trial_list",
+                max_upload_size=trial_choice.MAX_LIST_MIB,
+                help="A line a trial: `1 enrol test` for one voice, `0 enrol test` for two; clips by their clip_id or "
+                "path. At most 200,000 lines; it stays in this visit.",
+            )
+    if listed is not None:
+        return trial_choice.listed_trials(view, listed.getvalue(), name=listed.name)
+    return trial_choice.drawn_trials(view, among, seed=int(seed))
+
+
+def compare(view: SaeView, trial_set: TrialSet) -> Comparison:
+    """Every form of the voices on these trials; the steered one too where the address or the session steers."""
+    changes = steering_state.steered_changes(view) or []
+    steered = trial_choice.chosen_steered()
+    settings = (tuple(change.latent for change in changes), steered, True)
+    steering: tuple[SteeringExperiment, list[Change]] | None = None
+    if changes:
+        steering = trial_choice.steering_experiment(view, trial_set, settings), changes
+    return trial_choice.form_comparison(view, trial_set, steering, f"{changes} {steered}")
+
+
+@part_of_page
+def ranked_latents(view: SaeView, trial_set: TrialSet) -> None:
+    """The ranked table, drawn after everything else because it takes longest."""
+    draw_latents(view, trial_choice.latent_ranking(view, trial_set), trial_set)
+
+
+main()
