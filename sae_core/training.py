@@ -110,8 +110,8 @@ class TrainingConfig:
         return dataclasses.replace(
             self,
             batch_size=batch_size,
-            n_epochs=self.n_epochs or max(4, round(4000 / n_batches)),
-            learning_rate=self.learning_rate or 3e-3,
+            n_epochs=self.n_epochs or min(60, max(4, round(4000 / n_batches))),
+            learning_rate=self.learning_rate or 3e-3 * min(1.0, (1024 / config.n_latents) ** 0.5),
             n_aux_latents=self.n_aux_latents or max(1, config.dim // 2),
             dead_after_clips=self.dead_after_clips or min(10_000_000, max(n_train, 4 * batch_size)),
             device=self.device or ("cuda" if torch.cuda.is_available() else "cpu"),
@@ -119,11 +119,11 @@ class TrainingConfig:
 
 
 def suggest_config(n_train: int, dim: int, *, seed: int = 0) -> SaeConfig:
-    """Return the autoencoder to try first on n training clips: nested, half as many latents as clips, 64 to 8192."""
+    """Return the autoencoder to try first on n training clips: nested, L about a quarter of the clips, 64 to 8192."""
     n_latents = 64
-    while n_latents < 8192 and n_latents * 2 <= max(n_train, 64) / 2:
+    while n_latents < 8192 and n_latents * 2 <= n_train / 4:
         n_latents *= 2
-    return SaeConfig(dim, n_latents, k=min(32, n_latents // 8), variant="matryoshka", seed=seed)
+    return SaeConfig(dim, n_latents, k=min(32, n_latents // 4), variant="matryoshka", seed=seed)
 
 
 def train(
