@@ -8,6 +8,7 @@ from pages.components.heading import Heading
 from pages.components.latent_finder import find_latents, step_latent
 from pages.components.ranking import RankedBar, ranking
 from pages.components.session import open_page, try_next
+from pages.components.steering_state import steer_link
 from pages.components.who_fires import draw_activations, draw_who
 from sae_core import NEW_VOICES, SAME_VOICES, SaeView
 
@@ -68,12 +69,7 @@ def draw_heading(view: SaeView, latent: int) -> None:
         st.header(f"Latent #{latent}" + (f" :gray[·] {name}" if name else ""), anchor=False, width="stretch")
         for key, words, icon, by in STEPS:
             st.button(words, icon=icon, key=f"latent_{key}", on_click=step_latent, args=(latent, by))
-        st.page_link(
-            "pages/steering.py",
-            label="Steer this",
-            icon=":material/tune:",
-            query_params=steering_address(view, latent),
-        )
+        steer_link(view, latent)
 
 
 def draw_facts(view: SaeView, latent: int) -> None:

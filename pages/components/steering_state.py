@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Sequence
-from urllib.parse import urlencode
+
+import streamlit as st
 
 from pages.components import links
 from sae_core import MAX_STEERED, Change, SaeView
@@ -44,11 +45,11 @@ def _as_text(change: Change) -> str:
     return f"{change.latent}{sign}{change.amount:g}" if sign else str(change.latent)
 
 
-def steering_address(view: SaeView, latent: int) -> dict[str, str]:
-    """What the address of the Steering page says to switch one latent off."""
-    return {links.SAE: view.name, STEER: f"{view.name}:{latent}"}
-
-
-def steering_url(view: SaeView, latent: int) -> str:
-    """The address of the Steering page with one latent switched off, relative to the app."""
-    return f"steering?{urlencode(steering_address(view, latent))}"
+def steer_link(view: SaeView, latent: int) -> None:
+    """A link to the page Steering with this latent, and nothing else, switched off."""
+    st.page_link(
+        "pages/steering.py",
+        label="Steer this",
+        icon=":material/tune:",
+        query_params={links.SAE: view.name, STEER: f"{view.name}:{latent}"},
+    )

@@ -57,7 +57,7 @@ def choose_among(view: SaeView) -> AttributeValue | None:
         label="Trials among",
         everyone="every clip",
         usual="=".join(usual) if usual else "",
-        help_text="Pairs of clips are drawn among selection and held-out voices only: the SAE learnt from none of them. "
+        help_text="Pairs of clips are drawn among selection and held-out voices: the SAE learnt from none of them. "
         "As many pairs by one speaker as by two are asked for, drawn evenly over speakers, from a fixed seed.",
     )
 
