@@ -40,7 +40,7 @@ def rows_inside(
     found: PointMap,
     polygon: Shaped[np.ndarray, "corners 2"],
     *,
-    is_shown: Bool[np.ndarray, " m"] | None = None,
+    is_shown: Bool[np.ndarray, " p"] | None = None,
 ) -> Int[np.ndarray, " m"]:
     """Rows of a map's points inside a polygon, ascending; only of those that are shown, where some are not."""
     points = points_inside(found.places, polygon)
