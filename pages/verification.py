@@ -63,6 +63,7 @@ def compare(view: SaeView, trial_set: TrialSet) -> Comparison:
     settings = (tuple(change.latent for change in changes), steered, True)
     steering: tuple[SteeringExperiment, list[Change]] | None = None
     if changes:
+        steering_state.keep_changes(view, changes)
         steering = trial_choice.steering_experiment(view, trial_set, settings), changes
     return trial_choice.form_comparison(view, trial_set, steering, f"{changes} {steered}")
 

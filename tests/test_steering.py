@@ -4,9 +4,17 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import ks_2samp
 
 from sae_core.feature_index import FeatureIndex
-from sae_core.steering import Change, Steering
+from sae_core.steering import (
+    Change,
+    Steering,
+    compare_decisions,
+    draw_pairs,
+    kolmogorov_smirnov,
+    measure_shifts,
+)
 from sae_core.verification import Trials, cosine_scores
 from tests.planting import plant_codes, plant_embeddings
 
@@ -71,3 +79,80 @@ def test_wrong_changes_are_refused():
         steering.deltas([Change(1, "ablate")])
     with pytest.raises(ValueError, match="once"):
         prepare(0, latents=(2, 2))
+
+
+def test_one_latent_alone_is_as_if_prepared_alone():
+    codes, vectors, directions, trials, steering = prepare(3)
+    scores = cosine_scores(vectors, trials)
+    alone = Steering.prepare(vectors, directions, FeatureIndex.build(codes), (5,))
+    cut = steering.only(5)
+    changes = [Change(5, "ablate")]
+    np.testing.assert_allclose(
+        cut.similarities(scores, trials, cut.deltas(changes)),
+        alone.similarities(scores, trials, alone.deltas(changes)),
+        atol=1e-6,
+    )
+
+
+def test_some_rows_are_prepared_as_among_all():
+    codes, vectors, directions, _, steering = prepare(4)
+    rows = np.array([3, 10, 11, 40, 79])
+    some = Steering.prepare(vectors[rows], directions, FeatureIndex.build(codes), (2, 5, 7), rows=rows)
+    np.testing.assert_array_equal(some.activations, steering.activations[rows])
+    np.testing.assert_allclose(some.projections, steering.projections[rows], atol=1e-6)
+
+
+def test_nothing_to_steer_leaves_everything_as_it_is():
+    _, vectors, _, trials, _ = prepare(0)
+    _, _, _, _, none = prepare(0, latents=())
+    scores = cosine_scores(vectors, trials)
+    assert np.allclose(none.similarities(scores, trials, none.deltas([])), scores, atol=1e-7)
+
+
+@given(st.integers(0, 100), st.sampled_from([None, 3]))
+def test_ks_distance_equals_scipys(seed, levels):
+    rng = np.random.default_rng(seed)
+    one, other = rng.normal(size=70).astype(np.float32), rng.normal(0.3, 1.2, size=50).astype(np.float32)
+    if levels:
+        one, other = (np.round(part * levels) / levels for part in (one, other))
+    assert kolmogorov_smirnov(one, other) == pytest.approx(ks_2samp(one, other).statistic, abs=1e-9)
+
+
+def spread(n_speakers, *, n=2000, seed=0):
+    """Scores before and after: pairs of speaker 0 with anyone move by 0.2, all others by 0."""
+    rng = np.random.default_rng(seed)
+    one, other = rng.integers(n_speakers, size=(2, n))
+    before = rng.normal(0.5, 0.1, size=n).astype(np.float32)
+    after = (before + 0.2 * ((one == 0) | (other == 0))).astype(np.float32)
+    trials = Trials(one, other, one == other)
+    return before, after, trials, draw_pairs(trials, np.arange(n_speakers))
+
+
+def test_shifts_are_differences_of_means_and_intervals_count_speakers_not_pairs():
+    before, after, trials, draws = spread(8)
+    groups = {"same": trials.is_target, "different": ~trials.is_target}
+    table = measure_shifts((before, after), groups, draws).set_index("group")
+    for name, mask in groups.items():
+        line = table.loc[name]
+        assert line["shift"] == pytest.approx((after[mask] - before[mask]).mean(dtype=np.float64), abs=1e-6)
+        assert line["n_pairs"] == mask.sum()
+        assert line["shift_low"] <= line["shift"] <= line["shift_high"]
+        assert line["ks"] == pytest.approx(ks_2samp(before[mask], after[mask]).statistic, abs=1e-9)
+    # one voice of eight moves: other draws of voices may well hold it never, or often
+    assert table.loc["same", "shift_low"] == 0 and table.loc["same", "shift_high"] > 0.05
+    unmoved = measure_shifts((before, before), groups, draws)
+    assert not unmoved[["shift", "shift_low", "shift_high", "ks"]].to_numpy().any()
+
+
+def test_decisions_count_what_changes_sides():
+    before, after, trials, draws = spread(30)
+    made = compare_decisions((before, after), trials.is_target, threshold=0.6, draws=draws)
+    accepted, then = before >= np.float32(0.6), after >= np.float32(0.6)
+    assert made.lost[0] == 0 and made.shut_out[0] == 0
+    assert made.regained[0] == pytest.approx((~accepted & then)[trials.is_target].mean())
+    assert made.let_in[0] == pytest.approx((~accepted & then)[~trials.is_target].mean())
+    assert made.let_in[1] <= made.let_in[0] <= made.let_in[2]
+    assert made.miss[1] == pytest.approx(made.miss[0] - made.regained[0])
+    assert made.alarm[1] == pytest.approx(made.alarm[0] + made.let_in[0])
+    back = compare_decisions((after, before), trials.is_target, threshold=0.6, draws=draws)
+    assert (back.lost, back.shut_out) == (made.regained, made.let_in)
