@@ -50,7 +50,7 @@ ready: $(BIN)/python
 	@cmp -s requirements.txt $(VENV)/requirements.txt || { \
 	  $(PIP) --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip; \
 	  echo "Installing what VoxScope needs into $(VENV) (a few minutes, once)"; \
-	  $(PIP) install --quiet --prefer-binary -r requirements.txt \
+	  $(PIP) install --prefer-binary -r requirements.txt \
 	  && cp requirements.txt $(VENV)/requirements.txt; }
 
 ready-dev: ready

@@ -36,10 +36,10 @@ def test_every_verb_explains_itself_and_its_options(name, capsys):
 def test_a_folder_of_recordings_becomes_an_explorable_workspace(small_workspace, tmp_path, capsys):
     voices, workspace = tmp_path / "voices", tmp_path / "w"
     for number, file in enumerate(sorted(small_workspace.rglob("*.wav"))[:48]):
-        folder = voices / f"speaker{number % 12}"
+        folder = voices / "calls" / f"speaker{number % 12}"
         folder.mkdir(parents=True, exist_ok=True)
         (folder / file.name).write_bytes(file.read_bytes())
-    (voices / "speaker0" / "broken.wav").write_text("no sound")
+    (voices / "calls" / "speaker0" / "broken.wav").write_text("no sound")
     steps = [
         (["import", str(voices), "--workspace", str(workspace)], "embed"),
         (["embed", "--workspace", str(workspace), "--embedder", "ge2e"], "train"),

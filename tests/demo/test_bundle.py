@@ -1,39 +1,49 @@
 """The shipped demo as one's own copy."""
 
+import numpy as np
 import pytest
 
+from sae_core import open_workspace
 from sae_core.artifacts import read_json
 from sae_core.demo import bundle
 from sae_core.errors import ArtifactError
 
 
 @pytest.fixture
-def shipped(tmp_path, monkeypatch):
-    folder = tmp_path / "shipped"
-    (folder / "saes" / "topk-4-k1").mkdir(parents=True)
-    (folder / "clips.parquet").write_bytes(b"clips")
-    (folder / "saes" / "topk-4-k1" / "meta.json").write_bytes(b"{}")
-    bundle.seal(folder)
-    monkeypatch.setattr(bundle, "BUNDLE", folder)
-    return folder
+def shipped(own_workspace, monkeypatch):
+    """A bundle made of the small workspace, as the real one is made of the gathered voices."""
+    bundle._strip(own_workspace)
+    bundle.seal(own_workspace)
+    monkeypatch.setattr(bundle, "BUNDLE", own_workspace)
+    return own_workspace
+
+
+def test_what_is_not_shipped_is_derived_again_just_as_it_was(shipped, small_workspace, tmp_path):
+    assert not list(shipped.glob("saes/*/index*")) and not list(shipped.glob("saes/*/code*"))
+    own = bundle.unpack_demo(tmp_path / "own")
+    before, after = open_workspace(small_workspace), open_workspace(own)
+    assert after.sae_names() == before.sae_names()
+    for name in before.sae_names():
+        one, other = before.sae(name), after.sae(name)
+        assert np.array_equal(one.index.rows, other.index.rows)
+        assert one.latents.equals(other.latents)
 
 
 def test_the_demo_is_copied_once_and_own_work_in_it_stays(shipped, tmp_path):
     own = bundle.unpack_demo(tmp_path / "own")
-    assert (own / "clips.parquet").read_bytes() == b"clips"
-    (own / "clips.parquet").write_bytes(b"changed")
+    before = {file: file.stat().st_mtime_ns for file in own.rglob("*") if file.is_file()}
     (own / "notes.sqlite").write_bytes(b"mine")
     assert bundle.unpack_demo(own) == own
-    assert (own / "clips.parquet").read_bytes() == b"changed"
+    assert all(file.stat().st_mtime_ns == changed for file, changed in before.items())
 
 
 def test_a_newer_bundle_replaces_the_old_one_but_not_own_work(shipped, tmp_path):
     own = bundle.unpack_demo(tmp_path / "own")
     (own / "notes.sqlite").write_bytes(b"mine")
-    (shipped / "clips.parquet").write_bytes(b"more clips")
+    (shipped / "CREDITS.md").write_bytes(b"more clips")
     bundle.seal(shipped)
     bundle.unpack_demo(own)
-    assert (own / "clips.parquet").read_bytes() == b"more clips"
+    assert (own / "CREDITS.md").read_bytes() == b"more clips"
     assert (own / "notes.sqlite").read_bytes() == b"mine"
     assert read_json(own / "demo.json") == read_json(shipped / "demo.json")
 
@@ -43,7 +53,7 @@ def test_a_copy_broken_off_is_made_again(shipped, tmp_path):
     (own / "demo.json").unlink()
     (own / "clips.parquet").write_bytes(b"ha")
     bundle.unpack_demo(own)
-    assert (own / "clips.parquet").read_bytes() == b"clips"
+    assert (own / "clips.parquet").read_bytes() == (shipped / "clips.parquet").read_bytes()
 
 
 def test_too_large_a_bundle_is_not_sealed(shipped, monkeypatch):
