@@ -215,15 +215,13 @@ def write_synthetic_workspace(
     truth = PlantedTruth.draw(n_speakers=n_speakers or default_n_speakers(n_clips), seed=seed)
     place = folder / "embeddings" / EMBEDDER
     tables = []
-    with writing(place / "vectors.npy") as temporary:
+    with writing(place / "vectors.npy") as temporary, temporary.open("wb") as stream:
         shape = (n_clips, truth.directions.shape[1])
-        vectors = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.float32, shape=shape)
+        np.lib.format.write_array_header_1_0(stream, {"descr": "<f4", "fortran_order": False, "shape": shape})
         for piece in truth.clips(n_clips):
-            vectors[piece.rows] = piece.vectors
+            stream.write(piece.vectors.astype("<f4").tobytes())
             tables.append(piece.table)
             progress(int(piece.rows[-1]) + 1, n_clips, "planting")
-        vectors.flush()
-        del vectors
     corpus = _corpus(pd.concat(tables, ignore_index=True), folder)
     corpus.save(folder)
     _seal_embeddings(place, corpus, revision=f"planted-{seed}")

@@ -239,12 +239,12 @@ def planted(tmp_path_factory):
 class TestPlantedTruth:
     def test_directions_are_found_again(self, planted, tmp_path):
         truth, corpus, embeddings = planted
-        config = SaeConfig(dim=192, n_latents=512, k=10)
+        config = SaeConfig(dim=192, n_latents=384, k=10)
         metrics = train(
             embeddings,
             corpus,
             config,
-            TrainingConfig(n_epochs=40, batch_size=256, learning_rate=4e-3),
+            TrainingConfig(n_epochs=25, batch_size=256, learning_rate=6e-3),
             tmp_path,
         )
         sae = SparseAutoencoder.load(tmp_path)
@@ -252,9 +252,10 @@ class TestPlantedTruth:
         found, chance = (
             mean_max_cosine(truth.directions, each.decoder_directions()) for each in (sae, untrained)
         )
+        # measured 0.989 here; what keeps it from 1 is noise and the traits that few training speakers have
+        assert found > 0.95
         assert chance < 0.3
-        assert found > 0.9
-        assert metrics["held-out"]["explained_variance"] > 0.85
+        assert metrics["held-out"]["explained_variance"] > 0.88
 
     def test_nested_prefixes_each_rebuild_and_keep_broad_values_first(self, planted, tmp_path):
         truth, corpus, embeddings = planted
@@ -267,7 +268,7 @@ class TestPlantedTruth:
                 embeddings,
                 corpus,
                 config,
-                TrainingConfig(n_epochs=20, batch_size=256, learning_rate=4e-3),
+                TrainingConfig(n_epochs=12, batch_size=256, learning_rate=6e-3),
                 tmp_path / variant,
             )
             sae = SparseAutoencoder.load(tmp_path / variant)
