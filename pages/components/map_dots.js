@@ -3,6 +3,8 @@
 const PIECE_MS = 26;
 const MIN_PIECE = 20000;
 const FIRST_PIECE = 120000;
+const PATIENT_PIECES = 3;
+const NO_LAYER = 255;
 const MAX_PIXEL_RATIO = 2;
 const ROUND_FROM_PX = 2.4;
 const CODES = 256;
@@ -16,17 +18,19 @@ uniform vec2 dotPx;
 uniform int layer;
 uniform sampler2D palette;
 out vec4 colour;
+flat out float softness;
 void main() {
   colour = texelFetch(palette, ivec2(int(code), 0), 0);
   bool isMine = int(texelFetch(palette, ivec2(int(code), 1), 0).r * 255.0 + 0.5) == layer;
   gl_Position = isMine ? vec4(place * scale + offset, 0.0, 1.0) : vec4(2.0, 2.0, 2.0, 1.0);
   gl_PointSize = dotPx.x + dotPx.y * size;
+  softness = gl_PointSize < ${ROUND_FROM_PX} ? 0.0 : min(0.9, 3.0 / gl_PointSize);
 }`;
 
 const FRAGMENT = `#version 300 es
 precision mediump float;
 in vec4 colour;
-uniform float softness;
+flat in float softness;
 out vec4 result;
 void main() {
   float alpha = colour.a;
@@ -73,7 +77,7 @@ class Dots {
     const { gl } = this;
     this.program = compiled(gl);
     this.at = {};
-    ["scale", "offset", "dotPx", "layer", "palette", "softness"].forEach((name) => {
+    ["scale", "offset", "dotPx", "layer", "palette"].forEach((name) => {
       this.at[name] = gl.getUniformLocation(this.program, name);
     });
     this.buffers = [gl.createBuffer(), gl.createBuffer(), gl.createBuffer()];
@@ -114,7 +118,7 @@ class Dots {
     gl.vertexAttribIPointer(1, 1, gl.UNSIGNED_BYTE, 0, 0);
   }
 
-  // colours: 256 × [red, green, blue, alpha 0…1]. layers: 0 below, 1 above.
+  // colours: 256 × [red, green, blue, alpha 0…1]. layers: 0 below, 1 above, NO_LAYER where no dot has the code.
   setPalette(colours, layers) {
     const { gl } = this;
     const texels = new Uint8Array(CODES * 8);
@@ -146,9 +150,10 @@ class Dots {
     this.work = this.layers.map((layer) => ({ layer, from: 0, to: first }));
     this.work[0].clears = true;
     if (first < this.n) {
+      const piece = PATIENT_PIECES * this.piece;
       this.layers.forEach((layer, place) => {
-        for (let from = place === 0 ? first : 0; from < this.n; from += this.piece) {
-          this.work.push({ layer, from, to: Math.min(this.n, from + this.piece) });
+        for (let from = place === 0 ? first : 0; from < this.n; from += piece) {
+          this.work.push({ layer, from, to: Math.min(this.n, from + piece) });
         }
       });
     }
@@ -187,7 +192,8 @@ class Dots {
   // The next first piece is as large as this machine draws within one frame or two.
   learnPace(tookMs) {
     if (this.drawn < MIN_PIECE) return;
-    const factor = Math.min(2, Math.max(0.5, PIECE_MS / Math.max(1, tookMs)));
+    const paceMs = (tookMs * this.piece) / this.drawn;
+    const factor = Math.min(2, Math.max(0.5, PIECE_MS / Math.max(1, paceMs)));
     this.piece = Math.max(MIN_PIECE, Math.round(this.piece * factor));
   }
 
@@ -203,8 +209,6 @@ class Dots {
     gl.uniform2f(this.at.dotPx, view.dot[0] * this.ratio, view.dot[1] * this.ratio);
     gl.uniform1i(this.at.layer, layer);
     gl.uniform1i(this.at.palette, 0);
-    const size = view.dot[0] * this.ratio;
-    gl.uniform1f(this.at.softness, size < ROUND_FROM_PX ? 0 : Math.min(0.9, 3 / size));
     gl.drawArrays(gl.POINTS, from, to - from);
     this.drawn += to - from;
   }

@@ -111,12 +111,13 @@ function colourOf(group, rank, theme, code) {
 function paletteOf(groups, only, theme) {
   const hidden = [...mixed(theme.ground, theme.text, 0.32), 0.22];
   const colours = Array.from({ length: 256 }, () => hidden);
-  const layers = new Array(256).fill(0);
+  const layers = new Array(256).fill(NO_LAYER);
   let rank = -1;
   groups.forEach((group) => {
     if (group.role === "value") rank += 1;
     const isAlone = only.has(group.key);
     for (let code = group.low; code <= group.high; code += 1) {
+      layers[code] = 0;
       if (only.size && !isAlone) continue;
       const colour = colourOf(group, rank, theme, code);
       const isGrey = group.role !== "scale" && (group.role !== "value" || rank >= 2 * theme.categories.length);
@@ -345,6 +346,7 @@ class PointFigure {
 
   settled() {
     this.stage.dataset.points = String(this.places.length / 2);
+    this.stage.dataset.atOnce = String(Math.min(this.places.length / 2, this.dots.piece));
     this.stage.dataset.state = "ready";
   }
 
