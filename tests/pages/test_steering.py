@@ -1,0 +1,138 @@
+"""The Steering page on the small workspace: it draws what the core says, and the address says what is steered."""
+
+import pytest
+
+from sae_core.steering import Change
+
+
+@pytest.fixture(scope="module")
+def view(small_workspace):
+    from sae_core import open_workspace
+
+    workspace = open_workspace(small_workspace)
+    return workspace.sae(workspace.sae_names()[0])
+
+
+@pytest.fixture(scope="module")
+def trial_set(view):
+    from sae_core import draw_trials, usual_among
+
+    return draw_trials(view, among=usual_among(view.workspace.corpus))
+
+
+@pytest.fixture(scope="module")
+def latents(view):
+    return [int(latent) for latent in view.latents.sort_values("n_active", ascending=False)["latent"].head(3)]
+
+
+def steered(app):
+    """What the address steers: the SAE, and its changes as text."""
+    return app.query_params["steer"].split(":")
+
+
+def test_at_first_sight_an_attribute_value_is_off(app_test, small_workspace, view, drawn, words):
+    from sae_core import steering_presets
+
+    app = app_test(small_workspace, "steering").run()
+    assert not app.exception and "went wrong" not in words(app)
+    rows = drawn(app, "steering_desk")["rows"]
+    shown = [preset for preset in steering_presets(view) if preset.is_borne_out]
+    assert tuple(row["latent"] for row in rows) in [preset.latents for preset in shown]
+    assert {row["mode"] for row in rows} == {"ablate"}
+    assert steered(app) == [view.name, ",".join(str(row["latent"]) for row in rows)]
+    assert "none of these voices" in words(app)
+
+
+def test_an_address_steers_exactly_what_it_says(app_test, small_workspace, view, trial_set, latents, drawn):
+    from sae_core import SteeringExperiment
+
+    one, two, three = latents
+    text = f"{view.name}:{one},{two}x0.5,{three}=2"
+    app = app_test(small_workspace, "steering", sae=view.name, steer=text, who="gender=female").run()
+    assert not app.exception
+    assert app.query_params["steer"] == text
+    changes = [Change(one, "ablate"), Change(two, "scale", 0.5), Change(three, "set", 2.0)]
+    experiment = SteeringExperiment(view, trial_set, latents, steered=("gender", "female"))
+    desk, expected = drawn(app, "steering_desk"), experiment.histograms(changes)
+    assert [(row["latent"], row["mode"], row["amount"]) for row in desk["rows"]] == [
+        (change.latent, change.mode, change.amount) for change in changes
+    ]
+    assert [group["name"] for group in desk["groups"]] == list(trial_set.groups)
+    for group in desk["groups"]:
+        assert group["after"] == pytest.approx(expected.after[group["name"]].tolist(), abs=1e-4)
+        assert group["n"] == trial_set.groups[group["name"]].sum()
+    outcome = experiment.outcome(changes, operating_point="equal errors")
+    shown = {metric.label: metric.value for metric in app.metric}
+    assert shown["EER before"] == f"{100 * outcome.before.eer:.2f} %"
+    assert shown["EER after"] == f"{100 * outcome.after.eer:.2f} %"
+    assert app.dataframe[0].value["shift"].tolist() == pytest.approx(outcome.shifts["shift"].tolist())
+    assert desk["threshold"] == pytest.approx(trial_set.threshold("equal errors"))
+
+
+@pytest.mark.parametrize("text", ["", ":::", "{name}:99999,abc,-3", "{name}:7=1e99", "{name}:7xnan"])
+def test_senseless_addresses_steer_nothing_of_it(app_test, small_workspace, view, drawn, text):
+    app = app_test(small_workspace, "steering", steer=text.format(name=view.name)).run()
+    assert not app.exception
+    assert 99999 not in [row["latent"] for row in drawn(app, "steering_desk")["rows"]]
+
+
+def test_what_is_steered_in_one_sae_is_not_taken_for_another(app_test, small_workspace, view, drawn):
+    other = view.workspace.sae_names()[1]
+    app = app_test(small_workspace, "steering", sae=other, steer=f"{view.name}:1,2,3,4").run()
+    assert steered(app)[0] == other
+    assert [row["latent"] for row in drawn(app, "steering_desk")["rows"]] != [1, 2, 3, 4]
+
+
+def test_presets_search_and_nothing(app_test, small_workspace, view, latents, drawn):
+    from sae_core import steering_presets
+
+    app = app_test(small_workspace, "steering", steer=f"{view.name}:{latents[0]}").run()
+    preset = steering_presets(view)[0]
+    app.button(key=f"preset_{preset.attribute}_{preset.value}").click().run()
+    assert tuple(row["latent"] for row in drawn(app, "steering_desk")["rows"]) == preset.latents
+    app.button(key="steer_nothing").click().run()
+    desk = drawn(app, "steering_desk")
+    assert desk["rows"] == []
+    assert all(group["before"] == pytest.approx(group["after"], abs=2e-3) for group in desk["groups"])
+    assert "near_before" not in [element.key for element in app.get("bidi_component")]
+    app.selectbox(key="add_latent").set_value(latents[1]).run()
+    rows = drawn(app, "steering_desk")["rows"]
+    assert [(row["latent"], row["mode"], row["amount"]) for row in rows] == [(latents[1], "scale", 1)]
+    assert app.selectbox(key="add_latent").value is None
+    assert steered(app) == [view.name, f"{latents[1]}x1"]
+
+
+def test_relative_change_stands_around_zero(app_test, small_workspace, view, latents, drawn):
+    app = app_test(
+        small_workspace, "steering", steer=f"{view.name}:{latents[0]}=3", shown="relative change"
+    ).run()
+    desk = drawn(app, "steering_desk")
+    assert desk["low"] == -desk["high"] < 0 and desk["threshold"] is None
+
+
+def test_neighbours_before_and_after_can_be_played(
+    app_test, small_workspace, view, trial_set, latents, drawn
+):
+    from sae_core import SteeringExperiment
+
+    changes = [Change(latents[0], "ablate")]
+    experiment = SteeringExperiment(view, trial_set, latents[:1])
+    app = app_test(small_workspace, "steering", steer=f"{view.name}:{latents[0]}").run()
+    row = drawn(app, "steered_card")["clips"][0]["opens"]
+    assert row == experiment.strongest_rows(1)[0]
+    before, after = experiment.neighbours(row, changes)
+    assert [card["opens"] for card in drawn(app, "near_before")["clips"]] == before["row"].tolist()
+    cards = drawn(app, "near_after")["clips"]
+    assert [card["opens"] for card in cards] == after["row"].tolist()
+    assert all(card["url"] for card in cards)
+    assert [card["note"] == "new" for card in cards] == [
+        row not in set(before["row"]) for row in after["row"]
+    ]
+
+
+def test_every_latent_leads_to_the_steering_page(app_test, small_workspace, view):
+    app = app_test(small_workspace, "latents", latent="13").run()
+    links = [element.proto for element in app.get("page_link")]
+    assert [link.query_string for link in links if link.label == "Steer this"] == [
+        f"sae={view.name}&steer={view.name}%3A13"
+    ]

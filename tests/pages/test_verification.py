@@ -1,0 +1,122 @@
+"""The Verification page on the small workspace: forms, groups and latents as the core has them."""
+
+import numpy as np
+import pytest
+
+from sae_core.steering import Change
+
+
+@pytest.fixture(scope="module")
+def view(small_workspace):
+    from sae_core import open_workspace
+
+    workspace = open_workspace(small_workspace)
+    return workspace.sae(workspace.sae_names()[0])
+
+
+@pytest.fixture(scope="module")
+def trial_set(view):
+    from sae_core import draw_trials, usual_among
+
+    return draw_trials(view, among=usual_among(view.workspace.corpus))
+
+
+def table(app, column):
+    """The table on the page that has this column."""
+    return next(element.value for element in app.dataframe if column in element.value)
+
+
+def test_three_forms_are_compared_without_steering(app_test, small_workspace, view, trial_set, words):
+    from sae_core import compare_forms
+
+    app = app_test(small_workspace, "verification").run()
+    assert not app.exception and "went wrong" not in words(app)
+    forms = table(app, "min_dcf_0.01")
+    results = compare_forms(view, trial_set).results
+    assert forms["form"].tolist() == list(results) == ["embedding", "reconstruction", "sparse codes"]
+    assert forms["eer"].tolist() == pytest.approx([100 * result.eer for result in results.values()])
+    assert "none of these voices" in words(app)
+
+
+def test_what_is_steered_stands_beside_them(app_test, small_workspace, view, trial_set):
+    from sae_core import SteeringExperiment, compare_forms
+
+    text = f"{view.name}:3=4"
+    app = app_test(small_workspace, "verification", steer=text).run()
+    forms = table(app, "min_dcf_0.01").set_index("form")
+    experiment = SteeringExperiment(view, trial_set, [3])
+    expected = compare_forms(view, trial_set, experiment=experiment, changes=[Change(3, "set", 4.0)])
+    assert forms["eer"]["steered"] == pytest.approx(100 * expected.results["steered"].eer)
+    assert app.query_params["steer"] == text
+
+
+def test_groups_show_who_is_served_worse(app_test, small_workspace, view, trial_set, words):
+    from sae_core import compare_forms
+
+    app = app_test(small_workspace, "verification").run()
+    shown = table(app, "is_few")
+    expected = compare_forms(view, trial_set).by_value
+    assert shown["value"].tolist() == expected["value"].tolist()
+    np.testing.assert_allclose(
+        shown["eer"].astype(float), 100 * expected["eer"].astype(float), equal_nan=True
+    )
+    app.segmented_control(key="measure").set_value("misses").run()
+    assert not app.exception
+    assert "whom a running system turns away" in words(app)
+
+
+def test_latents_are_ranked_and_a_row_opens_its_latent(app_test, small_workspace, view, trial_set):
+    from sae_core import rank_latents
+
+    app = app_test(small_workspace, "verification").run()
+    expected = rank_latents(view, trial_set)
+    shown = table(app, "eer_change")
+    assert shown["eer_change"].tolist() == pytest.approx((100 * expected["eer_change"]).tolist())
+    app.selectbox(key="identity_order").set_value("most decided by the voice").run()
+    assert table(app, "eer_change")["speaker_share"].is_monotonic_decreasing
+    by_voice = expected.sort_values("speaker_share", ascending=False, kind="stable")["latent"].tolist()
+    app.session_state["identity_table"] = {"selection": {"rows": [2], "columns": [], "cells": []}}
+    app.run()
+    assert not app.exception
+    assert app.header[0].value.startswith(f"Latent #{by_voice[2]}")
+
+
+def test_another_draw_and_other_clips_are_other_trials(app_test, small_workspace, words):
+    app = app_test(small_workspace, "verification", among="gender=female").run()
+    assert app.selectbox(key="among_choice").value == "gender=female"
+    first = table(app, "min_dcf_0.01")["eer"].tolist()
+    app.number_input(key="seed").set_value(1).run()
+    assert table(app, "min_dcf_0.01")["eer"].tolist() != first
+
+
+def test_a_list_of_ones_own_is_asked_instead(app_test, small_workspace, view, trial_set, words):
+    names = view.workspace.corpus.table["clip_id"]
+    pairs = trial_set.clip_trials
+    lines = [
+        f"{int(is_target)} {names[one]} {names[other]}"
+        for one, other, is_target in zip(pairs.enrol_rows, pairs.test_rows, pairs.is_target, strict=True)
+    ]
+    app = app_test(small_workspace, "verification").run()
+    content = "\n".join(lines).encode()
+    app.file_uploader(key="trial_list").set_value(("mine.txt", content, "text/plain")).run()
+    assert not app.exception
+    assert "from your list" in words(app)
+    assert table(app, "min_dcf_0.01")["eer"][0] == pytest.approx(100 * trial_set.verified.eer)
+    broken = ("mine.txt", b"1 nobody noone", "text/plain")
+    app.file_uploader(key="trial_list").set_value(broken).run()
+    assert not app.exception
+    assert "names 'nobody'" in words(app)
+
+
+def test_too_few_voices_are_told_calmly(app_test, own_workspace, words):
+    from sae_core.corpus import Corpus
+    from sae_core.stages import index_workspace
+
+    corpus = Corpus.load(own_workspace)
+    corpus.table["speaker_id"] = [f"alone-{row}" for row in range(len(corpus))]
+    Corpus(corpus.table, corpus.audio_root, corpus.attributes).save(own_workspace)
+    index_workspace(own_workspace)
+    for page in ("verification", "steering"):
+        app = app_test(own_workspace, page).run()
+        assert not app.exception
+        assert "two clips of one speaker" in words(app)
