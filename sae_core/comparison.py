@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Bool, Float32
+from jaxtyping import Bool, Float32, Int, Int64
 
 from sae_core.errors import ArtifactError
 from sae_core.lineage import Lineage, refine, trace
@@ -85,6 +85,20 @@ def follow_clips(choices: Sequence[IndexChoice], *, split: str | None = None) ->
         for choice in choices
     ]
     return follow(stations, counted_clips(choices[0].view, split))
+
+
+def order_by_activation(
+    choices: Sequence[IndexChoice], rows: Int[np.ndarray, " m"]
+) -> tuple[Int64[np.ndarray, " m"], Float32[np.ndarray, " m"]]:
+    """Return clips by their activation in the first of the indexes that holds them, strongest first, and that
+    activation; 0 for a clip that is in none."""
+    activations = np.zeros(len(rows), dtype=np.float32)
+    for choice in reversed(choices):
+        is_latent = np.asarray(choice.view.codes.latents[rows]) == choice.latent
+        found = (np.asarray(choice.view.codes.activations[rows]) * is_latent).max(axis=1, initial=0)
+        activations = np.where(found > choice.threshold, found, activations)
+    order = np.argsort(-activations, kind="stable")
+    return np.asarray(rows, dtype=np.int64)[order], activations[order]
 
 
 def counted_clips(view: SaeView, split: str | None) -> Bool[np.ndarray, " n"]:

@@ -83,6 +83,13 @@ class Movement:
             raise ValueError(f"a move is one of {', '.join(MOVES)}, not {move!r}")
         return self.rows[self.moves() == move]
 
+    def rows_of_group(self, corpus: Corpus, move: str, values: Mapping[str, str]) -> Int64[np.ndarray, " k"]:
+        """Those of `rows_that` whose attributes have these values, "–" for unknown."""
+        rows = self.rows_that(move)
+        for name, value in values.items():
+            rows = rows[_labels(corpus, name)[rows] == value]
+        return rows
+
     def gather(self, n_largest: int) -> "Movement":
         """The same with all but the `n_largest` other latents of each station put together as `ELSEWHERE`."""
         places = self.places.copy()

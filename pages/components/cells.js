@@ -1,0 +1,100 @@
+// Tables of coloured cells; a cell may be a link that opens in place on a plain click, or a button.
+
+const TEXT_TURNS_AT = 0.62;
+
+function showInPage(key) {
+  // A click that changes the page it stands on brings the part that changes into view.
+  const part = key && document.querySelector(`.st-key-${CSS.escape(key)}`);
+  if (!part) return;
+  part.style.scrollMarginTop = "76px";
+  part.scrollIntoView({ behavior: "smooth", block: "start" });
+}
+
+function element(tag, className, text) {
+  const node = document.createElement(tag);
+  if (className) node.className = className;
+  if (text !== undefined && text !== null) node.textContent = text;
+  return node;
+}
+
+function buildInside(cell, component) {
+  const tag = cell.opens === null ? "div" : cell.href ? "a" : "button";
+  const inside = element(tag, "cell");
+  inside.append(element("span", "text", cell.text));
+  if (cell.detail) inside.append(element("span", "detail", cell.detail));
+  if (cell.help) inside.title = cell.help;
+  if (cell.href) inside.href = cell.href;
+  if (tag === "button") inside.type = "button";
+  if (tag === "div") return inside;
+  inside.onclick = (event) => {
+    if (event.metaKey || event.ctrlKey || event.shiftKey || event.button !== 0) return;
+    event.preventDefault();
+    showInPage(component.data.shows_in);
+    component.setTriggerValue("opened", cell.opens);
+  };
+  return inside;
+}
+
+function buildCell(cell, component) {
+  const place = element("td");
+  if (cell.share !== null) {
+    const share = Math.min(1, Math.max(0, cell.share));
+    place.classList.add("filled");
+    place.classList.toggle("dark-text", share > TEXT_TURNS_AT);
+    place.style.setProperty("--depth", `${(4 + 92 * share).toFixed(1)}%`);
+  }
+  if (cell.is_marked) {
+    place.classList.add("marked");
+    place.setAttribute("aria-current", "true");
+  }
+  if (cell.text || cell.opens !== null) place.append(buildInside(cell, component));
+  return place;
+}
+
+function buildTable(table, component) {
+  const box = element("div", "table");
+  if (table.title) box.append(element("div", "title", table.title));
+  const hasDetail = table.lines.some((line) => line.cells.some((cell) => cell.detail));
+  const grid = element("table", hasDetail ? "with-detail" : "");
+  if (table.title) grid.setAttribute("aria-label", table.title);
+  const head = element("tr");
+  head.append(element("th", "line", table.corner));
+  table.columns.forEach((name) => {
+    const cell = element("th", "", name);
+    cell.title = name;
+    cell.scope = "col";
+    head.append(cell);
+  });
+  grid.append(head);
+  table.lines.forEach((line) => {
+    const row = element("tr");
+    const label = element("th", "line", line.label);
+    label.title = line.label;
+    label.scope = "row";
+    row.append(label, ...line.cells.map((cell) => buildCell(cell, component)));
+    grid.append(row);
+  });
+  box.append(grid);
+  return box;
+}
+
+function isDark(host) {
+  const [red, green, blue] = (getComputedStyle(host).color.match(/[\d.]+/g) || [0, 0, 0]).map(Number);
+  return red + green + blue > 384;
+}
+
+export default function (component) {
+  const { data, parentElement } = component;
+  const host = parentElement.querySelector(".cells");
+  host.replaceChildren();
+  host.classList.toggle("dark", isDark(host));
+  if (data.label) {
+    const header = element("div", "header");
+    header.append(element("span", "label", data.label), element("span", "help", data.help));
+    host.append(header);
+  }
+  if (!data.tables.length) host.append(element("div", "empty", data.empty));
+  const tables = element("div", "tables");
+  data.tables.forEach((table) => tables.append(buildTable(table, component)));
+  host.append(tables);
+}

@@ -1,0 +1,71 @@
+"""Tables of coloured cells that open something when clicked: a grid of SAEs, groups of clips."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import streamlit as st
+
+from pages.components.heading import NO_HEADING, Heading
+
+_HERE = Path(__file__).parent
+_mount_cells = st.components.v2.component(
+    "voxscope_cells",
+    html='<div class="cells">\n</div>',
+    css=(_HERE / "frame.css").read_text("utf-8") + (_HERE / "cells.css").read_text("utf-8"),
+    js=(_HERE / "cells.js").read_text("utf-8"),
+)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell: `text` large, `detail` small under it, coloured by `share` from 0 to 1 (no colour for None).
+
+    opens: what a click on it asks for; None makes it plain. href: its address, where it leads to another page.
+    is_marked: whether it stands out. help: shown when the pointer rests on it.
+    """
+
+    text: str = ""
+    detail: str = ""
+    share: float | None = None
+    opens: str | None = None
+    href: str = ""
+    is_marked: bool = False
+    help: str = ""
+
+
+@dataclass(frozen=True)
+class CellTable:
+    """Lines of cells under column heads. corner: what the line labels stand for."""
+
+    title: str
+    corner: str
+    columns: Sequence[str]
+    lines: Sequence[tuple[str, Sequence[Cell]]]
+
+
+def cell_tables(
+    tables: Sequence[CellTable], *, key: str, heading: Heading = NO_HEADING, shows_in: str = ""
+) -> str | None:
+    """Draw tables side by side and return what the cell that was just clicked opens, if any.
+
+    shows_in: key of the container on this page that a click changes; it is scrolled into view.
+    """
+    drawn = [
+        {
+            "title": table.title,
+            "corner": table.corner,
+            "columns": list(table.columns),
+            "lines": [
+                {"label": label, "cells": [asdict(cell) for cell in cells]} for label, cells in table.lines
+            ],
+        }
+        for table in tables
+    ]
+    data = {"tables": drawn, **asdict(heading), "shows_in": shows_in}
+    opened = _mount_cells(key=key, data=data, on_opened_change=_stay).get("opened")
+    return None if opened is None else str(opened)
+
+
+def _stay() -> None:
+    """The page reads the click itself, once it runs."""

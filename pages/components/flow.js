@@ -1,0 +1,197 @@
+// A flow diagram: columns of places, ribbons between them. Ribbons are buttons, names of places may be links.
+
+const NAMESPACE = "http://www.w3.org/2000/svg";
+const BAR_PX = 11;
+const GAP_PX = 9;
+const TOP_PX = 34;
+const LEAST_BAR_PX = 2;
+const LINE_PX = 17;
+const BODY_PX = 360;
+const LABEL_PX = 148;
+
+function showInPage(key) {
+  // A click that changes the page it stands on brings the part that changes into view.
+  const part = key && document.querySelector(`.st-key-${CSS.escape(key)}`);
+  if (!part) return;
+  part.style.scrollMarginTop = "76px";
+  part.scrollIntoView({ behavior: "smooth", block: "nearest" });
+}
+
+function draw(tag, attributes, ...children) {
+  const node = document.createElementNS(NAMESPACE, tag);
+  Object.entries(attributes).forEach(([name, value]) => node.setAttribute(name, value));
+  node.append(...children);
+  return node;
+}
+
+const sum = (numbers) => numbers.reduce((total, number) => total + number, 0);
+
+function measure(data) {
+  // Each place is as large as what flows in or out of it, whichever is more.
+  return data.nodes.map((node) => {
+    const out = data.links.filter((link) => link.source === node.name);
+    const into = data.links.filter((link) => link.target === node.name);
+    return { ...node, out, into, n: Math.max(sum(out.map((link) => link.n)), sum(into.map((link) => link.n))) };
+  });
+}
+
+function arrange(places, nColumns) {
+  // One scale for all columns; places too small for their label keep a line's height between them and the next.
+  const columns = Array.from({ length: nColumns }, (_, column) => places.filter((place) => place.column === column));
+  const scale = Math.min(...columns.map((column) => (BODY_PX - GAP_PX * column.length) / Math.max(1, sum(column.map((place) => place.n)))));
+  let height = 0;
+  columns.forEach((column) => {
+    let y = TOP_PX;
+    column.forEach((place) => {
+      place.height = Math.max(LEAST_BAR_PX, place.n * scale);
+      const room = Math.max(place.height, LINE_PX - GAP_PX);
+      place.y = y + (room - place.height) / 2;
+      y += room + GAP_PX;
+    });
+    height = Math.max(height, y);
+  });
+  return { columns, scale, height };
+}
+
+function stack(places, scale) {
+  // Where each ribbon leaves and arrives: in the order of the places at its other end.
+  const byName = Object.fromEntries(places.map((place) => [place.name, place]));
+  const ribbons = new Map();
+  places.forEach((place) => {
+    [["out", "target", "from"], ["into", "source", "to"]].forEach(([side, end, key]) => {
+      let y = place.y;
+      [...place[side]].sort((a, b) => byName[a[end]].y - byName[b[end]].y).forEach((link) => {
+        const ribbon = ribbons.get(link) || { link };
+        ribbon[key] = { place, y };
+        ribbons.set(link, ribbon);
+        y += link.n * scale;
+      });
+    });
+  });
+  return [...ribbons.values()];
+}
+
+function ribbonPath(from, to, width, x0, x1) {
+  const bend = (x0 + x1) / 2;
+  const thick = Math.max(1.2, width);
+  return `M${x0},${from} C${bend},${from} ${bend},${to} ${x1},${to} L${x1},${to + thick} C${bend},${to + thick} ${bend},${from + thick} ${x0},${from + thick} Z`;
+}
+
+function buildRibbon(ribbon, xOf, scale, component) {
+  const { link, from, to } = ribbon;
+  const path = draw("path", {
+    class: `link ${link.tone}${link.is_picked ? " picked" : ""}`,
+    d: ribbonPath(from.y, to.y, link.n * scale, xOf(from.place.column) + BAR_PX, xOf(to.place.column)),
+    tabindex: "0", role: "button", "aria-label": link.help, "aria-pressed": String(link.is_picked), "data-picks": link.picks,
+  });
+  const title = draw("title", {});
+  title.textContent = link.help;
+  path.append(title);
+  const pick = () => {
+    showInPage(component.data.shows_in);
+    component.setTriggerValue("picked", link.picks);
+  };
+  path.onclick = pick;
+  path.onkeydown = (event) => {
+    if (event.key !== "Enter" && event.key !== " ") return;
+    event.preventDefault();
+    pick();
+  };
+  return path;
+}
+
+function buildPlace(place, xOf, isRight, component) {
+  const x = xOf(place.column);
+  const group = draw("g", { class: `node ${place.tone}` });
+  group.append(draw("rect", { x, y: place.y, width: BAR_PX, height: place.height, rx: 2 }));
+  const text = draw("text", {
+    x: isRight ? x + BAR_PX + 8 : x - 8, y: place.y + place.height / 2, dy: "0.34em", "text-anchor": isRight ? "start" : "end",
+  });
+  const label = draw("tspan", {});
+  label.textContent = place.label;
+  const count = draw("tspan", { class: "count", dx: "6" });
+  count.textContent = place.n.toLocaleString("en");
+  text.append(label, count);
+  if (place.help) {
+    const title = draw("title", {});
+    title.textContent = place.help;
+    text.append(title);
+  }
+  if (!place.href) {
+    group.append(text);
+    return group;
+  }
+  const link = draw("a", { href: place.href });
+  link.onclick = (event) => {
+    if (event.metaKey || event.ctrlKey || event.shiftKey || event.button !== 0) return;
+    event.preventDefault();
+    component.setTriggerValue("opened", place.name);
+  };
+  link.append(text);
+  group.append(link);
+  return group;
+}
+
+function render(host, component) {
+  const { data } = component;
+  const width = Math.max(360, host.clientWidth || 700);
+  const nColumns = data.titles.length;
+  const labelPx = Math.min(LABEL_PX, width * 0.24);
+  const xOf = (column) => labelPx + ((width - 2 * labelPx - BAR_PX) * column) / Math.max(1, nColumns - 1);
+  const places = measure(data).filter((place) => place.n > 0);
+  const { scale, height } = arrange(places, nColumns);
+  const svg = draw("svg", { width, height, viewBox: `0 0 ${width} ${height}`, role: "group", "aria-label": "Flows of clips" });
+  data.titles.forEach((words, column) => {
+    const anchor = column === 0 ? "start" : column === nColumns - 1 ? "end" : "middle";
+    const x = column === 0 ? 0 : column === nColumns - 1 ? width : xOf(column) + BAR_PX / 2;
+    const title = draw("text", { class: "column", x, y: 14, "text-anchor": anchor });
+    title.textContent = words;
+    svg.append(title);
+  });
+  stack(places, scale).forEach((ribbon) => svg.append(buildRibbon(ribbon, xOf, scale, component)));
+  places.forEach((place) => svg.append(buildPlace(place, xOf, place.column > 0, component)));
+  host.querySelector("svg")?.remove();
+  host.append(svg);
+}
+
+function savePicture(host, fileName) {
+  // Colours come from style sheets: they are written into a copy, so that the file looks the same elsewhere.
+  const svg = host.querySelector("svg");
+  const copy = svg.cloneNode(true);
+  const originals = svg.querySelectorAll("*");
+  copy.querySelectorAll("*").forEach((node, place) => {
+    const style = getComputedStyle(originals[place]);
+    ["fill", "fill-opacity", "stroke", "stroke-width", "font-size", "font-weight", "font-family"].forEach((name) => {
+      node.setAttribute(name, style.getPropertyValue(name));
+    });
+  });
+  copy.setAttribute("xmlns", NAMESPACE);
+  const address = URL.createObjectURL(new Blob([new XMLSerializer().serializeToString(copy)], { type: "image/svg+xml" }));
+  const link = document.createElement("a");
+  link.href = address;
+  link.download = fileName;
+  link.click();
+  URL.revokeObjectURL(address);
+}
+
+export default function (component) {
+  const { data, parentElement } = component;
+  const host = parentElement.querySelector(".flow");
+  host.replaceChildren();
+  const save = document.createElement("button");
+  save.className = "save";
+  save.type = "button";
+  save.textContent = "SVG";
+  save.title = "Save this figure";
+  save.onclick = () => savePicture(host, data.file_name);
+  render(host, component);
+  host.append(save);
+  let width = host.clientWidth;
+  const observer = new ResizeObserver(() => {
+    if (Math.abs(host.clientWidth - width) < 2) return;
+    width = host.clientWidth;
+    render(host, component);
+  });
+  observer.observe(host);
+  return () => observer.disconnect();
+}

@@ -1,0 +1,78 @@
+"""The table of a sweep: one line an SAE, for one attribute value, with its export."""
+
+import pandas as pd
+import streamlit as st
+
+from pages.components.tables import csv_bytes
+from sae_core import Workspace, tabulate_saes, workspace_stamp
+
+SHOWN = [
+    "sae",
+    "latent",
+    "measure",
+    "interval",
+    "explained_variance",
+    "l0",
+    "dead_share",
+    "n_latents",
+    "k",
+    "seed",
+    "evidence",
+]
+
+
+def of_value(workspace: Workspace, embedder: str, attribute: str, value: str) -> pd.DataFrame:
+    """What every SAE on one embedder tells of one value; shared, so not to be changed."""
+    stamp = workspace_stamp(workspace.path)
+    return _of_value(stamp, embedder, attribute, value, workspace)
+
+
+@st.cache_resource(max_entries=128, show_spinner=False)
+def _of_value(stamp: str, embedder: str, attribute: str, value: str, _workspace: Workspace) -> pd.DataFrame:  # noqa: ARG001
+    table = tabulate_saes(_workspace, attribute=attribute, value=value)
+    return table[table["embedder"] == embedder].reset_index(drop=True)
+
+
+def draw_table(table: pd.DataFrame, chosen: tuple[str, str], measure: str) -> None:
+    """The numbers behind the figures, best on the selection clips first, and the download of all of them."""
+    shown = table.sort_values("selection_f1", ascending=False, kind="stable").rename(
+        columns={measure: "measure"}
+    )
+    low, high = table[f"{measure}_low"], table[f"{measure}_high"]
+    shown["interval"] = [
+        "" if pd.isna(low[row]) else f"{low[row]:.2f}–{high[row]:.2f}" for row in shown.index
+    ]
+    for name in ("explained_variance", "dead_share"):
+        shown[name] = 100 * shown[name].astype(float)
+    column = st.column_config
+    with st.expander("All numbers", icon=":material/table:", key="sweep_numbers"):
+        st.dataframe(
+            shown[SHOWN],
+            hide_index=True,
+            key="sweep_table",
+            column_config={
+                "sae": column.TextColumn("SAE", pinned=True),
+                "latent": column.NumberColumn("Latent", format="#%d"),
+                "measure": column.NumberColumn(
+                    measure.upper() if measure != "precision" else "Precision", format="%.3f"
+                ),
+                "interval": column.TextColumn("95 %"),
+                "explained_variance": column.NumberColumn("Explained", format="%.1f %%"),
+                "l0": column.NumberColumn("L0", format="%.1f"),
+                "dead_share": column.NumberColumn("Dead", format="%.1f %%"),
+                "n_latents": column.NumberColumn("L", format="localized"),
+                "k": column.NumberColumn("k"),
+                "seed": column.NumberColumn("Seed"),
+                "evidence": column.TextColumn("Measured on"),
+            },
+        )
+        st.download_button(
+            "CSV",
+            data=lambda: csv_bytes(table),
+            file_name=f"voxscope-sweep-{chosen[0]}-{chosen[1]}.csv",
+            mime="text/csv",
+            icon=":material/download:",
+            type="tertiary",
+            on_click="ignore",
+            key="sweep_csv",
+        )

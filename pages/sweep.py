@@ -1,0 +1,128 @@
+"""Sweep: how the size of an SAE and its k decide what one latent tells of an attribute value."""
+
+import pandas as pd
+import streamlit as st
+
+from pages.components import links, sweep_grid, sweep_table
+from pages.components.session import open_page, try_next
+from pages.components.sweep_charts import Ceiling, lines_figure, pick_latent, trade_off_figure, variant_words
+from pages.components.value_choice import choose_value, evidence_badge
+from pages.components.wording import EVIDENCE, TERMS, value_words, with_interval
+from sae_core import SWEEP_MEASURES, SaeView, Workspace, best_of_each, combine_seeds, probe_ceiling
+
+MEASURE_WORDS = {"f1": "F1", "precision": "Precision", "recall": "Recall", "auroc": "AUROC"}
+MEASURE_HELP = {
+    **{name: TERMS[name] for name in ("f1", "precision", "recall")},
+    "auroc": TERMS.get("auroc", ""),
+}
+ALONE = (
+    "There is only one place on the grid yet. Train more of it, then reload: "
+    "`python -m sae_core sweep --workspace {path} --latents 64,256,1024 --k 4,16,32`"
+)
+NO_PROBE = "For the ceiling line, a linear probe on the raw embedding, run `python -m sae_core sweep` once."
+
+
+def main() -> None:
+    """Draw the page."""
+    workspace, view = open_page(
+        "Sweep",
+        "How well one latent alone tells a value, as autoencoders grow and more latents may speak at once.",
+        why="Too small and it cannot tell; too large and it splits what belongs together. Click any point to hear it.",
+    )
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium", key="sweep_choices"):
+        chosen = choose_value(view)
+        measure = choose_measure()
+    if chosen is None:
+        return
+    table = sweep_table.of_value(workspace, view.embeddings.embedder, *chosen)
+    ceiling = find_ceiling(workspace, view, chosen, measure)
+    points = combine_seeds(table, measure)
+    draw_best(workspace, table, chosen, measure, ceiling)
+    if len(points) < 2:
+        st.info(ALONE.format(path=workspace.path), icon=":material/grid_view:")
+    draw_figures(workspace, points, measure, ceiling)
+    with st.container(border=True, key="sweep_grid"):
+        sweep_grid.draw_grid(workspace, points, MEASURE_WORDS[measure])
+    sweep_table.draw_table(table, chosen, measure)
+    try_next(
+        view,
+        {
+            "pages/movement.py": ("Follow the clips from SAE to SAE", ":material/moving:"),
+            "pages/latents.py": ("Browse all latents by ear", ":material/hub:"),
+        },
+    )
+
+
+def choose_measure() -> str:
+    """Precision, recall, F1 or AUROC."""
+    measures = sorted(SWEEP_MEASURES, key=list(MEASURE_WORDS).index)
+    choice = st.segmented_control(
+        "Measure", measures, default="f1", required=True, format_func=MEASURE_WORDS.__getitem__, key="measure",
+        bind="query-params", persist_state="session",
+        help="\n\n".join(f"**{MEASURE_WORDS[name]}**: {words}" for name, words in MEASURE_HELP.items() if words),
+    )  # fmt: skip
+    return str(choice or "f1")
+
+
+def find_ceiling(
+    workspace: Workspace, view: SaeView, chosen: tuple[str, str], measure: str
+) -> Ceiling | None:
+    """What a linear probe on the raw embedding reaches, where one is kept."""
+    probe = probe_ceiling(workspace, view.embeddings.embedder, *chosen)
+    if probe is None:
+        return None
+    low, high = (
+        None if pd.isna(probe[f"{measure}_{end}"]) else float(probe[f"{measure}_{end}"])
+        for end in ("low", "high")
+    )
+    return Ceiling(float(probe[measure]), low, high)
+
+
+def draw_best(
+    workspace: Workspace, table: pd.DataFrame, chosen: tuple[str, str], measure: str, ceiling: Ceiling | None
+) -> None:
+    """Which SAE was best on the selection clips, and what it reaches on the held-out ones."""
+    best = best_of_each(table).iloc[0]
+    words = value_words(*chosen)
+    reached = with_interval(best[measure], best[f"{measure}_low"], best[f"{measure}_high"])
+    view = workspace.sae(str(best["sae"]))
+    with st.container(border=True, key="sweep_best"):
+        family = variant_words(best["variant"], best["prefixes"])
+        name = f"{family}, L {best['n_latents']:,}, k {best['k']}, latent #{best['latent']}"
+        address = links.latent_address(view, int(best["latent"]))
+        said = f"{evidence_badge(best['evidence'])} Best for **{words}**: [{name}]({address})"
+        said += f" · **{MEASURE_WORDS[measure]} {reached}**"
+        if ceiling is not None:
+            said += f" · linear probe {with_interval(ceiling.value, ceiling.low, ceiling.high)}"
+        st.markdown(said, help=EVIDENCE[best["evidence"]])
+        st.caption(
+            f"Latent, threshold and winner were chosen on selection clips; the numbers are from {best['n_reported']:,} "
+            f"held-out clips, {best['n_reported_positive']:,} of them {words} by {best['n_reported_speakers']} voices. "
+            f"Whiskers: 95 % over speakers.{'' if ceiling is not None else ' ' + NO_PROBE}"
+        )
+
+
+def draw_figures(workspace: Workspace, points: pd.DataFrame, measure: str, ceiling: Ceiling | None) -> None:
+    """Lines over L, and the trade-off; a click opens the latent."""
+    left, right = st.columns([3, 2], gap="medium")
+    with left.container(border=True, height="stretch"):
+        st.subheader(
+            "Over the grid", anchor=False, help="The predominant latent of each SAE, on held-out clips."
+        )
+        figure = lines_figure(points, measure=MEASURE_WORDS[measure], ceiling=ceiling)
+        opened = pick_latent(
+            figure, key="sweep_lines", alt=f"{MEASURE_WORDS[measure]} over the number of latents"
+        )
+    with right.container(border=True, height="stretch"):
+        st.subheader(
+            "What it costs", anchor=False, help=f"{TERMS['explained variance']} Numbers at the points are k."
+        )
+        figure = trade_off_figure(points, measure=MEASURE_WORDS[measure], ceiling=ceiling)
+        opened = (
+            pick_latent(figure, key="sweep_trade_off", alt="Quality against explained variance") or opened
+        )
+    if opened is not None:
+        links.open_latent(workspace.sae(opened[0]), opened[1])
+
+
+main()
