@@ -100,11 +100,9 @@ def place_of_map(view: SaeView, kind: MapKind) -> MapPlace:
     if kind == "clips":
         return _place_of_clips(view.workspace, view.embeddings)
     remedy = f"run: python -m sae_core map --workspace {view.workspace.path} --sae {view.name}"
-    files = {"sae": "meta.json", "index": "index.json"}
-    parents = {
-        name: ArtifactMeta.read(view.folder / file, kind=name, remedy=remedy).fingerprint
-        for name, file in files.items()
-    }
+    # not the index: codes follow from SAE and embeddings, and an index made anew for new labels moves no dot
+    meta = ArtifactMeta.read(view.folder / "meta.json", kind="sae", remedy=remedy)
+    parents = {"sae": meta.fingerprint, "embeddings": view.embeddings.fingerprint}
     return MapPlace(view.folder, kind, parents, remedy)
 
 

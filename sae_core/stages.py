@@ -81,8 +81,7 @@ def train_in_workspace(
     embeddings = workspace.embeddings(embedder_of(workspace, embedder))
     config = replace(config, dim=embeddings.dim)
     folder = workspace.path / "saes" / config.name
-    if not is_trained(folder, workspace.corpus, embeddings):
-        train(embeddings, workspace.corpus, config, training, folder, progress=progress)
+    train(embeddings, workspace.corpus, config, training, folder, progress=progress)
     return folder
 
 

@@ -32,9 +32,12 @@ def test_finished_work_is_not_done_again(own_workspace):
     meta = ArtifactMeta.read(folder / "meta.json", kind="sae", remedy="")
     settings = {**meta.settings["config"], "prefixes": tuple(meta.settings["config"]["prefixes"])}
     config = SaeConfig(**{name: value for name, value in settings.items() if name != "format_version"})
-    assert train_in_workspace(workspace, config, TrainingConfig(n_epochs=60, batch_size=64)) == folder
+    training = TrainingConfig(**meta.settings["training"])
+    assert train_in_workspace(workspace, config, training) == folder
     index_workspace(own_workspace)
     assert times_of(own_workspace / "saes") == before
+    train_in_workspace(workspace, config, replace(training, n_epochs=2))
+    assert times_of(own_workspace / "saes") != before
 
 
 def test_new_labels_rebuild_the_index_but_not_the_sae(own_workspace):

@@ -1,6 +1,7 @@
 """The table of all latents with its filters, and which of them is chosen."""
 
 import random
+from functools import partial
 
 import pandas as pd
 import streamlit as st
@@ -146,7 +147,7 @@ def _draw_footer(found: pd.DataFrame, view: SaeView) -> None:
         ):
             st.download_button(
                 words,
-                data=lambda write=write: write(found),
+                data=partial(write, found),
                 file_name=f"voxscope-{view.name}-latents.{suffix}",
                 mime=mime,
                 icon=":material/download:",

@@ -25,7 +25,7 @@ def picked_clips(
     """What the URL picks, in words, and its clips; the clips that leave (or else stay) where it picks nothing here."""
     wanted = links.chosen(PICK) or ""
     kind, *parts = map(unquote, wanted.split(":"))
-    found = None
+    found: tuple[str, np.ndarray] | None = None
     if kind == "flow" and len(parts) == 3 and all(_is_number(part) for part in parts):
         found = _flow_clips(choice, movement, (int(parts[0]), int(parts[1]), int(parts[2])))
     if kind == "cell" and len(parts) == 1 + len(attributes) and parts[0] in MOVES:

@@ -2,6 +2,7 @@
 
 import io
 import re
+from typing import Any
 
 import pandas as pd
 import streamlit as st
@@ -90,7 +91,7 @@ def _holds_every_word(words: pd.Series, text: str) -> pd.Series:
     return found
 
 
-def latent_columns() -> dict[str, object]:
+def latent_columns() -> dict[str, Any]:
     """Headings, explanations and formats of the latents table."""
     number, column = st.column_config.NumberColumn, st.column_config
     return {
@@ -154,7 +155,7 @@ def corpus_grid(summary: CorpusSummary) -> pd.DataFrame:
     return grid.sort_values("Clips", ascending=False).reset_index(names=first.capitalize())
 
 
-def corpus_columns(grid: pd.DataFrame) -> dict[str, object]:
+def corpus_columns(grid: pd.DataFrame) -> dict[str, Any]:
     """Narrow number columns for every group of clips."""
     first, *groups = grid.columns
     narrow = {

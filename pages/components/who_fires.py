@@ -1,5 +1,6 @@
 """Who fires a latent: how strongly, which attribute values more than their share, and in which groups."""
 
+import pandas as pd
 import streamlit as st
 
 from pages.components import charts, wording
@@ -25,7 +26,7 @@ def draw_who(view: SaeView, latent: int) -> None:
         excess = shares["share"] - shares["base_rate"]
         shares = shares.loc[excess.sort_values(ascending=False, kind="stable").index].head(N_SHARES)
         ranking(
-            [share_bar(share) for share in shares.itertuples()],
+            [share_bar(share) for _, share in shares.iterrows()],
             key="shares",
             heading=Heading(
                 "Who fires it", "bar: share of its clips; tick: share of all clips; × how many times more"
@@ -35,24 +36,25 @@ def draw_who(view: SaeView, latent: int) -> None:
         draw_grid(view, latent)
 
 
-def share_bar(share: object) -> RankedBar:
+def share_bar(share: pd.Series) -> RankedBar:
     """One attribute value: its share among the latent's clips, against all clips."""
     return RankedBar(
-        label=wording.value_words(share.attribute, share.value),
-        detail=share.attribute,
-        share=share.share,
-        marker=share.base_rate,
-        value_text=f"×{share.lift:.1f}",
-        tone="" if share.lift >= 1 else "below",
-        help=f"{share.n:,} clips: {wording.percent(share.share, 1)} of its clips, "
-        f"{wording.percent(share.base_rate, 1)} of all. {wording.TERMS['lift']}",
+        label=wording.value_words(share["attribute"], share["value"]),
+        detail=share["attribute"],
+        share=share["share"],
+        marker=share["base_rate"],
+        value_text=f"×{share['lift']:.1f}",
+        tone="" if share["lift"] >= 1 else "below",
+        help=f"{share['n']:,} clips: {wording.percent(share['share'], 1)} of its clips, "
+        f"{wording.percent(share['base_rate'], 1)} of all. {wording.TERMS['lift']}",
     )
 
 
 def draw_grid(view: SaeView, latent: int) -> None:
     """Firing rate by the first two attributes, language × gender where there are such."""
     attributes = view.workspace.corpus.attributes
-    pair = [name for name in ("language", "gender") if name in attributes] or list(attributes[:2])
+    usual: list[str] = [name for name in ("language", "gender") if name in attributes]
+    pair = usual or list(attributes[:2])
     if len(pair) < 2:
         return
     st.subheader(

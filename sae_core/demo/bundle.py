@@ -65,6 +65,7 @@ def build_demo(
     Raises CorpusError or MissingDependencyError when packages cannot be had, ArtifactError when the bundle is too large
     to ship. Finished steps are kept when it is run again.
     """
+    from sae_core.atlas import map_workspace
     from sae_core.demo.recipe import gather
     from sae_core.importers import import_corpus
     from sae_core.stages import embed_workspace
@@ -79,6 +80,7 @@ def build_demo(
     training = TrainingConfig(n_epochs=N_EPOCHS, stored_as="float16")
     run_sweep(out, SweepGrid(n_latents=N_LATENTS, ks=KS), training, embedder=embedder, progress=progress)
     update_settings(out, name=NAME, is_demo=True)
+    map_workspace(out, progress=progress)
     _strip(out)
     seal(out)
     return out
