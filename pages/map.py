@@ -1,5 +1,7 @@
 """Map: clips or latents as dots in the plane; click one to hear it, draw round some to see what sets them apart."""
 
+from functools import partial
+
 import numpy as np
 import streamlit as st
 
@@ -46,7 +48,11 @@ def explore(view: SaeView) -> None:
         figure, detail = st.columns([3, 1], gap="medium")
         with figure:
             draw_figure(view, choice, found, row)
-            st.caption(HINT)
+            with st.container(horizontal=True, key="map_footer"):
+                st.caption(HINT, width="stretch")
+                has_clips = choice.kind != "directions"
+                make = partial(map_selection.map_table, view, found, has_clips=has_clips)
+                map_selection.offer_csv("All dots", make, map_id)
         with detail.container(border=True, key="map_detail"):
             draw_detail(view, choice, found, row)
     draw_selection(view, choice, found, map_id)

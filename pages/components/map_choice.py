@@ -20,7 +20,7 @@ KIND_HELP = (
     "same latents lie together. Latents: those whose decoder directions are alike lie together. Near means alike; far "
     "apart, and how large a gap is, mean little."
 )
-_CHANGES = "map_only_changes"
+_CHANGES, _WISH = "map_only_changes", "map_wish"
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,8 @@ class MapChoice:
 
 def choose_map(view: SaeView) -> MapChoice:
     """Draw the controls over the map and return what they say."""
+    if wish := st.session_state.pop(_WISH, None):
+        colour_by(wish[0], only=wish[1])
     with st.container(horizontal=True, vertical_alignment="bottom", key="map_controls"):
         kind = _choose_kind(view)
         colours = _colours_of(view, kind)
@@ -112,6 +114,12 @@ def colour_by(colour: str, *, only: str = "", latent: int | None = None) -> None
     links.choose(COLOUR, colour)
     keep_only(MapChoice("clips", colour, latent or 0), [only] if only else [])
     st.session_state[_CHANGES] = only_changes() + 1
+
+
+def colour_next(colour: str, *, only: str) -> None:
+    """Draw this part of the page again, coloured so: an address changed halfway through a run would be lost."""
+    st.session_state[_WISH] = (colour, only)
+    st.rerun(scope="fragment")
 
 
 def keep_only(choice: MapChoice, keys: list[str]) -> None:

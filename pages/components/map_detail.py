@@ -12,7 +12,7 @@ from sae_core import SaeView
 
 N_LATENTS = 10
 N_PILLS = 4
-N_STRONGEST = 4
+N_STRONGEST = 3
 NO_DOT = Heading(empty="Click a dot to hear it and to see what it is made of.")
 
 

@@ -55,10 +55,9 @@ def draw_values(view: SaeView, rows: np.ndarray) -> None:
     apart = apart[apart["mcc"] > 0].head(N_BARS)
     bars = [value_bar(view, place, value) for place, value in enumerate(apart.itertuples())]
     heading = Heading("Values commoner here", APART, "No attribute value is commoner here than elsewhere.")
-    opened = ranking(bars, key="map_values_apart", heading=heading)
+    opened = ranking(bars, key="map_values_apart", heading=heading, shows_in="map_page")
     if opened is not None:
-        map_choice.colour_by(str(apart["attribute"].iloc[opened]), only=str(apart["value"].iloc[opened]))
-        st.rerun(scope="fragment")
+        map_choice.colour_next(str(apart["attribute"].iloc[opened]), only=str(apart["value"].iloc[opened]))
 
 
 def value_bar(view: SaeView, place: int, value: Any) -> RankedBar:
@@ -118,6 +117,10 @@ def draw_directions(view: SaeView, latents: np.ndarray, *, name: str) -> None:
         words = f"{wording.counted(len(table), 'latent')} chosen, {n_named} with a name"
         st.subheader(words, anchor=False, width="stretch")
         offer_csv("Latents", lambda: table, f"{name}-latents")
+    told = pd.Series([wording.short_meaning(view, int(latent)) for latent in table["latent"]])
+    counts = told[told != ""].value_counts()
+    if len(counts):
+        st.caption("They tell " + ", ".join(f"{value} ({n})" for value, n in counts.items()) + ".")
     place = st.container()
     cards = [strongest_card(view, int(latent)) for latent in one_page(table["latent"].to_numpy())]
     with place:
@@ -126,6 +129,13 @@ def draw_directions(view: SaeView, latents: np.ndarray, *, name: str) -> None:
     sounds.tell_silent(cards)
     if opened is not None:
         links.open_latent(view, opened)
+
+
+def map_table(view: SaeView, found: PointMap, *, has_clips: bool) -> pd.DataFrame:
+    """Every dot of a map with what is known of it and its place."""
+    if has_clips:
+        return clips_table(view, found.rows, found.places)
+    return view.latents.iloc[found.rows].assign(map_x=found.places[:, 0], map_y=found.places[:, 1])
 
 
 def one_page(rows: np.ndarray) -> np.ndarray:

@@ -68,11 +68,20 @@ def legend(map_name: str, fingerprint: str, choice: MapChoice, _view: SaeView) -
     """What its colours mean, in words."""
     grouping = grouping_of(map_name, fingerprint, choice, _view)
     entries = [_entry(group, choice, grouping) for group in grouping.groups]
-    help_text = SHOW_ALONE
-    if choice.kind == "directions":
-        help_text += " Larger dots fire on more clips. Names rest on new voices."
     noun = "latents" if choice.kind == "directions" else "clips"
-    return Legend(_title(_view, choice), entries, grouping.codes.tobytes(), help_text, noun)
+    about = f"{SHOW_ALONE} {_about(_view, choice, grouping)}".strip()
+    return Legend(_title(_view, choice), entries, grouping.codes.tobytes(), about, noun)
+
+
+def _about(view: SaeView, choice: MapChoice, grouping: Grouping) -> str:
+    """What else has to be known to read the colours."""
+    if choice.kind == "directions":
+        return "Larger dots fire on more clips. Names rest on new voices."
+    if choice.colour != BY_LATENT or not grouping.top:
+        return ""
+    threshold = view.threshold_of(choice.latent)
+    bend = f"; its threshold is {threshold:.2f}" if threshold > 0 else ""
+    return f"Darker is stronger, up to {grouping.top:.2f}{bend}. {wording.measured(view, choice.latent)}"
 
 
 @st.cache_resource(max_entries=2, show_spinner=False)
