@@ -3,9 +3,15 @@
 import streamlit as st
 
 from pages.components import links, steering_state, trial_choice
+from pages.components.exports import csv_button
 from pages.components.problems import part_of_page
 from pages.components.session import open_page
-from pages.components.steering_choices import choose_latents, choose_settings, take_first_preset
+from pages.components.steering_choices import (
+    choose_figure,
+    choose_latents,
+    choose_settings,
+    take_first_preset,
+)
 from pages.components.steering_desk import SETTLED, live_changes, settle, steering_desk
 from pages.components.steering_effect import draw_effect
 from pages.components.steering_listening import draw_listening
@@ -44,23 +50,16 @@ def draw_desk(
     if st.session_state.pop(SETTLED, False):
         st.rerun()
     with st.container(border=True, key="desk"):
-        is_relative = (
-            st.segmented_control(
-                "Show", ["similarity", "relative change"], default="similarity", required=True, key="shown",
-                bind="query-params", label_visibility="collapsed",
-            ) == "relative change"
-        )  # fmt: skip
+        is_relative, only_touched = choose_figure()
         changes = live_changes(view)
         latents = tuple(change.latent for change in changes)
         experiment = trial_choice.steering_experiment(view, trial_set, (latents, *settings))
-        opened = steering_desk(
-            view,
-            trial_set,
-            experiment.histograms(changes, is_relative=is_relative),
-            changes=changes,
-            threshold=None if is_relative else trial_set.threshold(point),
-        )
-        st.caption(trial_choice.describe_trials(trial_set))
+        histograms = experiment.histograms(changes, is_relative=is_relative, only_touched=only_touched)
+        threshold = None if is_relative else trial_set.threshold(point)
+        opened = steering_desk(view, histograms, changes=changes, threshold=threshold)
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.caption(trial_choice.describe_trials(trial_set), width="stretch")
+            csv_button(histograms.table, name=f"{view.name}-similarities", key="similarities_csv")
     if opened is not None:
         links.open_latent(view, opened)
 

@@ -26,20 +26,48 @@ MAX_STEERED = 6
 
 
 @dataclass(frozen=True)
-class Histograms:
-    """Similarities of each trial group before and after, in shares of the group's pairs by equal bins.
+class GroupHistogram:
+    """Similarities of one trial group before and after, in shares of its pairs by equal bins.
 
-    low, high: where the bins begin and end; what lies outside is counted in the outermost. before, after: f64[b] a
-    group. mean_before, mean_after: a group. n_left_out: pairs without a relative change.
+    n_pairs: how many pairs are counted. before, after: f64[b]. mean_before, mean_after: of the values themselves.
+    """
+
+    n_pairs: int
+    before: Float64[np.ndarray, " b"]
+    after: Float64[np.ndarray, " b"]
+    mean_before: float
+    mean_after: float
+
+
+@dataclass(frozen=True)
+class Histograms:
+    """A histogram for each trial group, over bins from `low` to `high`; what lies outside is in the outermost.
+
+    n_left_out: pairs without a relative change, because they were hardly alike or unlike at all.
     """
 
     low: float
     high: float
-    before: dict[str, Float64[np.ndarray, " b"]]
-    after: dict[str, Float64[np.ndarray, " b"]]
-    mean_before: dict[str, float]
-    mean_after: dict[str, float]
+    groups: dict[str, GroupHistogram]
     n_left_out: int = 0
+
+    def table(self) -> pd.DataFrame:
+        """The same as a table: group, n_pairs, low and high of each bin, share_before, share_after."""
+        edges = np.linspace(self.low, self.high, N_BINS + 1)
+        parts = [
+            pd.DataFrame(
+                {
+                    "group": name,
+                    "n_pairs": group.n_pairs,
+                    "low": edges[:-1],
+                    "high": edges[1:],
+                    "share_before": group.before,
+                    "share_after": group.after,
+                }
+            )
+            for name, group in self.groups.items()
+        ]
+        return pd.concat(parts, ignore_index=True)
 
 
 @dataclass(frozen=True)
@@ -92,20 +120,32 @@ class SteeringExperiment:
         delta = self._steering.deltas(list(changes), self.carries[self.trial_set.rows])
         return self._steering.similarities(self._base, self.trial_set.trials, delta)
 
-    def histograms(self, changes: Sequence[Change], *, is_relative: bool = False) -> Histograms:
-        """Similarities before and after in bins; or their relative change (after − before) / |before|."""
-        before, after = self.trial_set.scores, self.similarities(changes)
-        if is_relative:
-            return _relative_histograms(before, after, self.trial_set.groups)
-        low = max(-1.0, float(np.floor(10 * before.min() - 1) / 10))
-        return Histograms(
-            low,
-            1.0,
-            {name: _shares(before[mask], low, 1.0) for name, mask in self.trial_set.groups.items()},
-            {name: _shares(after[mask], low, 1.0) for name, mask in self.trial_set.groups.items()},
-            {name: float(before[mask].mean()) for name, mask in self.trial_set.groups.items()},
-            {name: float(after[mask].mean()) for name, mask in self.trial_set.groups.items()},
-        )
+    def histograms(
+        self, changes: Sequence[Change], *, is_relative: bool = False, only_touched: bool = False
+    ) -> Histograms:
+        """Similarities before and after in bins; or their relative change (after − before) / |before|.
+
+        only_touched: leave out pairs neither of whose clips is changed.
+        """
+        before, after, groups = self.trial_set.scores, self.similarities(changes), self.trial_set.groups
+        if only_touched:
+            touched = self._touched(changes)
+            groups = {name: mask & touched for name, mask in groups.items()}
+        if not is_relative:
+            low = max(-1.0, float(np.floor(10 * before.min() - 1) / 10))
+            return Histograms(low, 1.0, _by_group(before, after, groups, (low, 1.0)))
+        usable = np.abs(before) >= LEAST_DIVISOR
+        change = np.divide(after - before, np.abs(before), out=np.zeros_like(before), where=usable)
+        widest = float(np.quantile(np.abs(change[usable]), 0.995)) if usable.any() else 0.0
+        span = next((span for span in RELATIVE_SPANS if span >= widest), RELATIVE_SPANS[-1])
+        known = {name: mask & usable for name, mask in groups.items()}
+        shown = _by_group(np.zeros_like(before), change, known, (-span, span))
+        return Histograms(-span, span, shown, int((~usable).sum()))
+
+    def _touched(self, changes: Sequence[Change]) -> Bool[np.ndarray, " p"]:
+        delta = self._steering.deltas(list(changes), self.carries[self.trial_set.rows])
+        is_changed, trials = np.asarray(delta.any(axis=1)), self.trial_set.trials
+        return is_changed[trials.enrol_rows] | is_changed[trials.test_rows]
 
     def outcome(self, changes: Sequence[Change], *, operating_point: str) -> SteeringOutcome:
         """All numbers with their intervals; the threshold is the one that suited the embeddings before."""
@@ -179,24 +219,22 @@ def rebuilt(view: SaeView, rows: Int64[np.ndarray, " m"]) -> Float32[np.ndarray,
     return view.model().decode(SparseCodes(latents, activations, view.n_latents))
 
 
-def _relative_histograms(
-    before: np.ndarray, after: np.ndarray, groups: dict[str, Bool[np.ndarray, " p"]]
-) -> Histograms:
-    usable = np.abs(before) >= LEAST_DIVISOR
-    change = np.divide(after - before, np.abs(before), out=np.zeros_like(before), where=usable)
-    widest = float(np.quantile(np.abs(change[usable]), 0.995)) if usable.any() else 0.0
-    span = next((span for span in RELATIVE_SPANS if span >= widest), RELATIVE_SPANS[-1])
-    known = {name: mask & usable for name, mask in groups.items()}
-    none = np.zeros(1, dtype=np.float32)
-    return Histograms(
-        -span,
-        span,
-        {name: _shares(none, -span, span) for name in known},
-        {name: _shares(change[mask], -span, span) for name, mask in known.items()},
-        dict.fromkeys(known, 0.0),
-        {name: float(change[mask].mean()) if mask.any() else 0.0 for name, mask in known.items()},
-        int((~usable).sum()),
-    )
+def _by_group(
+    before: np.ndarray,
+    after: np.ndarray,
+    groups: dict[str, Bool[np.ndarray, " p"]],
+    span: tuple[float, float],
+) -> dict[str, GroupHistogram]:
+    return {
+        name: GroupHistogram(
+            int(mask.sum()),
+            _shares(before[mask], *span),
+            _shares(after[mask], *span),
+            float(before[mask].mean()) if mask.any() else 0.0,
+            float(after[mask].mean()) if mask.any() else 0.0,
+        )
+        for name, mask in groups.items()
+    }
 
 
 def _shares(values: np.ndarray, low: float, high: float) -> Float64[np.ndarray, " b"]:

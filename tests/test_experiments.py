@@ -153,15 +153,34 @@ def test_histograms_count_every_pair_once(view, trial_set, latents):
     after = experiment.similarities(changes)
     plain, relative = (experiment.histograms(changes, is_relative=kind) for kind in (False, True))
     for name, mask in trial_set.groups.items():
-        for shares in (plain.before[name], plain.after[name], relative.after[name]):
+        shown, moved = plain.groups[name], relative.groups[name]
+        for shares in (shown.before, shown.after, moved.after):
             assert len(shares) == N_BINS and shares.sum() == pytest.approx(1)
         counts, _ = np.histogram(after[mask], bins=N_BINS, range=(plain.low, plain.high))
-        assert np.abs(counts / mask.sum() - plain.after[name]).max() < 0.01
+        assert np.abs(counts / mask.sum() - shown.after).max() < 0.01
         change = (after[mask] - trial_set.scores[mask]) / np.abs(trial_set.scores[mask])
         usable = np.abs(trial_set.scores[mask]) >= 0.05
-        assert relative.mean_after[name] == pytest.approx(change[usable].mean(), abs=1e-4)
+        assert moved.mean_after == pytest.approx(change[usable].mean(), abs=1e-4)
+        assert (shown.n_pairs, moved.n_pairs) == (mask.sum(), usable.sum())
     assert relative.low == -relative.high
     assert relative.n_left_out == (np.abs(trial_set.scores) < 0.05).sum()
+    table = plain.table()
+    assert len(table) == N_BINS * len(trial_set.groups)
+    assert table.groupby("group")["share_after"].sum().to_numpy() == pytest.approx(1)
+
+
+def test_touched_pairs_are_those_with_a_changed_clip(view, trial_set, latents):
+    experiment = experiment_on(view, trial_set, latents)
+    changes = [Change(latents[0], "ablate")]
+    fires = np.zeros(len(view.workspace.corpus), dtype=bool)
+    fires[view.index.postings(latents[0])[0]] = True
+    pairs = trial_set.clip_trials
+    touched = fires[pairs.enrol_rows] | fires[pairs.test_rows]
+    found = experiment.histograms(changes, only_touched=True)
+    for name, mask in trial_set.groups.items():
+        assert found.groups[name].n_pairs == (mask & touched).sum()
+    nothing = experiment.histograms([], only_touched=True, is_relative=True)
+    assert not any(group.n_pairs for group in nothing.groups.values())
 
 
 def test_neighbours_are_those_of_the_steered_vector(view, trial_set, latents):

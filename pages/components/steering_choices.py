@@ -94,3 +94,18 @@ def choose_settings(view: SaeView) -> tuple[trial_choice.AttributeValue | None, 
         "Without it, everything that the SAE loses counts as steering.",
     )  # fmt: skip
     return steered, point, keeps_error
+
+
+def choose_figure() -> tuple[bool, bool]:
+    """Whether the figure shows relative change, and only pairs that steering touches."""
+    with st.container(horizontal=True, vertical_alignment="center"):
+        shown = st.segmented_control(
+            "Show", ["similarity", "relative change"], default="similarity", required=True, key="shown",
+            bind="query-params", label_visibility="collapsed",
+        )  # fmt: skip
+        only_touched = st.toggle(
+            "Only pairs it touches", key="touched", bind="query-params",
+            help="Leaves out pairs neither of whose clips is changed: a latent that is active on few clips moves few "
+            "pairs, and they drown among the others. The numbers below are over all pairs.",
+        )  # fmt: skip
+    return shown == "relative change", only_touched

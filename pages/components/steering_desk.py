@@ -12,7 +12,7 @@ import streamlit as st
 
 from pages.components import links, steering_state, wording
 from pages.components.wording import counted
-from sae_core import Change, Histograms, SaeView, TrialSet
+from sae_core import Change, Histograms, SaeView
 
 DESK, LIVE, SETTLED = "steering_desk", "steering_live", "steering_settled"
 _HERE = Path(__file__).parent
@@ -45,7 +45,6 @@ def put_on_desk(view: SaeView, changes: Sequence[Change]) -> None:
 
 def steering_desk(
     view: SaeView,
-    trial_set: TrialSet,
     histograms: Histograms,
     *,
     changes: Sequence[Change],
@@ -58,13 +57,13 @@ def steering_desk(
         "groups": [
             {
                 "name": name,
-                "n": int(mask.sum()),
-                "before": histograms.before[name].round(5).tolist(),
-                "after": histograms.after[name].round(5).tolist(),
-                "mean_before": histograms.mean_before[name],
-                "mean_after": histograms.mean_after[name],
+                "n": group.n_pairs,
+                "before": group.before.round(5).tolist(),
+                "after": group.after.round(5).tolist(),
+                "mean_before": group.mean_before,
+                "mean_after": group.mean_after,
             }
-            for name, mask in trial_set.groups.items()
+            for name, group in histograms.groups.items()
         ],
         "low": histograms.low,
         "high": histograms.high,
@@ -107,12 +106,10 @@ def _take(event: str, view: SaeView) -> None:
     sent = (st.session_state.get(DESK) or {}).get(event) or {}
     text = str(sent.get("changes", ""))
     changes = steering_state.parse_changes(text, n_latents=view.n_latents)
-    tick = sent.get("tick")
-    st.session_state[LIVE] = {
-        "sae": view.name,
-        "changes": changes,
-        "tick": tick if isinstance(tick, int) else 0,
-    }
+    tick = sent.get("tick") if isinstance(sent.get("tick"), int) else 0
+    if tick >= (st.session_state.get(LIVE) or {}).get("tick", 0):
+        # a step of the drag may be read after its release, when both arrive at once
+        st.session_state[LIVE] = {"sae": view.name, "changes": changes, "tick": tick}
     if event == "settled":
         steering_state.keep_changes(view, changes)
         st.session_state[SETTLED] = True

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from pages.components import tables, trial_choice
+from pages.components import trial_choice
+from pages.components.exports import csv_button
 from pages.components.wording import percent
 from sae_core import Change, SteeringExperiment, SteeringOutcome
 
@@ -110,17 +111,10 @@ def _draw_shifts(outcome: SteeringOutcome, experiment: SteeringExperiment) -> No
             ),
         },
     )
-    st.caption(
-        f"{experiment.n_steered:,} of {len(experiment.trial_set.rows):,} clips are steered; voices of selection and "
-        "held-out, intervals over speakers."
-    )
-    st.download_button(
-        "CSV",
-        data=lambda: tables.csv_bytes(outcome.shifts),
-        file_name=f"voxscope-{experiment.view.name}-steering.csv",
-        mime="text/csv",
-        icon=":material/download:",
-        type="tertiary",
-        on_click="ignore",
-        key="shifts_csv",
-    )
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.caption(
+            f"{experiment.n_steered:,} of {len(experiment.trial_set.rows):,} clips are steered; voices of selection "
+            "and held-out, intervals over speakers.",
+            width="stretch",
+        )
+        csv_button(lambda: outcome.shifts, name=f"{experiment.view.name}-steering", key="shifts_csv")

@@ -7,8 +7,10 @@ import plotly.graph_objects as go
 from pages.components.charts import dress
 
 # error rates that a DET plot marks, and where they stand: normal deviates
-DET_TICKS = {"0.1 %": -3.0902, "0.5 %": -2.5758, "1 %": -2.3263, "2 %": -2.0537, "5 %": -1.6449, "10 %": -1.2816,
-             "20 %": -0.8416, "40 %": -0.2533}  # fmt: skip
+DET_TICKS = {"0.1 %": -3.0902, "0.5 %": -2.5758, "2 %": -2.0537, "5 %": -1.6449, "10 %": -1.2816, "20 %": -0.8416,
+             "40 %": -0.2533}  # fmt: skip
+# seen on light and on dark
+GUIDE = "#8a90a5"
 DET_RANGE = (-3.3, 0.0)
 
 
@@ -17,7 +19,7 @@ def det_figure(curves: dict[str, tuple[np.ndarray, np.ndarray]], eers: dict[str,
     figure = go.Figure()
     low, high = DET_RANGE
     figure.add_shape(
-        type="line", x0=low, y0=low, x1=high, y1=high, line={"dash": "dot", "width": 1, "color": "#8a90a5"}
+        type="line", x0=low, y0=low, x1=high, y1=high, line={"dash": "dot", "width": 1, "color": GUIDE}
     )
     for name, (alarm, miss) in curves.items():
         figure.add_scatter(
@@ -31,7 +33,7 @@ def det_figure(curves: dict[str, tuple[np.ndarray, np.ndarray]], eers: dict[str,
         "range": DET_RANGE,
         "showgrid": True,
     }
-    figure.update_xaxes(**ticks, zeroline=False)
+    figure.update_xaxes(**ticks, zeroline=False, tickangle=0)
     figure.update_yaxes(**ticks)
     return figure.update_layout(
         showlegend=True, legend={"x": 0.99, "y": 0.99, "xanchor": "right", "yanchor": "top", "title": "EER"}
@@ -69,8 +71,8 @@ def group_figure(groups: pd.DataFrame, *, column: str, forms: list[str], overall
             hovertemplate="%{y}: %{x:.2f} %<extra>" + form + "</extra>",
             offsetgroup=str(place),
         )
-    figure.add_vline(x=100 * overall, line_dash="dot", line_width=1.5, annotation_text="all, embedding",
-                     annotation_font_size=11)  # fmt: skip
+    line = {"line_dash": "dot", "line_width": 1.5, "line_color": GUIDE}
+    figure.add_vline(x=100 * overall, **line, annotation_text="all, embedding", annotation_font_size=11)
     n_lines = groups["label"].nunique()
     figure = dress(figure, height_px=90 + 28 * max(n_lines, 1), x="% of trials in the group")
     highest = float(

@@ -3,7 +3,8 @@
 import pandas as pd
 import streamlit as st
 
-from pages.components import charts, tables, verification_charts
+from pages.components import charts, verification_charts
+from pages.components.exports import csv_button
 from pages.components.wording import percent
 from sae_core import Comparison
 
@@ -78,25 +79,26 @@ def _draw_table(comparison: Comparison) -> None:
         hide_index=True,
         placeholder="",
         column_config={
-            "form": text("Form", pinned=True),
-            "eer": number("EER", format="%.2f %%", help=EER),
-            "eer_interval": text("95 %", help=INTERVAL),
+            "form": text("Form", pinned=True, width=112),
+            "eer": number("EER", format="%.2f %%", width=72, help=EER),
+            "eer_interval": text("95 %", width=80, help=INTERVAL),
             "change": text(
                 "Against the embedding", help="Points of EER, with its interval on the same trials."
             ),
-            "min_dcf_0.01": number("minDCF .01", format="%.3f", help=MIN_DCF.format(100)),
-            "min_dcf_0.05": number("minDCF .05", format="%.3f", help=MIN_DCF.format(20)),
+            "min_dcf_0.01": number("minDCF .01", format="%.3f", width=95, help=MIN_DCF.format(100)),
+            "min_dcf_0.05": number("minDCF .05", format="%.3f", width=95, help=MIN_DCF.format(20)),
         },
     )
-    for line in lines:
-        st.markdown(f":small[**{line['form']}** :gray[{line['what it is']}]]")
-    st.download_button(
-        "CSV",
-        data=lambda: tables.csv_bytes(table),
-        file_name="voxscope-verification.csv",
-        mime="text/csv",
-        icon=":material/download:",
-        type="tertiary",
-        on_click="ignore",
-        key="forms_csv",
-    )
+    st.markdown("  \n".join(f":small[**{line['form']}** :gray[{line['what it is']}]]" for line in lines))
+    with st.container(horizontal=True):
+        csv_button(lambda: table, name="verification", key="forms_csv")
+        csv_button(lambda: _det_table(comparison), name="det", key="det_csv", label="DET curves")
+
+
+def _det_table(comparison: Comparison) -> pd.DataFrame:
+    curves = {name: result.det for name, result in comparison.results.items()}
+    parts = [
+        pd.DataFrame({"form": name, "false_alarm": alarm, "miss": miss})
+        for name, (alarm, miss) in curves.items()
+    ]
+    return pd.concat(parts, ignore_index=True)

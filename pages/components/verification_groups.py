@@ -3,7 +3,8 @@
 import pandas as pd
 import streamlit as st
 
-from pages.components import charts, tables, verification_charts
+from pages.components import charts, verification_charts
+from pages.components.exports import csv_button
 from pages.components.wording import counted, value_words
 from sae_core import Comparison
 
@@ -108,13 +109,4 @@ def _draw_export(table: pd.DataFrame) -> None:
                 **rate,
             },
         )
-        st.download_button(
-            "CSV",
-            data=lambda: tables.csv_bytes(table),
-            file_name="voxscope-verification-groups.csv",
-            mime="text/csv",
-            icon=":material/download:",
-            type="tertiary",
-            on_click="ignore",
-            key="groups_csv",
-        )
+        csv_button(lambda: table, name="verification-groups", key="groups_csv")

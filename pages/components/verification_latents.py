@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from pages.components import links, tables
+from pages.components import links
+from pages.components.exports import csv_button
 from pages.components.wording import latent_name
 from sae_core import SaeView, TrialSet
 
@@ -37,16 +38,7 @@ def draw_latents(view: SaeView, ranked: pd.DataFrame, trial_set: TrialSet) -> No
             f"{trial_set.n_speakers:,} voices · click a row to open it. The first and last were picked as extremes on "
             "these very trials, so they look a little more extreme than they are; only they have intervals."
         )
-        st.download_button(
-            "CSV",
-            data=lambda: tables.csv_bytes(table),
-            file_name=f"voxscope-{view.name}-identity.csv",
-            mime="text/csv",
-            icon=":material/download:",
-            type="tertiary",
-            on_click="ignore",
-            key="identity_csv",
-        )
+        csv_button(lambda: table, name=f"{view.name}-identity", key="identity_csv")
     if opened is not None:
         links.open_latent(view, opened)
 

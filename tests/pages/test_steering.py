@@ -59,7 +59,7 @@ def test_an_address_steers_exactly_what_it_says(app_test, small_workspace, view,
     ]
     assert [group["name"] for group in desk["groups"]] == list(trial_set.groups)
     for group in desk["groups"]:
-        assert group["after"] == pytest.approx(expected.after[group["name"]].tolist(), abs=1e-4)
+        assert group["after"] == pytest.approx(expected.groups[group["name"]].after.tolist(), abs=1e-4)
         assert group["n"] == trial_set.groups[group["name"]].sum()
     outcome = experiment.outcome(changes, operating_point="equal errors")
     shown = {metric.label: metric.value for metric in app.metric}
