@@ -52,19 +52,17 @@ def order_by_size(workspace: Workspace) -> list[str]:
 
 
 def smallest_and_largest(workspace: Workspace, like: str) -> tuple[str, str]:
-    """Return the two ends of the grid that `like` belongs to: the SAEs of its variant and embedder with the fewest and
-    the most latents, of its own k where there are two such; the same name twice where there is no other."""
+    """Return the two ends of the grid that `like` belongs to: the SAEs on its embedder with the fewest and the most
+    latents, of its own variant and k where there are two such, else of its own variant, else of any."""
     chosen = workspace.sae(like)
     views = [workspace.sae(name) for name in order_by_size(workspace)]
-    alike = [
-        view
-        for view in views
-        if view.config["variant"] == chosen.config["variant"]
-        and view.embeddings.embedder == chosen.embeddings.embedder
-    ]
-    of_same_k = [view for view in alike if view.config["k"] == chosen.config["k"]]
-    ends = of_same_k if len(of_same_k) > 1 else alike
-    return ends[0].name, ends[-1].name
+    alike = [view for view in views if view.embeddings.embedder == chosen.embeddings.embedder]
+    for setting in ("variant", "k"):
+        closer = [view for view in alike if view.config[setting] == chosen.config[setting]]
+        if len(closer) < 2:
+            break
+        alike = closer
+    return alike[0].name, alike[-1].name
 
 
 def _opened(workspace: Workspace, name: str) -> SaeView | None:

@@ -109,9 +109,9 @@ function buildPlace(place, xOf, isRight, component) {
   });
   const label = draw("tspan", {});
   label.textContent = place.label;
-  const count = draw("tspan", { class: "count", dx: "6" });
+  const count = draw("tspan", { class: "count", dx: "3" });
   count.textContent = place.n.toLocaleString("en");
-  text.append(label, count);
+  text.append(label, " ", count);
   if (place.help) {
     const title = draw("title", {});
     title.textContent = place.help;

@@ -102,10 +102,10 @@ def trade_off_figure(points: pd.DataFrame, *, measure: str, ceiling: Ceiling | N
         part = points[(points["variant"] == variant) & (points["prefixes"] == prefixes)]
         figure.add_scatter(
             x=part["explained_variance"], y=part["value"], customdata=_custom(part), mode="markers+text",
-            name=variant_words(variant, prefixes), text=[str(k) for k in part["k"]], textposition="top center",
-            textfont={"size": 10}, error_y=_error(part), hovertemplate=HOVER,
+            name=variant_words(variant, prefixes), text=[str(k) for k in part["k"]], textposition="middle center",
+            textfont={"size": 10, "color": "#ffffff"}, error_y=_error(part), hovertemplate=HOVER,
             marker={
-                "size": [9 + 5 * sizes.index(size) for size in part["n_latents"]], "color": _colour(place),
+                "size": [17 + 6 * sizes.index(size) for size in part["n_latents"]], "color": _colour(place),
                 "symbol": SYMBOLS.get(variant, "square"), "opacity": 0.85,
             },
         )  # fmt: skip
@@ -134,7 +134,7 @@ def _with_ceiling(figure: go.Figure, ceiling: Ceiling | None) -> go.Figure:
     words = f"linear probe {ceiling.value:.2f}"
     figure.add_hline(y=ceiling.value, line_dash="dash", line_width=1.4, line_color="#8a90a5")
     figure.add_annotation(
-        x=0, xref="x domain", y=ceiling.value, text=words, showarrow=False, xanchor="left",
+        x=1, xref="x domain", y=ceiling.value, text=words, showarrow=False, xanchor="right",
         yanchor="bottom" if ceiling.value < 0.93 else "top", font_size=11,
     )  # fmt: skip
     return figure
