@@ -145,7 +145,7 @@ class PointFigure {
     });
     this.canvas.addEventListener("webglcontextrestored", () => {
       this.dots.prepare();
-      this.shownPlaces = this.shownCodes = null;
+      this.shownPlaces = this.shownCodes = this.look = null;
       this.refresh();
     });
     this.observer = new ResizeObserver(() => this.fit());
@@ -246,7 +246,7 @@ class PointFigure {
         this.shownCodes = data.codes_url;
       }
       this.recolour();
-      this.fit();
+      this.place();
       this.say("");
     } catch (error) {
       if (data === this.data) this.say(`The map could not be loaded (${error.message}). Reload the page to try again.`);
@@ -255,7 +255,11 @@ class PointFigure {
 
   recolour() {
     if (!this.codes) return;
-    const palette = paletteOf(this.data.groups, this.only, themeOf(this.host));
+    const theme = themeOf(this.host);
+    const look = JSON.stringify([this.shownPlaces, this.shownCodes, this.data.groups, [...this.only], theme]);
+    if (look === this.look) return;
+    this.look = look;
+    const palette = paletteOf(this.data.groups, this.only, theme);
     this.layers = palette.layers;
     this.dots.setPalette(palette.colours, palette.layers);
     this.redraw();
@@ -352,7 +356,7 @@ class PointFigure {
 
   // What lies over the dots and moves with them.
   place() {
-    if (!this.places) return;
+    if (!this.places || !this.width) return;
     const put = (ring, point) => {
       const isThere = point !== undefined && point !== null && point >= 0 && point < this.places.length / 2;
       ring.style.display = isThere ? "" : "none";

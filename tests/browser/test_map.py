@@ -118,6 +118,12 @@ def test_a_lasso_lists_what_lies_in_it_and_a_value_isolates(visit, wait_for_app)
     expect(heading).not_to_contain_text(f"{n_all} clips")
     assert int(heading.inner_text().split(" ")[0]) < n_all
     expect(page).to_have_url(re.compile(r"only=language"))
+    page.locator(".show-all").click()
+    expect(heading).to_contain_text(f"{n_all} clips")
+    value = page.locator(".st-key-map_values_apart a.name").first
+    name = value.evaluate("link => { link.click(); return link.textContent; }")
+    expect(page.locator(".legend .entry[aria-pressed=true] .name")).to_have_text(name)
+    expect(page).to_have_url(re.compile(r"colour=\w+&.*only=|only=.*&colour="))
     page.locator(".tool.clear").click()
     expect(heading).to_have_count(0)
 
