@@ -131,8 +131,9 @@ function buildRow(desk, row) {
       button.setAttribute("aria-checked", String(button.dataset.mode === row.mode));
     });
   };
-  const modes = buildModes(desk, row, () => refresh());
-  const range = buildRange(desk, row, () => refresh());
+  row.refresh = refresh;
+  const modes = buildModes(desk, row, refresh);
+  const range = buildRange(desk, row, refresh);
   const track = element("div", "track");
   const mark = element("span", "mark");
   track.append(mark, range);
@@ -142,8 +143,17 @@ function buildRow(desk, row) {
 }
 
 function drawRows(desk, rows) {
-  const isSame = JSON.stringify(rows) === JSON.stringify(desk.rows);
-  if (desk.isDragging || (isSame && desk.sliders.childElementCount)) return;
+  if (desk.isDragging) return;
+  const isSame = rows.length === desk.rows.length && rows.every((row, i) => row.label === desk.rows[i].label && row.href === desk.rows[i].href);
+  if (isSame && rows.length) {
+    // the same sliders stay, so that the one in hand keeps the focus
+    rows.forEach((row, i) => {
+      desk.rows[i].mode = row.mode;
+      desk.rows[i].amount = row.amount;
+      desk.rows[i].refresh();
+    });
+    return;
+  }
   desk.rows = rows.map((row) => ({ ...row }));
   desk.sliders.replaceChildren(...desk.rows.map((row) => buildRow(desk, row)));
   if (!rows.length) desk.sliders.append(element("div", "empty", "Nothing is steered. Add a latent, or take a preset."));
@@ -164,11 +174,12 @@ function drawAxis(svg, data, place, y) {
   const isRelative = data.low < 0 && data.high === -data.low && data.threshold === null;
   const span = data.high - data.low;
   const step = TICK_STEPS.find((size) => span / size <= Math.max(4, place.width / 70)) || 1;
-  for (let value = Math.ceil(data.low / step) * step; value <= data.high + 1e-9; value += step) {
+  for (let n = Math.ceil(data.low / step - 1e-9); n <= data.high / step + 1e-9; n += 1) {
+    const value = n === 0 ? 0 : n * step;
     const x = place.x + (place.width * (value - data.low)) / span;
     svg.append(shape("line", { class: "grid", x1: x, x2: x, y1: 0, y2: y }));
     const digits = isRelative ? (step < 0.01 ? 1 : 0) : step < 0.1 ? 2 : 1;
-    const shown = isRelative ? `${value > 1e-9 ? "+" : ""}${(100 * value).toFixed(digits)} %` : value.toFixed(digits);
+    const shown = isRelative ? `${value > 0 ? "+" : ""}${(100 * value).toFixed(digits)} %` : value.toFixed(digits);
     svg.append(shape("text", { class: "tick", x, y: y + 14, "text-anchor": "middle" }, shown.replace("-", "−")));
   }
   const words = isRelative ? "relative change of similarity" : "cosine similarity of a pair of clips";
@@ -201,7 +212,7 @@ function drawFigure(desk, data) {
   const width = Math.max(280, desk.figure.clientWidth);
   const height = ROW_HEIGHT * data.groups.length + AXIS_HEIGHT;
   const svg = shape("svg", { viewBox: `0 0 ${width} ${height}`, width, height, role: "group", "aria-label": "Similarities before and after steering" });
-  const place = { x: 14, width: width - 28 };
+  const place = { x: 24, width: width - 48 };
   const isRelative = drawAxis(svg, data, place, height - AXIS_HEIGHT);
   data.groups.forEach((group, i) => {
     drawGroup(svg, group, data, { ...place, base: (i + 1) * ROW_HEIGHT - 1 }, isRelative);

@@ -124,7 +124,7 @@ def drawn_trials(view: SaeView, among: AttributeValue | None, *, seed: int = 0) 
     return _drawn_trials(_key(view), among, seed, view)
 
 
-@st.cache_resource(max_entries=24, show_spinner="Drawing trials …")
+@st.cache_resource(max_entries=8, show_spinner="Drawing trials …")
 def _drawn_trials(key: str, among: AttributeValue | None, seed: int, _view: SaeView) -> TrialSet:  # noqa: ARG001
     return draw_trials(_view, among=among, seed=seed)
 

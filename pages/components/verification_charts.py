@@ -11,6 +11,7 @@ DET_TICKS = {"0.1 %": -3.0902, "0.5 %": -2.5758, "2 %": -2.0537, "5 %": -1.6449,
              "40 %": -0.2533}  # fmt: skip
 # seen on light and on dark
 GUIDE = "#8a90a5"
+FORM_GAP = 0.2
 DET_RANGE = (-3.3, 0.0)
 
 
@@ -42,44 +43,40 @@ def det_figure(curves: dict[str, tuple[np.ndarray, np.ndarray]], eers: dict[str,
 
 def group_figure(groups: pd.DataFrame, *, column: str, forms: list[str], overall: float) -> go.Figure:
     """An error rate by group, one mark a form with its interval; hollow where the voices are too few for a claim."""
-    figure = go.Figure()
-    has_interval = column == "eer"
-    for place, form in enumerate(forms):
+    figure, labels = go.Figure(), list(dict.fromkeys(groups["label"]))
+    shown = [form for form in forms if (groups["form"] == form).any()]
+    for form in forms:
+        # a form that is not shown leaves an empty trace, so that the others keep their colours
         part = groups[groups["form"] == form]
-        if part.empty:
-            continue
-        rates = 100 * part[column].astype(float)
-        low, high = (100 * part[name].astype(float) for name in ("eer_low", "eer_high"))
-        error = {
-            "type": "data",
-            "array": high - rates,
-            "arrayminus": rates - low,
-            "thickness": 1.4,
-            "width": 4,
-        }
-        figure.add_scatter(
-            x=rates,
-            y=part["label"],
-            name=form,
-            mode="markers",
-            error_x=error if has_interval else None,
-            marker={
-                "size": 10,
-                "symbol": ["circle-open" if is_few else "circle" for is_few in part["is_few"]],
-                "line": {"width": 2},
-            },
-            hovertemplate="%{y}: %{x:.2f} %<extra>" + form + "</extra>",
-            offsetgroup=str(place),
-        )
+        place = shown.index(form) - (len(shown) - 1) / 2 if form in shown else 0.0
+        y = [labels.index(label) + FORM_GAP * place for label in part["label"]]
+        figure.add_trace(_marks(part, column, y=y, name=form))
     line = {"line_dash": "dot", "line_width": 1.5, "line_color": GUIDE}
     figure.add_vline(x=100 * overall, **line, annotation_text="all, embedding", annotation_font_size=11)
-    n_lines = groups["label"].nunique()
-    figure = dress(figure, height_px=90 + 28 * max(n_lines, 1), x="% of trials in the group")
+    figure = dress(figure, height_px=90 + (24 + 6 * len(shown)) * len(labels), x="% of trials in the group")
     highest = float(
         np.nanmax(100 * groups[[column, "eer_high"]].astype(float).to_numpy(), initial=100 * overall)
     )
     figure.update_xaxes(range=[-0.02 * highest, 1.04 * highest], showgrid=True, zeroline=False)
-    figure.update_yaxes(autorange="reversed", showgrid=False)
-    return figure.update_layout(
-        showlegend=groups["form"].nunique() > 1, legend={"orientation": "h", "y": 1.12}
+    figure.update_yaxes(
+        tickvals=list(range(len(labels))), ticktext=labels, range=[len(labels) - 0.5, -0.8], showgrid=False
+    )
+    return figure.update_layout(showlegend=len(shown) > 1, legend={"orientation": "h", "y": 1.1})
+
+
+def _marks(part: pd.DataFrame, column: str, *, y: list[float], name: str) -> go.Scatter:
+    rates = 100 * part[column].astype(float)
+    low, high = (100 * part[bound].astype(float) for bound in ("eer_low", "eer_high"))
+    error = {"type": "data", "array": high - rates, "arrayminus": rates - low, "thickness": 1.4, "width": 3}
+    symbols = ["circle-open" if is_few else "circle" for is_few in part["is_few"]]
+    return go.Scatter(
+        x=rates,
+        y=y,
+        name=name,
+        showlegend=len(part) > 0,
+        mode="markers",
+        error_x=error if column == "eer" else None,
+        marker={"size": 9, "symbol": symbols, "line": {"width": 2}},
+        text=part["label"],
+        hovertemplate="%{text}: %{x:.2f} %<extra>" + name + "</extra>",
     )

@@ -21,7 +21,7 @@ INTERVAL = "95 % interval: speakers drawn anew 200 times."
 
 def draw_forms(comparison: Comparison) -> None:
     """DET curves on the left, the table on the right."""
-    curve, table = st.columns([6, 5], gap="medium")
+    curve, table = st.columns(2, gap="medium")
     with curve.container(border=True, height="stretch", key="det"):
         st.subheader(
             "Misses against false alarms",
@@ -79,14 +79,14 @@ def _draw_table(comparison: Comparison) -> None:
         hide_index=True,
         placeholder="",
         column_config={
-            "form": text("Form", pinned=True, width=112),
-            "eer": number("EER", format="%.2f %%", width=72, help=EER),
-            "eer_interval": text("95 %", width=80, help=INTERVAL),
+            "form": text("Form", pinned=True, width=105),
+            "eer": number("EER", format="%.2f %%", width=68, help=EER),
+            "eer_interval": text("95 %", width=72, help=INTERVAL),
             "change": text(
                 "Against the embedding", help="Points of EER, with its interval on the same trials."
             ),
-            "min_dcf_0.01": number("minDCF .01", format="%.3f", width=95, help=MIN_DCF.format(100)),
-            "min_dcf_0.05": number("minDCF .05", format="%.3f", width=95, help=MIN_DCF.format(20)),
+            "min_dcf_0.01": number("minDCF .01", format="%.3f", width=86, help=MIN_DCF.format(100)),
+            "min_dcf_0.05": number("minDCF .05", format="%.3f", width=86, help=MIN_DCF.format(20)),
         },
     )
     st.markdown("  \n".join(f":small[**{line['form']}** :gray[{line['what it is']}]]" for line in lines))

@@ -1,5 +1,7 @@
 """Which latents carry identity and which carry nuisance: verification without each of them."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import streamlit as st
@@ -54,7 +56,6 @@ def _draw_table(view: SaeView, table: pd.DataFrame, latents: list[int]) -> int |
             "n_active": table["n_active"].to_numpy(),
         }
     )
-    number, text = st.column_config.NumberColumn, st.column_config.TextColumn
     event = st.dataframe(
         shown,
         key=TABLE,
@@ -63,35 +64,40 @@ def _draw_table(view: SaeView, table: pd.DataFrame, latents: list[int]) -> int |
         on_select="rerun",
         selection_mode=["single-row", "single-cell"],
         placeholder="",
-        column_config={
-            "name": text("Latent", pinned=True, width="medium"),
-            "eer_change": number(
-                "EER without it",
-                format="%+.2f pts",
-                help="EER with this latent ablated less EER as it is, in points.",
-            ),
-            "interval": text(
-                "95 %", help="Of that difference, on the same trials, speakers drawn anew 200 times."
-            ),
-            "speaker_share": st.column_config.ProgressColumn(
-                "Decided by the voice",
-                format="%.2f",
-                min_value=0,
-                max_value=1,
-                help="Share of its variance that lies between speakers (intraclass correlation): 1 means the speaker "
-                "alone decides its activation.",
-            ),
-            "ratio": text(
-                "Within : between", help="Variance of its activation within speakers over that between them."
-            ),
-            "n_active": number(
-                "Clips", format="localized", help="Clips of these trials' voices on which it is active."
-            ),
-        },
+        column_config=_columns(),
     )
     selection = event["selection"]
     rows = [*(row for row, _ in selection["cells"]), *selection["rows"]]
     return latents[rows[0]] if rows and rows[0] < len(latents) else None
+
+
+def _columns() -> dict[str, Any]:
+    number, text = st.column_config.NumberColumn, st.column_config.TextColumn
+    return {
+        "name": text("Latent", pinned=True, width="medium"),
+        "eer_change": number(
+            "EER without it",
+            format="%+.2f pts",
+            help="EER with this latent ablated less EER as it is, in points.",
+        ),
+        "interval": text(
+            "95 %", help="Of that difference, on the same trials, speakers drawn anew 200 times."
+        ),
+        "speaker_share": st.column_config.ProgressColumn(
+            "Decided by the voice",
+            format="%.2f",
+            min_value=0,
+            max_value=1,
+            help="Share of its variance that lies between speakers (intraclass correlation): 1 means the speaker "
+            "alone decides its activation.",
+        ),
+        "ratio": text(
+            "Within : between", help="Variance of its activation within speakers over that between them."
+        ),
+        "n_active": number(
+            "Clips", format="localized", help="Clips of these trials' voices on which it is active."
+        ),
+    }
 
 
 def _interval(low: object, high: object) -> str:
