@@ -6,14 +6,18 @@ import streamlit as st
 from pages.components import links, sweep_grid, sweep_table
 from pages.components.session import open_page, try_next
 from pages.components.sweep_charts import Ceiling, lines_figure, pick_latent, trade_off_figure, variant_words
+from pages.components.sweep_table import MEASURE_WORDS
 from pages.components.value_choice import choose_value, evidence_badge
 from pages.components.wording import EVIDENCE, TERMS, value_words, with_interval
 from sae_core import SWEEP_MEASURES, SaeView, Workspace, best_of_each, combine_seeds, probe_ceiling
 
-MEASURE_WORDS = {"f1": "F1", "precision": "Precision", "recall": "Recall", "auroc": "AUROC"}
+AUROC_HELP = (
+    "Of two clips, one with the value and one without, how often the first has the higher activation: 0.5 is chance. "
+    "It needs no threshold."
+)
 MEASURE_HELP = {
     **{name: TERMS[name] for name in ("f1", "precision", "recall")},
-    "auroc": TERMS.get("auroc", ""),
+    "auroc": AUROC_HELP,
 }
 ALONE = (
     "There is only one place on the grid yet. Train more of it, then reload: "
@@ -59,7 +63,7 @@ def choose_measure() -> str:
     choice = st.segmented_control(
         "Measure", measures, default="f1", required=True, format_func=MEASURE_WORDS.__getitem__, key="measure",
         bind="query-params", persist_state="session",
-        help="\n\n".join(f"**{MEASURE_WORDS[name]}**: {words}" for name, words in MEASURE_HELP.items() if words),
+        help="\n\n".join(f"**{MEASURE_WORDS[name]}**: {words}" for name, words in MEASURE_HELP.items()),
     )  # fmt: skip
     return str(choice or "f1")
 

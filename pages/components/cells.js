@@ -1,6 +1,7 @@
 // Tables of coloured cells; a cell may be a link that opens in place on a plain click, or a button.
 
-const TEXT_TURNS_AT = 0.62;
+// from this share on, the cell's colour is so deep that text on it needs the other theme's colour
+const TEXT_TURNS_AT = { light: 0.62, dark: 0.86 };
 
 function showInPage(key) {
   // A click that changes the page it stands on brings the part that changes into view.
@@ -35,12 +36,12 @@ function buildInside(cell, component) {
   return inside;
 }
 
-function buildCell(cell, component) {
+function buildCell(cell, component, theme) {
   const place = element("td");
   if (cell.share !== null) {
     const share = Math.min(1, Math.max(0, cell.share));
     place.classList.add("filled");
-    place.classList.toggle("dark-text", share > TEXT_TURNS_AT);
+    place.classList.toggle("dark-text", share > TEXT_TURNS_AT[theme]);
     place.style.setProperty("--depth", `${(4 + 92 * share).toFixed(1)}%`);
   }
   if (cell.is_marked) {
@@ -51,7 +52,7 @@ function buildCell(cell, component) {
   return place;
 }
 
-function buildTable(table, component) {
+function buildTable(table, component, theme) {
   const box = element("div", "table");
   if (table.title) box.append(element("div", "title", table.title));
   const hasDetail = table.lines.some((line) => line.cells.some((cell) => cell.detail));
@@ -71,7 +72,7 @@ function buildTable(table, component) {
     const label = element("th", "line", line.label);
     label.title = line.label;
     label.scope = "row";
-    row.append(label, ...line.cells.map((cell) => buildCell(cell, component)));
+    row.append(label, ...line.cells.map((cell) => buildCell(cell, component, theme)));
     grid.append(row);
   });
   box.append(grid);
@@ -87,7 +88,8 @@ export default function (component) {
   const { data, parentElement } = component;
   const host = parentElement.querySelector(".cells");
   host.replaceChildren();
-  host.classList.toggle("dark", isDark(host));
+  const theme = isDark(host) ? "dark" : "light";
+  host.classList.toggle("dark", theme === "dark");
   if (data.label) {
     const header = element("div", "header");
     header.append(element("span", "label", data.label), element("span", "help", data.help));
@@ -95,6 +97,6 @@ export default function (component) {
   }
   if (!data.tables.length) host.append(element("div", "empty", data.empty));
   const tables = element("div", "tables");
-  data.tables.forEach((table) => tables.append(buildTable(table, component)));
+  data.tables.forEach((table) => tables.append(buildTable(table, component, theme)));
   host.append(tables);
 }

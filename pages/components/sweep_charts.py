@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -16,7 +17,6 @@ HOVER = (
     "%{customdata[2]} · latent #%{customdata[1]}<br>%{y:.2f}%{customdata[3]}<br>"
     "explained variance %{customdata[4]:.0%}<br><b>click to hear it</b><extra></extra>"
 )
-PALETTE = "stCategoricalColors"
 
 
 @dataclass(frozen=True)
@@ -35,20 +35,35 @@ def variant_words(variant: str, prefixes: str = "") -> str:
 
 
 def _custom(part: pd.DataFrame) -> list[list[object]]:
-    bounds = [
-        "" if pd.isna(low) else f" (95 %: {low:.2f}–{high:.2f})"
-        for low, high in zip(part["low"], part["high"], strict=True)
-    ]
     return [
         [
             line.sae,
             int(line.latent),
             f"L {line.n_latents:,}, k {line.k}",
-            bound,
+            _bounds(line),
             line.explained_variance or 0.0,
         ]
-        for line, bound in zip(part.itertuples(), bounds, strict=True)
+        for line in part.itertuples()
     ]
+
+
+def _bounds(line: Any) -> str:
+    over_voices = "" if pd.isna(line.low) else f" (95 %: {line.low:.2f}–{line.high:.2f})"
+    over_seeds = (
+        f"<br>{line.n_seeds} seeds: {line.seed_low:.2f}–{line.seed_high:.2f}" if line.n_seeds > 1 else ""
+    )
+    return over_voices + over_seeds
+
+
+def _add_seeds(figure: go.Figure, part: pd.DataFrame, x: list[float], colour: str, column: int) -> None:
+    """A broad bar from the lowest to the highest seed, behind the interval over speakers."""
+    bars = part[["seed_low", "seed_high"]].to_numpy()
+    for place, (low, high) in zip(x, bars, strict=True):
+        if high > low:
+            figure.add_scatter(
+                x=[place, place], y=[low, high], mode="lines", line={"width": 7, "color": colour}, opacity=0.3,
+                hoverinfo="skip", showlegend=False, row=1, col=column,
+            )  # fmt: skip
 
 
 def _error(part: pd.DataFrame) -> dict[str, object]:
@@ -73,8 +88,10 @@ def lines_figure(points: pd.DataFrame, *, measure: str, ceiling: Ceiling | None)
         for place, k in enumerate(ks):
             part = family[family["k"] == k].sort_values("n_latents")
             shift = 0.07 * (place - (len(ks) - 1) / 2)  # so that intervals stand beside each other
+            x = [sizes.index(size) + shift for size in part["n_latents"]]
+            _add_seeds(figure, part, x, _colour(place), column)
             figure.add_scatter(
-                x=[sizes.index(size) + shift for size in part["n_latents"]], y=part["value"], customdata=_custom(part),
+                x=x, y=part["value"], customdata=_custom(part),
                 mode="lines+markers", name=f"k {k}", legendgroup=str(k), showlegend=column == 1, error_y=_error(part),
                 marker={"size": 10, "symbol": SYMBOLS.get(variant, "square"), "color": _colour(place)},
                 line={"width": 2, "color": _colour(place)}, hovertemplate=HOVER, row=1, col=column,
@@ -154,10 +171,12 @@ def pick_latent(figure: go.Figure, *, key: str, alt: str) -> tuple[str, int] | N
     points = _points(event)
     if not points:
         return None
-    custom = points[0]["customdata"]
+    custom = points[0].get("customdata")
+    if not custom:
+        return None
     return str(custom[0]), int(custom[1])
 
 
-def _points(event: object) -> list[Mapping[str, list]]:
+def _points(event: object) -> list[Mapping[str, Any]]:
     selection = event.get("selection") if isinstance(event, Mapping) else None
     return list(selection["points"]) if selection else []

@@ -1,11 +1,15 @@
 """The table of a sweep: one line an SAE, for one attribute value, with its export."""
 
+from typing import Any
+
 import pandas as pd
 import streamlit as st
 
 from pages.components.tables import csv_bytes
+from pages.components.wording import TERMS
 from sae_core import Workspace, tabulate_saes, workspace_stamp
 
+MEASURE_WORDS = {"f1": "F1", "precision": "Precision", "recall": "Recall", "auroc": "AUROC"}
 SHOWN = [
     "sae",
     "latent",
@@ -44,28 +48,8 @@ def draw_table(table: pd.DataFrame, chosen: tuple[str, str], measure: str) -> No
     ]
     for name in ("explained_variance", "dead_share"):
         shown[name] = 100 * shown[name].astype(float)
-    column = st.column_config
     with st.expander("All numbers", icon=":material/table:", key="sweep_numbers"):
-        st.dataframe(
-            shown[SHOWN],
-            hide_index=True,
-            key="sweep_table",
-            column_config={
-                "sae": column.TextColumn("SAE", pinned=True),
-                "latent": column.NumberColumn("Latent", format="#%d"),
-                "measure": column.NumberColumn(
-                    measure.upper() if measure != "precision" else "Precision", format="%.3f"
-                ),
-                "interval": column.TextColumn("95 %"),
-                "explained_variance": column.NumberColumn("Explained", format="%.1f %%"),
-                "l0": column.NumberColumn("L0", format="%.1f"),
-                "dead_share": column.NumberColumn("Dead", format="%.1f %%"),
-                "n_latents": column.NumberColumn("L", format="localized"),
-                "k": column.NumberColumn("k"),
-                "seed": column.NumberColumn("Seed"),
-                "evidence": column.TextColumn("Measured on"),
-            },
-        )
+        st.dataframe(shown[SHOWN], hide_index=True, key="sweep_table", column_config=_columns(measure))
         st.download_button(
             "CSV",
             data=lambda: csv_bytes(table),
@@ -76,3 +60,22 @@ def draw_table(table: pd.DataFrame, chosen: tuple[str, str], measure: str) -> No
             on_click="ignore",
             key="sweep_csv",
         )
+
+
+def _columns(measure: str) -> dict[str, Any]:
+    column = st.column_config
+    return {
+        "sae": column.TextColumn("SAE", pinned=True),
+        "latent": column.NumberColumn("Latent", format="#%d"),
+        "measure": column.NumberColumn(MEASURE_WORDS[measure], format="%.3f"),
+        "interval": column.TextColumn("95 %", help=TERMS["interval"]),
+        "explained_variance": column.NumberColumn(
+            "Explained", format="%.1f %%", help=TERMS["explained variance"]
+        ),
+        "l0": column.NumberColumn("L0", format="%.1f", help=TERMS["l0"]),
+        "dead_share": column.NumberColumn("Dead", format="%.1f %%", help=TERMS["dead"]),
+        "n_latents": column.NumberColumn("L", format="localized"),
+        "k": column.NumberColumn("k"),
+        "seed": column.NumberColumn("Seed"),
+        "evidence": column.TextColumn("Measured on"),
+    }
