@@ -8,7 +8,7 @@ from pages.components.session import open_page
 from pages.components.verification_forms import draw_forms
 from pages.components.verification_groups import draw_groups
 from pages.components.verification_latents import draw_latents
-from sae_core import Change, Comparison, SaeView, SteeringExperiment, TrialSet
+from sae_core import Comparison, SaeView, TrialSet
 
 
 def main() -> None:
@@ -59,13 +59,13 @@ def choose_trials(view: SaeView) -> TrialSet | None:
 def compare(view: SaeView, trial_set: TrialSet) -> Comparison:
     """Every form of the voices on these trials; the steered one too where the address or the session steers."""
     changes = steering_state.steered_changes(view) or []
-    steered = trial_choice.chosen_steered()
+    if not changes:
+        return trial_choice.form_comparison(view, trial_set, None, "")
+    steering_state.keep_changes(view, changes)
+    steered = trial_choice.chosen_steered(view)
     settings = (tuple(change.latent for change in changes), steered, True)
-    steering: tuple[SteeringExperiment, list[Change]] | None = None
-    if changes:
-        steering_state.keep_changes(view, changes)
-        steering = trial_choice.steering_experiment(view, trial_set, settings), changes
-    return trial_choice.form_comparison(view, trial_set, steering, f"{changes} {steered}")
+    experiment = trial_choice.steering_experiment(view, trial_set, settings)
+    return trial_choice.form_comparison(view, trial_set, (experiment, changes), f"{changes} {steered}")
 
 
 @part_of_page

@@ -12,7 +12,9 @@ USUAL_PRESET, USUAL_ATTRIBUTES = ("language", "es"), ("language", "gender")
 
 def take_first_preset(view: SaeView) -> None:
     """Steer something at first sight: a language where new voices show one, Spanish first, else a gender."""
-    if steering_state.steered_changes(view) is not None:
+    changes = steering_state.steered_changes(view)
+    if changes is not None:
+        steering_state.keep_changes(view, changes)
         return
     presets = [preset for preset in steering_presets(view) if preset.attribute in USUAL_ATTRIBUTES]
     if presets:

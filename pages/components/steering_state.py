@@ -9,7 +9,7 @@ from pages.components import links
 from sae_core import MAX_STEERED, Change, SaeView
 
 STEER = "steer"
-_CHANGE = re.compile(r"(\d{1,7})(?:([x=])(\d{1,5}(?:\.\d{1,6})?))?")
+_CHANGE = re.compile(r"(\d{1,7})(?:([x=])(\d{1,4}(?:\.\d{1,6})?))?")
 _SIGN_OF = {"scale": "x", "set": "="}
 _MODE_OF = {"x": "scale", "=": "set"}
 

@@ -74,9 +74,12 @@ def choose_steered(view: SaeView) -> AttributeValue | None:
     )
 
 
-def chosen_steered() -> AttributeValue | None:
-    """Whose clips were last chosen to be changed."""
-    return as_value(links.chosen(STEERED))
+def chosen_steered(view: SaeView) -> AttributeValue | None:
+    """Whose clips were last chosen to be changed; the address says so too from now on."""
+    wanted = links.chosen(STEERED)
+    choice = wanted if wanted in value_options(view) else EVERYONE
+    links.choose(STEERED, choice)
+    return as_value(choice)
 
 
 def _choose_value(

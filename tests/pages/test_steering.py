@@ -69,6 +69,18 @@ def test_an_address_steers_exactly_what_it_says(app_test, small_workspace, view,
     assert desk["threshold"] == pytest.approx(trial_set.threshold("equal errors"))
 
 
+def test_choices_survive_a_change_of_page(app_test, small_workspace, view, latents, drawn):
+    text = f"{view.name}:{latents[0]}=2"
+    app = app_test(small_workspace, "steering", steer=text, who="gender=female").run()
+    app.query_params.clear()
+    app.switch_page("pages/verification.py").run()
+    assert (app.query_params["steer"], app.query_params["who"]) == (text, "gender=female")
+    app.query_params.clear()
+    app.switch_page("pages/steering.py").run()
+    assert app.query_params["steer"] == text
+    assert [row["latent"] for row in drawn(app, "steering_desk")["rows"]] == [latents[0]]
+
+
 @pytest.mark.parametrize("text", ["", ":::", "{name}:99999,abc,-3", "{name}:7=1e99", "{name}:7xnan"])
 def test_senseless_addresses_steer_nothing_of_it(app_test, small_workspace, view, drawn, text):
     app = app_test(small_workspace, "steering", steer=text.format(name=view.name)).run()

@@ -42,7 +42,8 @@ def test_what_is_steered_stands_beside_them(app_test, small_workspace, view, tri
     from sae_core import SteeringExperiment, compare_forms
 
     text = f"{view.name}:3=4"
-    app = app_test(small_workspace, "verification", steer=text).run()
+    app = app_test(small_workspace, "verification", steer=text, who="no=body").run()
+    assert app.query_params["who"] == "all"
     forms = table(app, "min_dcf_0.01").set_index("form")
     experiment = SteeringExperiment(view, trial_set, [3])
     expected = compare_forms(view, trial_set, experiment=experiment, changes=[Change(3, "set", 4.0)])
