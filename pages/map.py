@@ -14,10 +14,7 @@ from pages.components.session import open_page, try_next
 from sae_core import PointMap, SaeView, rows_inside
 
 AREA = "map_area"
-HINT = (
-    "Scroll to zoom, drag to move, double click for the whole. Click a dot to hear it. Choose the box or the lasso, or "
-    "drag with Shift, to compare some of them with all others."
-)
+HINT = "Scroll to zoom, drag to move, double click for the whole; a box or lasso chooses dots to compare."
 
 
 def main() -> None:
@@ -45,7 +42,7 @@ def explore(view: SaeView) -> None:
     found = map_views.opened(map_id, choice.kind, view)
     row = open_row(view, choice)
     with st.container(key="map_page"):
-        figure, detail = st.columns([3, 1], gap="medium")
+        figure, detail = st.columns([5, 2], gap="medium")
         with figure:
             draw_figure(view, choice, found, row)
             with st.container(horizontal=True, key="map_footer"):

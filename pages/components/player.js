@@ -236,6 +236,9 @@ export default function (component) {
   list.setAttribute("role", "list");
   list.setAttribute("aria-label", data.label || "Clips");
   const cards = data.clips.map((clip) => buildCard(clip, component, player));
+  // drawn again with other clips, nobody calls what the last drawing returned: its cards are taken off here
+  host.cards?.forEach((card) => player.cards.delete(card));
+  host.cards = cards;
   if (data.label || data.help) {
     const header = element("div", "header");
     header.append(element("span", "label", data.label), element("span", "help", data.help));

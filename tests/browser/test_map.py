@@ -91,7 +91,9 @@ def test_a_dot_sounds_and_the_next_takes_over(visit):
     expect(page.locator(".st-key-chosen_clip .title")).to_have_text(hovered)
     page.get_by_role("link", name="Map").first.click()
     expect(title).to_have_text(hovered)
-    expect(page.locator(".st-key-map_dot_latents a.name").first).to_have_attribute("href", re.compile("latents"))
+    expect(page.locator(".st-key-map_dot_latents a.name").first).to_have_attribute(
+        "href", re.compile("latents")
+    )
 
 
 def test_a_lasso_lists_what_lies_in_it_and_a_value_isolates(visit):
