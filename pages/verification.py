@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from pages.components import steering_state, trial_choice
+from pages.components import links, steering_state, trial_choice
 from pages.components.problems import part_of_page
 from pages.components.session import open_page
 from pages.components.verification_forms import draw_forms
@@ -27,6 +27,7 @@ def main() -> None:
     draw_forms(comparison)
     draw_groups(comparison)
     ranked_latents(view, trial_set)
+    draw_next(view)
 
 
 def choose_trials(view: SaeView) -> TrialSet | None:
@@ -72,6 +73,18 @@ def compare(view: SaeView, trial_set: TrialSet) -> Comparison:
 def ranked_latents(view: SaeView, trial_set: TrialSet) -> None:
     """The ranked table, drawn after everything else because it takes longest."""
     draw_latents(view, trial_choice.latent_ranking(view, trial_set), trial_set)
+
+
+def draw_next(view: SaeView) -> None:
+    """Where to go from here."""
+    with st.container(horizontal=True, vertical_alignment="center", key="next"):
+        st.markdown("**Try next**")
+        st.page_link(
+            "pages/steering.py",
+            label="Switch a latent off and see it here as a fourth form",
+            icon=":material/tune:",
+            query_params={links.SAE: view.name},
+        )
 
 
 main()
