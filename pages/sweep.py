@@ -19,6 +19,10 @@ MEASURE_HELP = {
     **{name: TERMS[name] for name in ("f1", "precision", "recall")},
     "auroc": AUROC_HELP,
 }
+BORNE_OUT = (
+    "A latent is borne out when, on new voices, its precision beats the share of the value even at its lower bound, "
+    "and its correlation with the value is at least 0.3. Otherwise nothing is claimed."
+)
 ALONE = (
     "There is only one place on the grid yet. Train more of it, then reload: "
     "`python -m sae_core sweep --workspace {path} --latents 64,256,1024 --k 4,16,32`"
@@ -98,7 +102,9 @@ def draw_best(
         said += f" · **{MEASURE_WORDS[measure]} {reached}**"
         if ceiling is not None:
             said += f" · linear probe {with_interval(ceiling.value, ceiling.low, ceiling.high)}"
-        st.markdown(said, help=EVIDENCE[best["evidence"]])
+        if not best["is_borne_out"]:
+            said += " · :orange-badge[:material/help: not borne out]"
+        st.markdown(said, help=f"{EVIDENCE[best['evidence']]}\n\n{BORNE_OUT}")
         st.caption(
             f"Latent, threshold and winner were chosen on selection clips; the numbers are from {best['n_reported']:,} "
             f"held-out clips, {best['n_reported_positive']:,} of them {words} by {best['n_reported_speakers']} voices. "

@@ -118,6 +118,12 @@ def test_the_table_says_what_each_sae_says(swept):
         assert (line.variant, line.n_latents, line.k) == tuple(
             view.config[name] for name in ("variant", "n_latents", "k")
         )
+        is_named = view.latents["is_named"].iloc[line.latent]
+        if (line.attribute, line.value) == tuple(
+            view.latents[["best_attribute", "best_value"]].iloc[line.latent]
+        ):
+            assert line.is_borne_out == is_named
+        assert not (line.is_borne_out and line.evidence == "same voices")
     known = report.table.dropna(subset=["auroc_low"])
     assert len(known) > 0
     assert (known["auroc_low"] <= known["auroc"] + 1e-6).all() and (

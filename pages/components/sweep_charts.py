@@ -104,7 +104,7 @@ def lines_figure(points: pd.DataFrame, *, measure: str, ceiling: Ceiling | None)
         tickvals=list(range(len(sizes))), ticktext=[f"{n:,}" for n in sizes], title="latents L"
     )
     figure.update_xaxes(range=[-0.4, len(sizes) - 0.6])
-    figure.update_yaxes(range=[-0.02, 1.04])
+    figure.update_yaxes(range=[-0.06, 1.06])
     figure.update_yaxes(title=measure, col=1)
     figure.update_annotations(font_size=13)
     return _with_ceiling(figure, ceiling)
@@ -131,7 +131,7 @@ def trade_off_figure(points: pd.DataFrame, *, measure: str, ceiling: Ceiling | N
         margin_t=62, legend={"orientation": "h", "y": 1.22, "x": 1, "xanchor": "right"}, showlegend=True
     )
     figure.update_xaxes(tickformat=".0%", showgrid=True)
-    figure.update_yaxes(range=[-0.02, 1.04])
+    figure.update_yaxes(range=[-0.06, 1.06])
     return _with_ceiling(figure, ceiling)
 
 
