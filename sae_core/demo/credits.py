@@ -29,7 +29,9 @@ under the licence of its source, named below, and not under VoxScope's; the pack
 """
 
 
-def write_credits(folder: Path, table: pd.DataFrame, pitches: dict[str, float | None], *, cache: Path) -> None:
+def write_credits(
+    folder: Path, table: pd.DataFrame, pitches: dict[str, float | None], *, cache: Path
+) -> None:
     """Write CREDITS.md and licenses/ below `folder` for the sources that `table` has clips of."""
     used = set(table["source"])
     packages = [package for package in (*PACKAGES, *SYNTHESIS_PACKAGES) if package.name in used]
@@ -72,7 +74,12 @@ def _section(package: Package, table: pd.DataFrame, version: str) -> str:
 
 def _doubts(table: pd.DataFrame, pitches: dict[str, float | None]) -> str:
     """The voices whose gender is unknown or at odds with their median pitch."""
-    lines = ["## Labels in doubt", "", "Voices whose gender is unknown, or whose median pitch is unusual for it:", ""]
+    lines = [
+        "## Labels in doubt",
+        "",
+        "Voices whose gender is unknown, or whose median pitch is unusual for it:",
+        "",
+    ]
     voices = table.dropna(subset=["language"]).drop_duplicates(["speaker_id", "language"])
     for row in voices.itertuples():
         pitch = pitches.get(f"{row.speaker_id} {row.language}")

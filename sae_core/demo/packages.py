@@ -43,7 +43,8 @@ def fetch_packages(names: Iterable[str], *, cache: Path, progress: Progress = ig
             found[name] = _unpack(_deb_of(name, debs), folders / name)
     if missing:
         raise CorpusError(
-            f"apt-get download does not find {', '.join(missing)}: {next(iter(missing.values()))}", where=debs,
+            f"apt-get download does not find {', '.join(missing)}: {next(iter(missing.values()))}",
+            where=debs,
             remedy="run apt-get update with Debian's main (Ubuntu: universe) enabled, then build again",
         )
     progress(len(names), len(names), "packages")
@@ -72,8 +73,14 @@ def _fetch(name: str, debs: Path) -> str:
     """Fetch one package unless it is there; the reason where that fails, else an empty string."""
     if any(debs.glob(f"{name}_*.deb")):
         return ""
-    done = subprocess.run(["apt-get", "download", "--quiet", name], cwd=debs, capture_output=True, text=True,
-                          check=False, timeout=_FETCH_S)
+    done = subprocess.run(
+        ["apt-get", "download", "--quiet", name],
+        cwd=debs,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=_FETCH_S,
+    )
     if done.returncode == 0 and any(debs.glob(f"{name}_*.deb")):
         return ""
     return done.stderr.strip().splitlines()[-1] if done.stderr.strip() else "no reason given"
@@ -93,6 +100,9 @@ def _run(command: Sequence[str]) -> str:
     done = subprocess.run(list(command), capture_output=True, text=True, check=False, timeout=_FETCH_S)
     if done.returncode:
         detail = (done.stderr.strip() or done.stdout.strip() or "no reason given").splitlines()[-1]
-        raise CorpusError(f"{' '.join(command[:2])} failed: {detail}", where=command[-1],
-                          remedy="run apt-get update, look whether the disk is full, then build again")
+        raise CorpusError(
+            f"{' '.join(command[:2])} failed: {detail}",
+            where=command[-1],
+            remedy="run apt-get update, look whether the disk is full, then build again",
+        )
     return done.stdout

@@ -74,8 +74,9 @@ def gather(folder: Path, *, cache: Path, progress: Progress = ignore) -> pd.Data
     packages between runs. MissingDependencyError without apt and dpkg; CorpusError names packages or voices not found.
     """
     packages = fetch_packages([package.name for package in PACKAGES], cache=cache, progress=progress)
-    synthesis = fetch_packages(with_dependencies([package.name for package in SYNTHESIS_PACKAGES]), cache=cache,
-                               progress=progress)
+    synthesis = fetch_packages(
+        with_dependencies([package.name for package in SYNTHESIS_PACKAGES]), cache=cache, progress=progress
+    )
     merge_into_root(list(synthesis.values()), cache / "synthesis")
     spoken = [_as_voice(voice) for voice in SYNTHETIC_VOICES]
     splits = assign_splits([*VOICES, *spoken])
@@ -99,11 +100,16 @@ def gather(folder: Path, *, cache: Path, progress: Progress = ignore) -> pd.Data
 def check_enough(table: pd.DataFrame, voices: Iterable[Voice]) -> None:
     """Raise CorpusError naming the speakers of whom fewer than `FEWEST_CLIPS` clips were found."""
     counts = table["speaker_id"].value_counts()
-    meagre = [f"{name} ({counts.get(name, 0)})" for name in dict.fromkeys(voice.speaker_id for voice in voices)
-              if counts.get(name, 0) < FEWEST_CLIPS]
+    meagre = [
+        f"{name} ({counts.get(name, 0)})"
+        for name in dict.fromkeys(voice.speaker_id for voice in voices)
+        if counts.get(name, 0) < FEWEST_CLIPS
+    ]
     if meagre:
-        raise CorpusError(f"voices with fewer than {FEWEST_CLIPS} clips: {', '.join(meagre)}",
-                          remedy="packages have changed since the recipe was written; adapt sae_core/demo/voices.py")
+        raise CorpusError(
+            f"voices with fewer than {FEWEST_CLIPS} clips: {', '.join(meagre)}",
+            remedy="packages have changed since the recipe was written; adapt sae_core/demo/voices.py",
+        )
 
 
 def _remove_strays(folder: Path, table: pd.DataFrame) -> None:
@@ -131,19 +137,28 @@ def _traits(voice: Voice) -> set[Trait]:
     if voice.kind == "music":
         return found
     language = f"language={voice.language}"
-    found |= {Trait(language, 4.0), Trait(f"{language} kind={voice.kind}", 1.5, is_reported=False),
-              Trait(f"channel={voice.channel}", 3.0), Trait(f"source={voice.package}", 0.5, is_reported=False)}
+    found |= {
+        Trait(language, 4.0),
+        Trait(f"{language} kind={voice.kind}", 1.5, is_reported=False),
+        Trait(f"channel={voice.channel}", 3.0),
+        Trait(f"source={voice.package}", 0.5, is_reported=False),
+    }
     if voice.gender != "unknown":
-        found |= {Trait(f"gender={voice.gender}", 2.0),
-                  Trait(f"{language} gender={voice.gender}", 1.0, is_reported=False)}
+        found |= {
+            Trait(f"gender={voice.gender}", 2.0),
+            Trait(f"{language} gender={voice.gender}", 1.0, is_reported=False),
+        }
     return found
 
 
 def find_files(voice: Voice, package: Path) -> list[Path]:
     """The voice's files in an unpacked package, in an order that is the same everywhere."""
     pattern = compile_pattern(voice.pattern)
-    found = [path for path in package.rglob("*")
-             if path.is_file() and pattern.search("/" + path.relative_to(package).as_posix())]
+    found = [
+        path
+        for path in package.rglob("*")
+        if path.is_file() and pattern.search("/" + path.relative_to(package).as_posix())
+    ]
     return in_fixed_order(found, package)
 
 
@@ -152,7 +167,8 @@ def clips_of(voice: Voice, files: list[Path]) -> Iterator[Clip]:
     rate_hz = _rate_hz(voice)
     if voice.kind == "music":
         pieces: Iterator[Float[np.ndarray, " _"]] = (
-            piece for path in files
+            piece
+            for path in files
             for piece in cut_music(_whole_track(path, rate_hz), rate_hz, voice.cap + SPARE_PIECES)
         )
     elif voice.kind == "synthetic":
@@ -180,7 +196,9 @@ def _all_clips(packages: dict[str, Path], cache: Path) -> Iterator[tuple[Voice, 
 
 
 def _as_voice(spoken: SyntheticVoice) -> Voice:
-    return Voice(spoken.speaker_id, spoken.package, r"\.wav$", spoken.language, spoken.gender, kind="synthetic", cap=14)
+    return Voice(
+        spoken.speaker_id, spoken.package, r"\.wav$", spoken.language, spoken.gender, kind="synthetic", cap=14
+    )
 
 
 def _write_clip(clip: Clip, folder: Path, split: str) -> dict[str, object]:

@@ -66,7 +66,9 @@ def split_people(people: Iterable[Person]) -> dict[str, str]:
     traits = sorted({trait for person in ordered for trait in person.traits})
     has = np.array([[person.traits.get(trait, 0.0) for trait in traits] for person in ordered])
     totals = has.sum(axis=0)
-    wanted = np.array([trait.wanted(total) for trait, total in zip(traits, totals, strict=True)]).T  # [splits, traits]
+    wanted = np.array(
+        [trait.wanted(total) for trait, total in zip(traits, totals, strict=True)]
+    ).T  # [splits, traits]
     weights = np.array([trait.weight for trait in traits]) / totals
     chosen = np.zeros(len(ordered), dtype=int)
     while any(_improve(changes(chosen), chosen, has, wanted, weights) for changes in (_moves, _exchanges)):
@@ -78,8 +80,13 @@ def _misfit(counts: np.ndarray, wanted: np.ndarray, weights: np.ndarray) -> floa
     return float((((counts - wanted) ** 2).sum(axis=0) * weights).sum())
 
 
-def _improve(changes: Iterable[Change], chosen: Int[np.ndarray, " p"], has: Float[np.ndarray, "p t"],
-             wanted: Float[np.ndarray, "s t"], weights: Float[np.ndarray, " t"]) -> bool:
+def _improve(
+    changes: Iterable[Change],
+    chosen: Int[np.ndarray, " p"],
+    has: Float[np.ndarray, "p t"],
+    wanted: Float[np.ndarray, "s t"],
+    weights: Float[np.ndarray, " t"],
+) -> bool:
     """Make the best of `changes` in place; False where none lowers the misfit."""
     counts = np.stack([has[chosen == split].sum(axis=0) for split in range(len(SPLITS))])
     least, best = _misfit(counts, wanted, weights), None

@@ -93,11 +93,16 @@ def _synthesize(voice: SyntheticVoice, sentence: str, *, root: Path, target: Pat
     data = next(root.glob("usr/lib/*/espeak-ng-data"), root).parent
     environment = {**os.environ, "LD_LIBRARY_PATH": ":".join(libraries), "ESPEAK_DATA_PATH": str(data)}
     command, text = _COMMANDS[voice.engine](voice, sentence, root, target)
-    done = subprocess.run(command, input=text, env=environment, capture_output=True, check=False, timeout=_SYNTHESIS_S)
+    done = subprocess.run(
+        command, input=text, env=environment, capture_output=True, check=False, timeout=_SYNTHESIS_S
+    )
     if done.returncode or not target.exists() or not target.stat().st_size:
         detail = done.stderr.decode("utf-8", "replace").strip().splitlines()
-        raise CorpusError(f"{voice.engine} makes no speech with {voice.name}: {detail[-1] if detail else 'no reason'}",
-                          where=target, remedy="remove the synthesis folder from the cache and build again")
+        raise CorpusError(
+            f"{voice.engine} makes no speech with {voice.name}: {detail[-1] if detail else 'no reason'}",
+            where=target,
+            remedy="remove the synthesis folder from the cache and build again",
+        )
 
 
 def _flite(voice: SyntheticVoice, sentence: str, root: Path, target: Path) -> tuple[list[str], bytes]:
@@ -111,8 +116,9 @@ def _espeak(voice: SyntheticVoice, sentence: str, root: Path, target: Path) -> t
 def _festival(voice: SyntheticVoice, sentence: str, root: Path, target: Path) -> tuple[list[str], bytes]:
     script = target.with_suffix(".scm")
     script.write_bytes(
-        f'(voice_{voice.name})\n(utt.save.wave (utt.synth (Utterance Text "{sentence}")) "{target}" \'riff)\n'
-        .encode(voice.encoding)
+        f'(voice_{voice.name})\n(utt.save.wave (utt.synth (Utterance Text "{sentence}")) "{target}" \'riff)\n'.encode(
+            voice.encoding
+        )
     )
     data = f"{root}/usr/share/festival/"
     return [str(root / "usr/bin/festival"), "--datadir", data, "-b", str(script)], b""

@@ -49,11 +49,15 @@ def read_sound(path: Path, sample_rate_hz: int) -> Float[np.ndarray, " t"]:
         return audio.read(path, sample_rate_hz=sample_rate_hz)
     subtype, rate_hz = headerless
     try:
-        samples, _ = soundfile.read(path, dtype="float32", format="RAW", subtype=subtype, samplerate=rate_hz,
-                                    channels=1)
+        samples, _ = soundfile.read(
+            path, dtype="float32", format="RAW", subtype=subtype, samplerate=rate_hz, channels=1
+        )
     except (OSError, soundfile.SoundFileError) as error:
-        raise AudioError(f"cannot be decoded as {subtype}: {error}", where=path,
-                         remedy="remove the package's folder from the cache and build again") from error
+        raise AudioError(
+            f"cannot be decoded as {subtype}: {error}",
+            where=path,
+            remedy="remove the package's folder from the cache and build again",
+        ) from error
     return resample(samples, rate_hz, sample_rate_hz)
 
 
@@ -61,7 +65,11 @@ def resample(samples: Float[np.ndarray, " t"], rate_hz: int, target_hz: int) -> 
     """The samples at another rate."""
     import soxr
 
-    return samples if rate_hz == target_hz else np.asarray(soxr.resample(samples, rate_hz, target_hz), np.float32)
+    return (
+        samples
+        if rate_hz == target_hz
+        else np.asarray(soxr.resample(samples, rate_hz, target_hz), np.float32)
+    )
 
 
 def in_fixed_order(paths: Iterable[Path], root: Path) -> list[Path]:
@@ -97,7 +105,9 @@ def cut_at_pauses(samples: Float[np.ndarray, " t"], sample_rate_hz: int) -> list
     return [*pieces, samples[start:]]
 
 
-def join_pieces(pieces: Iterable[Float[np.ndarray, " _"]], sample_rate_hz: int) -> Iterator[Float[np.ndarray, " _"]]:
+def join_pieces(
+    pieces: Iterable[Float[np.ndarray, " _"]], sample_rate_hz: int
+) -> Iterator[Float[np.ndarray, " _"]]:
     """Utterances of `SHORTEST_S` to `LONGEST_S`: pieces joined with `GAP_S` of silence until long enough.
 
     A rest that stays too short is left out, and so is a piece longer than `LONGEST_S`.
@@ -121,7 +131,9 @@ def speech_utterances(paths: Iterable[Path], sample_rate_hz: int) -> Iterator[Fl
 
     def pieces() -> Iterator[Float[np.ndarray, " _"]]:
         for path in paths:
-            for piece in cut_at_pauses(trim_silence(read_sound(path, sample_rate_hz), sample_rate_hz), sample_rate_hz):
+            for piece in cut_at_pauses(
+                trim_silence(read_sound(path, sample_rate_hz), sample_rate_hz), sample_rate_hz
+            ):
                 trimmed = trim_silence(piece, sample_rate_hz)
                 if len(trimmed) >= _LEAST_SOUND_S * sample_rate_hz:
                     yield set_level(trimmed)
@@ -129,7 +141,9 @@ def speech_utterances(paths: Iterable[Path], sample_rate_hz: int) -> Iterator[Fl
     return join_pieces(pieces(), sample_rate_hz)
 
 
-def cut_music(samples: Float[np.ndarray, " t"], sample_rate_hz: int, n_pieces: int) -> list[Float[np.ndarray, " _"]]:
+def cut_music(
+    samples: Float[np.ndarray, " t"], sample_rate_hz: int, n_pieces: int
+) -> list[Float[np.ndarray, " _"]]:
     """At most `n_pieces` of `MUSIC_PIECE_S`, spread evenly over the track, with 10 ms fades, near silence left out."""
     n_piece, n_fade = round(MUSIC_PIECE_S * sample_rate_hz), sample_rate_hz // 100
     n_pieces = min(n_pieces, len(samples) // n_piece)
@@ -157,8 +171,15 @@ def encode(samples: Float[np.ndarray, " t"], sample_rate_hz: int) -> bytes:
     if sample_rate_hz not in _COMPRESSION:
         raise ValueError(f"sample_rate_hz must be one of {sorted(_COMPRESSION)}, not {sample_rate_hz}")
     stream = io.BytesIO()
-    soundfile.write(stream, samples, sample_rate_hz, format="MP3", subtype="MPEG_LAYER_III", bitrate_mode="AVERAGE",
-                    compression_level=_COMPRESSION[sample_rate_hz])
+    soundfile.write(
+        stream,
+        samples,
+        sample_rate_hz,
+        format="MP3",
+        subtype="MPEG_LAYER_III",
+        bitrate_mode="AVERAGE",
+        compression_level=_COMPRESSION[sample_rate_hz],
+    )
     return stream.getvalue()
 
 

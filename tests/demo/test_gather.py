@@ -44,7 +44,9 @@ def sources(monkeypatch, tmp_path):
     papers.mkdir(parents=True)
     (papers / "copyright").write_text("Copyright Ann and Bob")
     put_engine(flite)
-    monkeypatch.setattr(recipe, "fetch_packages", lambda names, **_: {n: cache / "unpacked" / n for n in names})
+    monkeypatch.setattr(
+        recipe, "fetch_packages", lambda names, **_: {n: cache / "unpacked" / n for n in names}
+    )
     monkeypatch.setattr(recipe, "with_dependencies", list)
     monkeypatch.setattr(demo_credits, "version_of", lambda name, **_: "1.0-1")
     voices = (

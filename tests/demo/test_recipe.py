@@ -18,8 +18,14 @@ BUZZ = (0.1 * np.sign(np.sin(2 * np.pi * 140 * np.arange(16_000) / 16_000))).ast
 
 
 def voice(**changes):
-    traits = {"speaker_id": "ann", "package": "pack", "pattern": r"/sounds/es/[^/]+\.wav$", "language": "es",
-              "gender": "female", "cap": 4}
+    traits = {
+        "speaker_id": "ann",
+        "package": "pack",
+        "pattern": r"/sounds/es/[^/]+\.wav$",
+        "language": "es",
+        "gender": "female",
+        "cap": 4,
+    }
     return Voice(**{**traits, **changes})
 
 
@@ -48,7 +54,8 @@ def test_clips_are_made_up_to_the_cap_and_numbered(package):
 
 def test_the_same_files_give_the_same_bytes(package):
     first, second = (
-        [clip.samples for clip in recipe.clips_of(voice(), recipe.find_files(voice(), package))] for _ in range(2)
+        [clip.samples for clip in recipe.clips_of(voice(), recipe.find_files(voice(), package))]
+        for _ in range(2)
     )
     for a, b in zip(first, second, strict=True):
         assert np.array_equal(a, b)
@@ -99,7 +106,14 @@ def test_audio_of_an_earlier_run_goes(tmp_path):
 
 @pytest.mark.parametrize(
     "changes",
-    [{"language": None}, {"kind": "music"}, {"language": "xx"}, {"gender": "f"}, {"cap": 0}, {"channel": "fm"}],
+    [
+        {"language": None},
+        {"kind": "music"},
+        {"language": "xx"},
+        {"gender": "f"},
+        {"cap": 0},
+        {"channel": "fm"},
+    ],
 )
 def test_a_voice_with_impossible_traits_is_refused(changes):
     with pytest.raises(ValueError, match="ann"):
@@ -139,7 +153,9 @@ def test_every_package_of_a_voice_is_credited_and_every_credited_one_is_used():
 
 
 def test_clip_ids_cannot_clash():
-    heard = [(v.speaker_id, v.language) for v in VOICES] + [(v.speaker_id, v.language) for v in SYNTHETIC_VOICES]
+    heard = [(v.speaker_id, v.language) for v in VOICES] + [
+        (v.speaker_id, v.language) for v in SYNTHETIC_VOICES
+    ]
     assert len(heard) == len(set(heard))
 
 
@@ -222,8 +238,13 @@ def test_what_is_in_the_cache_is_not_fetched_again(archive, tmp_path):
 
 @pytest.mark.parametrize(
     ("gender", "pitch_hz", "expected"),
-    [("male", 120.0, True), ("male", 240.0, False), ("female", 210.0, True), ("female", 110.0, False),
-     ("male", None, True)],
+    [
+        ("male", 120.0, True),
+        ("male", 240.0, False),
+        ("female", 210.0, True),
+        ("female", 110.0, False),
+        ("male", None, True),
+    ],
 )
 def test_a_gender_is_checked_against_pitch(gender, pitch_hz, expected):
     assert agrees(gender, pitch_hz) is expected

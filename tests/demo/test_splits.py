@@ -32,16 +32,20 @@ def test_people_alike_are_split_by_the_quota(n):
 
 
 def test_the_split_does_not_depend_on_the_order_of_people():
-    everyone = [Person(f"p{i}", {Trait(f"language={i % 3}", 4.0): 1.0, Trait(f"gender={i % 2}", 2.0): 1.0})
-                for i in range(24)]
+    everyone = [
+        Person(f"p{i}", {Trait(f"language={i % 3}", 4.0): 1.0, Trait(f"gender={i % 2}", 2.0): 1.0})
+        for i in range(24)
+    ]
     shuffled = everyone[:]
     random.Random(1).shuffle(shuffled)
     assert split_people(everyone) == split_people(shuffled)
 
 
 def test_two_crossed_traits_are_both_balanced():
-    everyone = [Person(f"p{i}", {Trait(f"language={i // 12}", 4.0): 1.0, Trait(f"gender={i % 2}", 2.0): 1.0})
-                for i in range(24)]
+    everyone = [
+        Person(f"p{i}", {Trait(f"language={i // 12}", 4.0): 1.0, Trait(f"gender={i % 2}", 2.0): 1.0})
+        for i in range(24)
+    ]
     splits = split_people(everyone)
     for trait in ("language=0", "language=1", "gender=0", "gender=1"):
         found = Counter(splits[p.name] for p in everyone if trait in {t.name for t in p.traits})
