@@ -4,10 +4,11 @@ import streamlit as st
 
 from pages.components import links, movement_views
 from pages.components.movement_choice import MovementChoice, choose_movement
-from pages.components.movement_clips import draw_clips, pick, picked_clips
+from pages.components.movement_clips import draw_clips, picked_clips
 from pages.components.movement_flow import N_PLACES, draw_flow
 from pages.components.movement_groups import draw_groups, group_attributes
 from pages.components.movement_splits import draw_splitting
+from pages.components.problems import part_of_page
 from pages.components.session import open_page, try_next
 from pages.components.value_choice import choose_value, evidence_badge
 from pages.components.wording import EVIDENCE, value_words, with_interval
@@ -43,24 +44,21 @@ def main() -> None:
     )
 
 
+@part_of_page
 def draw_movement(workspace: Workspace, choice: MovementChoice) -> None:
-    """What moved, as a diagram, by groups, as clips, and how the index splits."""
+    """What moved, as a diagram, by groups, as clips, and how the index splits; a click redraws nothing else."""
     movement = movement_views.movement_of(choice)
     attributes = group_attributes(workspace)
     gathered = movement.gather(N_PLACES)
     picked, words, rows = picked_clips(choice, gathered, attributes)
     splitting, within = movement_views.splitting_of(choice)
     draw_ends(choice, movement)
-    clicked = None
     with st.container(border=True, key="movement_diagram"):
-        clicked = draw_flow(choice, gathered, set(splitting.rows), picked)
+        draw_flow(choice, gathered, set(splitting.rows), picked)
     if attributes:
         with st.container(border=True, key="movement_table"):
             table = movement_views.groups_of(choice, attributes)
-            clicked = draw_groups(table, attributes, picked, file_name(choice)) or clicked
-    if clicked is not None and clicked != picked:
-        pick(clicked)
-        st.rerun()
+            draw_groups(table, attributes, picked, file_name(choice))
     with st.container(border=True, key="movement_clips"):
         draw_clips(choice, words, rows)
     if not choice.is_one_latent:

@@ -90,12 +90,6 @@ export default function (component) {
   host.replaceChildren();
   const theme = isDark(host) ? "dark" : "light";
   host.classList.toggle("dark", theme === "dark");
-  if (data.label) {
-    const header = element("div", "header");
-    header.append(element("span", "label", data.label), element("span", "help", data.help));
-    host.append(header);
-  }
-  if (!data.tables.length) host.append(element("div", "empty", data.empty));
   const tables = element("div", "tables");
   data.tables.forEach((table) => tables.append(buildTable(table, component, theme)));
   host.append(tables);

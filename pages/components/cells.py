@@ -1,12 +1,12 @@
 """Tables of coloured cells that open something when clicked: a grid of SAEs, groups of clips."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import streamlit as st
 
-from pages.components.heading import NO_HEADING, Heading
+from pages.components.flow import tell_pick
 
 _HERE = Path(__file__).parent
 _mount_cells = st.components.v2.component(
@@ -45,11 +45,12 @@ class CellTable:
 
 
 def cell_tables(
-    tables: Sequence[CellTable], *, key: str, heading: Heading = NO_HEADING, shows_in: str = ""
+    tables: Sequence[CellTable], *, key: str, on_open: Callable[[str], None] | None = None, shows_in: str = ""
 ) -> str | None:
     """Draw tables side by side and return what the cell that was just clicked opens, if any.
 
-    shows_in: key of the container on this page that a click changes; it is scrolled into view.
+    on_open: told the same before the page runs again. shows_in: key of the container on this page that a click changes;
+    it is scrolled into view.
     """
     drawn = [
         {
@@ -62,10 +63,12 @@ def cell_tables(
         }
         for table in tables
     ]
-    data = {"tables": drawn, **asdict(heading), "shows_in": shows_in}
-    opened = _mount_cells(key=key, data=data, on_opened_change=_stay).get("opened")
+    data = {"tables": drawn, "shows_in": shows_in}
+    opened = _mount_cells(
+        key=key, data=data, on_opened_change=lambda: tell_pick(key, "opened", on_open or _stay)
+    ).get("opened")
     return None if opened is None else str(opened)
 
 
-def _stay() -> None:
+def _stay(_: str) -> None:
     """The page reads the click itself, once it runs."""

@@ -1,6 +1,6 @@
 """Flow diagrams: how many go from where to where; a click on a flow picks it, a click on a name opens it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -49,17 +49,19 @@ class FlowLink:
 
 def flow_diagram(
     titles: Sequence[str],
-    nodes: Sequence[FlowNode],
-    links: Sequence[FlowLink],
+    places: tuple[Sequence[FlowNode], Sequence[FlowLink]],
     *,
     key: str,
+    on_pick: Callable[[str], None],
     shows_in: str = "",
-) -> tuple[str | None, str | None]:
-    """Draw columns of places under their titles and the flows between them, and return what the flow that was just
-    clicked picks, and the name of the place that was just clicked, if any.
+) -> str | None:
+    """Draw columns of places under their titles and the flows between them, and return the name of the place that was
+    just clicked, if any.
 
+    places: the places, and the flows between them. on_pick: told what a clicked flow picks, before the page runs again.
     shows_in: key of the container on this page that a click changes; it is scrolled into view.
     """
+    nodes, links = places
     data = {
         "titles": list(titles),
         "nodes": [asdict(node) for node in nodes],
@@ -67,9 +69,17 @@ def flow_diagram(
         "file_name": f"voxscope-{key}.svg",
         "shows_in": shows_in,
     }
-    clicked = _mount_flow(key=key, data=data, on_picked_change=_stay, on_opened_change=_stay)
-    picked, opened = (clicked.get(name) for name in ("picked", "opened"))
-    return None if picked is None else str(picked), None if opened is None else str(opened)
+    opened = _mount_flow(
+        key=key, data=data, on_picked_change=lambda: tell_pick(key, "picked", on_pick), on_opened_change=_stay
+    ).get("opened")
+    return None if opened is None else str(opened)
+
+
+def tell_pick(key: str, event: str, on_pick: Callable[[str], None]) -> None:
+    """Tell what a component's event asks for, if it asks for anything."""
+    value = st.session_state[key].get(event)
+    if value is not None:
+        on_pick(str(value))
 
 
 def _stay() -> None:

@@ -4,11 +4,14 @@ from dataclasses import dataclass
 
 import streamlit as st
 
+from pages.components import links
 from pages.components.wording import latent_name
 from sae_core import IndexChoice, SaeView, Workspace, order_by_size, predominant_index, smallest_and_largest
 
 SAES, THRESHOLDS = "SAEs", "Thresholds"
 ALL_CLIPS = "all"
+PICK, SHOWN = "clips_of", "movement_n_shown"
+N_AT_ONCE = 12
 CLIP_WORDS = {ALL_CLIPS: "All clips", "held-out": "New voices only"}
 CLIP_HELP = (
     "All clips count those too that the SAE was trained on: good for following and hearing them. New voices only "
@@ -27,6 +30,12 @@ class MovementChoice:
     def is_one_latent(self) -> bool:
         """Whether all stations are thresholds of one latent."""
         return len({(station.view.name, station.latent) for station in self.stations}) == 1
+
+
+def pick(what: str) -> None:
+    """Remember which flow or group was picked, and show its first clips."""
+    links.choose(PICK, what)
+    st.session_state[SHOWN] = N_AT_ONCE
 
 
 def choose_movement(workspace: Workspace, view: SaeView, value: tuple[str, str]) -> MovementChoice | None:

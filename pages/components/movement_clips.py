@@ -7,16 +7,13 @@ import streamlit as st
 
 from pages.components import links, sounds
 from pages.components.heading import Heading
-from pages.components.movement_choice import MovementChoice
+from pages.components.movement_choice import N_AT_ONCE, PICK, SHOWN, MovementChoice
 from pages.components.movement_flow import flow_words
 from pages.components.movement_groups import MOVE_WORDS
 from pages.components.player import clip_list
 from pages.components.tables import csv_bytes
 from pages.components.wording import counted, value_words
 from sae_core import LEAVE, MOVES, STAY, Movement, order_by_activation
-
-PICK, SHOWN = "clips_of", "movement_n_shown"
-N_AT_ONCE = 12
 
 
 def picked_clips(
@@ -48,12 +45,6 @@ def _flow_clips(
 
 def _is_number(text: str) -> bool:
     return text.removeprefix("-").isdecimal()
-
-
-def pick(what: str) -> None:
-    """Remember what was picked and show its first clips."""
-    links.choose(PICK, what)
-    st.session_state[SHOWN] = N_AT_ONCE
 
 
 def draw_clips(choice: MovementChoice, words: str, rows: np.ndarray) -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import streamlit as st
 
-from pages.components import links
+from pages.components import links, movement_choice
 from pages.components.flow import FlowLink, FlowNode, flow_diagram
 from pages.components.movement_choice import MovementChoice
 from pages.components.wording import counted, latent_name, value_words
@@ -16,8 +16,8 @@ TONES = {(True, True): "stay", (True, False): "leave", (False, True): "enter", (
 ORDER = {IN_INDEX: 0, ELSEWHERE: 2, NO_LATENT: 3}
 
 
-def draw_flow(choice: MovementChoice, movement: Movement, kin: set[int], picked: str) -> str | None:
-    """Draw the diagram and return what the flow just clicked picks, if any; a click on a latent's name opens it."""
+def draw_flow(choice: MovementChoice, movement: Movement, kin: set[int], picked: str) -> None:
+    """Draw the diagram; a click on a flow picks it, one on a latent's name opens that latent."""
     flows = movement.flows()
     sizes = {
         (s, p): int((movement.places[:, s] == p).sum())
@@ -28,13 +28,14 @@ def draw_flow(choice: MovementChoice, movement: Movement, kin: set[int], picked:
     nodes = [_node(choice, station, place, kin) for station, place in order]
     drawn = [_link(choice, flow, picked) for flow in flows.itertuples()]
     titles = [_title(choice, number) for number in range(len(choice.stations))]
-    pick, opened = flow_diagram(titles, nodes, drawn, key="movement_flow", shows_in="movement_clips")
+    opened = flow_diagram(
+        titles, (nodes, drawn), key="movement_flow", on_pick=movement_choice.pick, shows_in="movement_clips"
+    )
     if opened is not None:
         station, place = (int(part) for part in opened.split(":"))
         stop = choice.stations[station]
         links.open_latent(stop.view, stop.latent if place == IN_INDEX else place)
     st.caption(_reading(choice, bool(kin)))
-    return pick
 
 
 def _title(choice: MovementChoice, number: int) -> str:

@@ -5,6 +5,7 @@ from urllib.parse import quote
 import pandas as pd
 import streamlit as st
 
+from pages.components import movement_choice
 from pages.components.cells import Cell, CellTable, cell_tables
 from pages.components.tables import csv_bytes
 from pages.components.wording import value_words
@@ -27,8 +28,8 @@ def group_attributes(workspace: Workspace) -> tuple[str, ...]:
     return tuple(pair if len(pair) == 2 else attributes[:2])
 
 
-def draw_groups(table: pd.DataFrame, attributes: tuple[str, ...], picked: str, file_name: str) -> str | None:
-    """Draw the table and return what the cell just clicked picks, if any."""
+def draw_groups(table: pd.DataFrame, attributes: tuple[str, ...], picked: str, file_name: str) -> None:
+    """Draw the table; a click on a cell picks its clips."""
     with st.container(horizontal=True, vertical_alignment="center", key="group_choice"):
         st.subheader(" × ".join(name.capitalize() for name in attributes), anchor=False, width="stretch")
         shown = st.segmented_control(
@@ -36,7 +37,7 @@ def draw_groups(table: pd.DataFrame, attributes: tuple[str, ...], picked: str, f
             persist_state="session", label_visibility="collapsed", help=SHARE_HELP,
         )  # fmt: skip
     tables = [_table(table, attributes, move, str(shown or COUNTS), picked) for move in MOVES]
-    clicked = cell_tables(tables, key="movement_groups", shows_in="movement_clips")
+    cell_tables(tables, key="movement_groups", on_open=movement_choice.pick, shows_in="movement_clips")
     with st.container(horizontal=True, vertical_alignment="center"):
         hidden = _lines(table, attributes)[MAX_LINES:]
         more = f" The {len(hidden)} smallest lines are in the CSV only." if hidden else ""
@@ -45,7 +46,6 @@ def draw_groups(table: pd.DataFrame, attributes: tuple[str, ...], picked: str, f
             "CSV", data=lambda: csv_bytes(table), file_name=file_name, mime="text/csv", icon=":material/download:",
             type="tertiary", on_click="ignore", key="movement_csv",
         )  # fmt: skip
-    return clicked
 
 
 def _lines(table: pd.DataFrame, attributes: tuple[str, ...]) -> list[str]:
