@@ -21,9 +21,10 @@ function sharedPlayer() {
     player.failed = player.url;
     show();
   });
+  const isShown = (url) => [...player.cards].some((card) => card.url === url);
   audio.addEventListener("ended", () => {
     const next = player.queue.shift();
-    if (next) player.start(next, 0);
+    if (next && isShown(next)) player.start(next, 0);
     else show();
   });
 
@@ -49,11 +50,10 @@ function sharedPlayer() {
   player.leave = (card) => {
     player.cards.delete(card);
     setTimeout(() => {
-      const isShown = [...player.cards].some((other) => other.url === player.url);
-      if (!isShown && !audio.paused) {
-        player.queue = [];
-        audio.pause();
-      }
+      if (isShown(player.url)) return;
+      // between two clips of a queue nothing sounds, and the next must not begin either
+      player.queue = [];
+      audio.pause();
     }, NO_CARD_GRACE_MS);
   };
   window[STORE] = player;
