@@ -5,11 +5,19 @@ import streamlit as st
 
 from pages.components import links, sweep_grid, sweep_table
 from pages.components.session import open_page, try_next
-from pages.components.sweep_charts import Ceiling, lines_figure, pick_latent, trade_off_figure, variant_words
+from pages.components.sweep_charts import Ceiling, figures, pick_latent, variant_words
 from pages.components.sweep_table import MEASURE_WORDS
 from pages.components.value_choice import choose_value, evidence_badge
 from pages.components.wording import EVIDENCE, TERMS, value_words, with_interval
-from sae_core import SWEEP_MEASURES, SaeView, Workspace, best_of_each, combine_seeds, probe_ceiling
+from sae_core import (
+    SWEEP_MEASURES,
+    SaeView,
+    Workspace,
+    best_of_each,
+    combine_seeds,
+    probe_ceiling,
+    workspace_stamp,
+)
 
 AUROC_HELP = (
     "Of two clips, one with the value and one without, how often the first has the higher activation: 0.5 is chance. "
@@ -48,7 +56,7 @@ def main() -> None:
     draw_best(workspace, table, chosen, measure, ceiling)
     if len(points) < 2:
         st.info(ALONE.format(path=workspace.path), icon=":material/grid_view:")
-    draw_figures(workspace, points, measure, ceiling)
+    draw_figures(workspace, points, measure, ceiling, key=(view.embeddings.embedder, *chosen))
     with st.container(border=True, key="sweep_grid"):
         sweep_grid.draw_grid(workspace, points, MEASURE_WORDS[measure])
     sweep_table.draw_table(table, chosen, measure)
@@ -112,24 +120,26 @@ def draw_best(
         )
 
 
-def draw_figures(workspace: Workspace, points: pd.DataFrame, measure: str, ceiling: Ceiling | None) -> None:
+def draw_figures(
+    workspace: Workspace, points: pd.DataFrame, measure: str, ceiling: Ceiling | None, *, key: tuple[str, ...]
+) -> None:
     """Lines over L, and the trade-off; a click opens the latent."""
+    words = MEASURE_WORDS[measure]
+    lines, trade_off = figures(
+        (workspace_stamp(workspace.path), *key), points, measure=words, ceiling=ceiling
+    )
     left, right = st.columns([3, 2], gap="medium")
     with left.container(border=True, height="stretch"):
         st.subheader(
             "Over the grid", anchor=False, help="The predominant latent of each SAE, on held-out clips."
         )
-        figure = lines_figure(points, measure=MEASURE_WORDS[measure], ceiling=ceiling)
-        opened = pick_latent(
-            figure, key="sweep_lines", alt=f"{MEASURE_WORDS[measure]} over the number of latents"
-        )
+        opened = pick_latent(lines, key="sweep_lines", alt=f"{words} over the number of latents")
     with right.container(border=True, height="stretch"):
         st.subheader(
             "What it costs", anchor=False, help=f"{TERMS['explained variance']} Numbers at the points are k."
         )
-        figure = trade_off_figure(points, measure=MEASURE_WORDS[measure], ceiling=ceiling)
         opened = (
-            pick_latent(figure, key="sweep_trade_off", alt="Quality against explained variance") or opened
+            pick_latent(trade_off, key="sweep_trade_off", alt=f"{words} against explained variance") or opened
         )
     if opened is not None:
         links.open_latent(workspace.sae(opened[0]), opened[1])

@@ -71,6 +71,28 @@ def _error(part: pd.DataFrame) -> dict[str, object]:
     return {"type": "data", "array": up, "arrayminus": down, "thickness": 1.1, "width": 3}
 
 
+def figures(
+    key: tuple[str, ...], points: pd.DataFrame, *, measure: str, ceiling: Ceiling | None
+) -> tuple[go.Figure, go.Figure]:
+    """The lines and the trade-off, drawn once for everyone who asks with the same key; not to be changed."""
+    return _figures((*key, measure, str(ceiling), str(st.context.theme.type)), points, measure, ceiling)
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def _figures(
+    key: tuple[str, ...],  # noqa: ARG001
+    _points: pd.DataFrame,
+    _measure: str,
+    _ceiling: Ceiling | None,
+) -> tuple[go.Figure, go.Figure]:
+    drawn = tuple(
+        figure(_points, measure=_measure, ceiling=_ceiling) for figure in (lines_figure, trade_off_figure)
+    )
+    for figure in drawn:
+        figure.update_layout(clickmode="event+select", dragmode=False)
+    return drawn[0], drawn[1]
+
+
 def lines_figure(points: pd.DataFrame, *, measure: str, ceiling: Ceiling | None) -> go.Figure:
     """A measure over L, one line for each k, a panel for each variant."""
     families = list(dict.fromkeys(zip(points["variant"], points["prefixes"], strict=True)))[::-1]
@@ -164,7 +186,6 @@ def pick_latent(figure: go.Figure, *, key: str, alt: str) -> tuple[str, int] | N
         "modeBarButtons": [["toImage"]],
         "toImageButtonOptions": {"format": "svg", "filename": f"voxscope-{key}"},
     }
-    figure.update_layout(clickmode="event+select", dragmode=False)
     event = st.plotly_chart(
         figure, key=key, config=options, alt=alt, on_select="rerun", selection_mode="points"
     )
