@@ -53,15 +53,25 @@ def draw_values(view: SaeView, rows: np.ndarray) -> None:
     """Attribute values that are commoner here; a click colours the map by one."""
     apart = values_apart(view, rows)
     apart = apart[apart["mcc"] > 0].head(N_BARS)
-    bars = [value_bar(view, place, value) for place, value in enumerate(apart.itertuples())]
+    pairs = all_values(view)
+    bars = [
+        value_bar(view, pairs.index((value.attribute, value.value)), value) for value in apart.itertuples()
+    ]
     heading = Heading("Values commoner here", APART, "No attribute value is commoner here than elsewhere.")
     opened = ranking(bars, key="map_values_apart", heading=heading, shows_in="map_page")
     if opened is not None:
-        map_choice.colour_next(str(apart["attribute"].iloc[opened]), only=str(apart["value"].iloc[opened]))
+        attribute, only = pairs[opened]
+        map_choice.colour_next(attribute, only=only)
 
 
-def value_bar(view: SaeView, place: int, value: Any) -> RankedBar:
-    """One attribute value: its share here against all clips."""
+def all_values(view: SaeView) -> list[tuple[str, str]]:
+    """Every attribute and value of the corpus, in an order that no choice of clips changes."""
+    corpus = view.workspace.corpus
+    return [(name, value) for name in corpus.attributes for value in corpus.values_of(name)]
+
+
+def value_bar(view: SaeView, number: int, value: Any) -> RankedBar:
+    """One attribute value, known by its number among all: its share here against all clips."""
     low, high = value.share_low / value.base_rate, value.share_high / value.base_rate
     return RankedBar(
         label=wording.value_words(value.attribute, value.value),
@@ -74,7 +84,7 @@ def value_bar(view: SaeView, place: int, value: Any) -> RankedBar:
         f"{wording.percent(value.share, 1)} ({wording.percent(value.share_low, 1)}–"
         f"{wording.percent(value.share_high, 1)}) of those chosen, {wording.percent(value.base_rate, 1)} of all. "
         "Click to see it alone on the map.",
-        opens=place,
+        opens=number,
         href=map_choice.address(view, str(value.attribute), only=str(value.value)),
     )
 
