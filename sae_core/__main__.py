@@ -1,6 +1,7 @@
 """The command line: python -m sae_core VERB. Each verb may be killed at any moment and run again."""
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Sequence
 
@@ -20,6 +21,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ValueError as error:
         print(f"voxscope: {error}", file=sys.stderr)
         return 2
+    except BrokenPipeError:
+        # whoever read the output, such as `head`, has closed it; the interpreter must not try to flush it again
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except KeyboardInterrupt:
         print("\nvoxscope: stopped; run the same command again to go on where it was", file=sys.stderr)
         return 130

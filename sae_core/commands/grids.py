@@ -36,9 +36,27 @@ def add_verbs(verbs: Verbs) -> None:
 def _add_sweep(verbs: Verbs) -> None:
     parser = add_verb(verbs, "sweep", run_sweep, "train a grid of SAEs and compare what they tell")
     add_workspace(parser)
-    parser.add_argument("--variants", type=_words, default=("topk", "matryoshka"), metavar="A,B")
-    parser.add_argument("--latents", type=_numbers, default=(64, 256, 1024, 2048), metavar="L,L,…")
-    parser.add_argument("--k", type=_numbers, default=(4, 8, 16, 32), metavar="K,K,…")
+    parser.add_argument(
+        "--variants",
+        type=_words,
+        default=("topk", "matryoshka"),
+        metavar="A,B",
+        help="default: topk,matryoshka",
+    )
+    parser.add_argument(
+        "--latents",
+        type=_numbers,
+        default=(64, 256, 1024, 2048),
+        metavar="L,L,…",
+        help="numbers of latents (default: 64,256,1024,2048)",
+    )
+    parser.add_argument(
+        "--k",
+        type=_numbers,
+        default=(4, 8, 16, 32),
+        metavar="K,K,…",
+        help="active latents a clip (default: 4,8,16,32)",
+    )
     parser.add_argument("--seeds", type=_numbers, default=(0,), metavar="S,S,…", help="default: one seed, 0")
     parser.add_argument("--epochs", type=int, metavar="N", help="passes over the clips")
     parser.add_argument("--embedder", help="which embeddings to train on, when there are several")

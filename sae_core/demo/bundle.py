@@ -78,7 +78,12 @@ def build_demo(
     import_corpus(out, out, labels=out / "labels.parquet", progress=progress)
     embed_workspace(out, embedder, model=model, progress=progress)
     training = TrainingConfig(n_epochs=N_EPOCHS, stored_as="float16")
-    run_sweep(out, SweepGrid(n_latents=N_LATENTS, ks=KS), training, embedder=embedder, progress=progress)
+    grid = SweepGrid(n_latents=N_LATENTS, ks=KS)
+    failures = run_sweep(out, grid, training, embedder=embedder, progress=progress).failures
+    if len(failures):
+        raise ArtifactError(
+            f"{failures['sae'].iloc[0]} failed: {failures['reason'].iloc[0]}", where=out / "saes"
+        )
     update_settings(out, name=NAME, is_demo=True)
     map_workspace(out, progress=progress)
     _strip(out)
