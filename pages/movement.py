@@ -107,6 +107,8 @@ def end_words(station: IndexChoice) -> str:
     value = value_words(station.attribute, station.value)
     name = f"[{station.view.name} #{station.latent}]({address})"
     badge = evidence_badge(str(facts["evidence"]))
+    if station.steering:
+        return f"{name} above {station.threshold:.2f}, every clip steered and encoded again"
     return f"{badge} {name} above {station.threshold:.2f} tells {value} with F1 {told}"
 
 

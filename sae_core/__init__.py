@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         predominant_index,
         smallest_and_largest,
         split_index,
+        steer_index,
     )
     from sae_core.errors import (
         ArtifactError,
@@ -135,6 +136,7 @@ _HOMES = {
     "sizes_by_firing": "groupings",
     "smallest_and_largest": "comparison",
     "split_index": "comparison",
+    "steer_index": "comparison",
     "steering_presets": "experiments",
     "stored_maps": "atlas",
     "tabulate_moves": "movement",
@@ -212,6 +214,7 @@ __all__ = [
     "sizes_by_firing",
     "smallest_and_largest",
     "split_index",
+    "steer_index",
     "steering_presets",
     "stored_maps",
     "tabulate_moves",

@@ -1,7 +1,7 @@
 """Two or more SAEs of one workspace side by side: where clips go between their indexes, and what latents become."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -10,6 +10,8 @@ from jaxtyping import Bool, Float32, Int, Int64
 from sae_core.errors import ArtifactError
 from sae_core.lineage import Lineage, refine, trace
 from sae_core.movement import LatentIndex, Movement, follow, tell_apart
+from sae_core.sparse_codes import SparseCodes
+from sae_core.steering import Change, Steering
 from sae_core.workspace import SaeView, Workspace
 
 
@@ -18,6 +20,8 @@ class IndexChoice:
     """One index to follow clips through: a latent of an SAE above a threshold.
 
     attribute, value: what the latent stands for here.
+    steering: what was changed in every clip before it was encoded again; empty for the clips as they are.
+    steered_codes: the codes after that steering.
     """
 
     view: SaeView
@@ -25,11 +29,35 @@ class IndexChoice:
     threshold: float
     attribute: str
     value: str
+    steering: tuple[Change, ...] = ()
+    steered_codes: SparseCodes | None = None
+
+    @property
+    def codes(self) -> SparseCodes:
+        """The codes that the index is read from."""
+        return self.view.codes if self.steered_codes is None else self.steered_codes
 
     def rows(self, is_counted: Bool[np.ndarray, " n"]) -> np.ndarray:
         """The counted clips in the index, strongest first."""
-        rows = np.asarray(self.view.index.rows_active(self.latent, self.threshold))
-        return rows[is_counted[rows]]
+        if self.steered_codes is None:
+            rows = np.asarray(self.view.index.rows_active(self.latent, self.threshold))
+            return rows[is_counted[rows]]
+        members = np.flatnonzero(LatentIndex(self.codes, self.latent, self.threshold).members() & is_counted)
+        return order_by_activation([self], members)[0]
+
+
+def steer_index(choice: IndexChoice, changes: Sequence[Change]) -> IndexChoice:
+    """The same latent and threshold once every clip is steered and encoded again; reconstruction errors are kept.
+
+    Whatever else answers to the changed embeddings then shows: a latent switched off may fire again, others may join.
+    """
+    view, rows = choice.view, choice.view.embeddings.valid_rows
+    vectors = np.asarray(view.embeddings.vectors[rows])
+    latents = tuple(dict.fromkeys(change.latent for change in changes))
+    steering = Steering.prepare(vectors, view.model().decoder_steps(), view.index, latents, rows=rows)
+    moved = np.zeros(view.embeddings.vectors.shape, dtype=np.float32)
+    moved[rows] = steering.steer(vectors, steering.deltas(list(changes)))
+    return replace(choice, steering=tuple(changes), steered_codes=view.model().encode(moved))
 
 
 def predominant_index(view: SaeView, attribute: str, value: str) -> IndexChoice:
@@ -79,8 +107,7 @@ def follow_clips(choices: Sequence[IndexChoice], *, split: str | None = None) ->
     latents which fire nearly everywhere tell nothing.
     """
     stations = [
-        LatentIndex(choice.view.codes, choice.latent, choice.threshold, _rarity(choice.view))
-        for choice in choices
+        LatentIndex(choice.codes, choice.latent, choice.threshold, _rarity(choice.view)) for choice in choices
     ]
     return follow(stations, counted_clips(choices[0].view, split))
 
@@ -92,8 +119,8 @@ def order_by_activation(
     activation; 0 for a clip that is in none."""
     activations = np.zeros(len(rows), dtype=np.float32)
     for choice in reversed(choices):
-        is_latent = np.asarray(choice.view.codes.latents[rows]) == choice.latent
-        found = (np.asarray(choice.view.codes.activations[rows]) * is_latent).max(axis=1, initial=0)
+        is_latent = np.asarray(choice.codes.latents[rows]) == choice.latent
+        found = (np.asarray(choice.codes.activations[rows]) * is_latent).max(axis=1, initial=0)
         activations = np.where(found > choice.threshold, found, activations)
     order = np.argsort(-activations, kind="stable")
     return np.asarray(rows, dtype=np.int64)[order], activations[order]

@@ -204,13 +204,9 @@ class SteeringExperiment:
         return steering.steer(vectors, steering.deltas(list(changes), is_steered))
 
     def _prepare(self, vectors: np.ndarray, rows: np.ndarray) -> Steering:
-        return Steering.prepare(vectors, steps(self.view), self.view.index, self.latents, rows=rows)
-
-
-def steps(view: SaeView) -> Float32[np.ndarray, "L d"]:
-    """How far one unit of each latent's activation moves an embedding: scale · W_dec."""
-    model = view.model()
-    return np.asarray((model.W_dec * model.scale).detach().cpu().numpy(), dtype=np.float32)
+        return Steering.prepare(
+            vectors, self.view.model().decoder_steps(), self.view.index, self.latents, rows=rows
+        )
 
 
 def rebuilt(view: SaeView, rows: Int64[np.ndarray, " m"]) -> Float32[np.ndarray, "m d"]:

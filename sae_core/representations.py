@@ -12,7 +12,7 @@ from jaxtyping import Float32, Int64
 from scipy.sparse import csr_matrix
 
 from sae_core.errors import CorpusError
-from sae_core.experiments import SteeringExperiment, rebuilt, steps
+from sae_core.experiments import SteeringExperiment, rebuilt
 from sae_core.identity import ablation_eers, changes_with_interval, speaker_variances
 from sae_core.steering import Change, Steering
 from sae_core.trial_sets import TrialSet
@@ -147,7 +147,7 @@ def rank_latents(view: SaeView, trial_set: TrialSet) -> pd.DataFrame:
     corpus, rows = trial_set.corpus, trial_set.rows
     eers = ablation_eers(
         trial_set.vectors,
-        steps(view),
+        view.model().decoder_steps(),
         view.index,
         scores=trial_set.scores,
         trials=trial_set.trials,
@@ -158,7 +158,11 @@ def rank_latents(view: SaeView, trial_set: TrialSet) -> pd.DataFrame:
     table = table[table["n_active"] > 0].sort_values("eer_change", ascending=False, kind="stable")
     ends = pd.concat([table.head(N_WITH_INTERVAL), table.tail(N_WITH_INTERVAL)])["latent"].unique()
     steering = Steering.prepare(
-        trial_set.vectors, steps(view), view.index, tuple(int(latent) for latent in ends), rows=rows
+        trial_set.vectors,
+        view.model().decoder_steps(),
+        view.index,
+        tuple(int(latent) for latent in ends),
+        rows=rows,
     )
     bounded = changes_with_interval(
         steering,

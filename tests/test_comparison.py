@@ -12,9 +12,11 @@ from sae_core.comparison import (
     refine_sae,
     smallest_and_largest,
     split_index,
+    steer_index,
     trace_saes,
 )
 from sae_core.movement import IN_INDEX
+from sae_core.steering import Change
 from sae_core.workspace import Workspace
 
 PLAIN, NESTED = "topk-64-k8-s1", "matryoshka-64-k8-s1"
@@ -105,3 +107,21 @@ def test_nested_saes_are_refined_within_and_others_are_not(workspace, value):
     assert split_index(plain, plain.view).children.empty
     with pytest.raises(ValueError, match="not nested"):
         refine_sae(plain.view)
+
+
+def test_a_steered_index_is_what_encoding_the_changed_embeddings_gives(workspace, value):
+    view = workspace.sae(PLAIN)
+    choice = predominant_index(view, *value)
+    steered = steer_index(choice, [Change(choice.latent, "ablate")])
+    model, dense = view.model(), view.codes.dense()
+    change = -dense[:, [choice.latent]] * (model.W_dec[choice.latent] * model.scale).detach().numpy()
+    moved = np.asarray(view.embeddings.vectors) + change
+    unit = (moved / np.linalg.norm(moved, axis=1, keepdims=True)).astype(np.float32)
+    expected = model.encode(unit).dense()
+    assert np.allclose(steered.codes.dense(), expected, atol=1e-3)
+    told = np.flatnonzero(steered.codes.dense()[:, choice.latent] > choice.threshold)
+    assert set(steered.rows(view.embeddings.is_valid).tolist()) == set(told.tolist())
+    movement = follow_clips([choice, steered])
+    assert len(movement.rows_that("leave")) > len(movement.rows_that("stay"))
+    nothing = follow_clips([choice, steer_index(choice, [Change(choice.latent, "scale", 1.0)])])
+    assert not len(nothing.rows_that("leave")) and not len(nothing.rows_that("enter"))

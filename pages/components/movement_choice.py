@@ -5,10 +5,11 @@ from dataclasses import dataclass
 import streamlit as st
 
 from pages.components import links
+from pages.components.movement_steering import steered_station
 from pages.components.wording import latent_name
 from sae_core import IndexChoice, SaeView, Workspace, order_by_size, predominant_index, smallest_and_largest
 
-SAES, THRESHOLDS = "SAEs", "Thresholds"
+SAES, THRESHOLDS, STEERING = "SAEs", "Thresholds", "Steering"
 ALL_CLIPS = "all"
 PICK, SHOWN = "clips_of", "movement_n_shown"
 N_AT_ONCE = 12
@@ -41,16 +42,22 @@ def pick(what: str) -> None:
 def choose_movement(workspace: Workspace, view: SaeView, value: tuple[str, str]) -> MovementChoice | None:
     """Let people choose what to follow one attribute value through; None where there is nothing to compare yet."""
     between = st.segmented_control(
-        "Between", [SAES, THRESHOLDS], default=SAES, required=True, key="between", bind="query-params",
-        persist_state="session", help="Two or more SAEs, or a low and a high threshold of one latent.",
+        "Between", [SAES, THRESHOLDS, STEERING], default=SAES, required=True, key="between", bind="query-params",
+        persist_state="session",
+        help="Two or more SAEs, a low and a high threshold of one latent, or before and after a steering.",
     )  # fmt: skip
-    stations = _thresholds(view, value) if between == THRESHOLDS else _saes(workspace, view, value)
+    if between == STEERING:
+        stations = [predominant_index(view, *value)] * 2
+    else:
+        stations = _thresholds(view, value) if between == THRESHOLDS else _saes(workspace, view, value)
     clips = st.segmented_control(
         "Clips", list(CLIP_WORDS), default=ALL_CLIPS, required=True, format_func=CLIP_WORDS.__getitem__,
         key="clips_counted", bind="query-params", persist_state="session", help=CLIP_HELP,
     )  # fmt: skip
     if len(stations) < 2:
         return None
+    if between == STEERING:
+        stations[1] = steered_station(stations[1])
     return MovementChoice(tuple(stations), None if clips == ALL_CLIPS else str(clips))
 
 

@@ -40,6 +40,8 @@ def draw_flow(choice: MovementChoice, movement: Movement, kin: set[int], picked:
 
 def _title(choice: MovementChoice, number: int) -> str:
     station = choice.stations[number]
+    if choice.stations[-1].steering:
+        return "after steering" if station.steering else "before steering"
     return f"above {station.threshold:.2f}" if choice.is_one_latent else station.view.name
 
 

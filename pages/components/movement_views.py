@@ -4,7 +4,14 @@ import pandas as pd
 import streamlit as st
 
 from pages.components.movement_choice import MovementChoice
-from sae_core import IndexChoice, Movement, Splitting, follow_clips, split_index, tabulate_moves
+from sae_core import (
+    IndexChoice,
+    Movement,
+    Splitting,
+    follow_clips,
+    split_index,
+    tabulate_moves,
+)
 
 Key = tuple[object, ...]
 
@@ -32,7 +39,14 @@ def facts_of(station: IndexChoice) -> dict[str, object]:
 
 def _key(choice: MovementChoice) -> Key:
     stations = [
-        (station.view.fingerprint, station.latent, station.threshold, station.attribute, station.value)
+        (
+            station.view.fingerprint,
+            station.latent,
+            station.threshold,
+            station.attribute,
+            station.value,
+            station.steering,
+        )
         for station in choice.stations
     ]
     return (*stations, choice.split)

@@ -37,7 +37,12 @@ def parse_changes(text: str, *, n_latents: int) -> list[Change]:
 
 def keep_changes(view: SaeView, changes: Sequence[Change]) -> None:
     """Remember what is steered and show it in the address."""
-    links.choose(STEER, f"{view.name}:{','.join(_as_text(change) for change in changes)}")
+    links.choose(STEER, as_address(view, changes))
+
+
+def as_address(view: SaeView, changes: Sequence[Change]) -> str:
+    """The changes as they stand in the address."""
+    return f"{view.name}:{','.join(_as_text(change) for change in changes)}"
 
 
 def _as_text(change: Change) -> str:

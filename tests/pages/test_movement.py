@@ -158,3 +158,20 @@ def test_one_sae_alone_has_nowhere_to_move(app_test, own_workspace):
     assert not app.exception
     assert len(app.metric) == 3  # from an SAE to itself, everything stays
     assert app.metric[1].value == "0"
+
+
+def test_before_and_after_a_steering_are_compared(open_movement, workspace, value, words):
+    from sae_core import Change, follow_clips, predominant_index, steer_index
+
+    view = workspace.sae(PLAIN)
+    choice = predominant_index(view, *value)
+    by_default = follow_clips([choice, steer_index(choice, [Change(choice.latent, "ablate")])])
+    app = open_movement(sae=PLAIN, between="Steering")
+    shown = {metric.label: metric.value for metric in app.metric}
+    assert shown["Leave"] == f"{len(by_default.rows_that('leave')):,}"
+    assert "every clip steered and encoded again" in words(app)
+    other = (choice.latent + 1) % view.n_latents
+    asked = follow_clips([choice, steer_index(choice, [Change(other, "scale", 3.0)])])
+    app = open_movement(sae=PLAIN, between="Steering", steer=f"{PLAIN}:{other}x3")
+    shown = {metric.label: metric.value for metric in app.metric}
+    assert shown["Leave"] == f"{len(asked.rows_that('leave')):,}"
