@@ -42,13 +42,12 @@ def unpack_demo(target: Path | None = None, *, progress: Progress = ignore) -> P
     mark = read_json(BUNDLE / "demo.json", remedy=remedy)
     target = OWN_COPY if target is None else Path(target)
     if not (target / "demo.json").exists() or read_json(target / "demo.json") != mark:
-        (target / "demo.json").unlink(missing_ok=True)
-        shutil.copytree(BUNDLE, target, dirs_exist_ok=True, ignore=shutil.ignore_patterns("demo.json"))
-        write_json(target / "demo.json", mark)
-    if any(not (meta.parent / "index.json").exists() for meta in target.glob("saes/*/meta.json")):
         from sae_core.stages import index_workspace
 
+        (target / "demo.json").unlink(missing_ok=True)
+        shutil.copytree(BUNDLE, target, dirs_exist_ok=True, ignore=shutil.ignore_patterns("demo.json"))
         index_workspace(target, progress=progress)
+        write_json(target / "demo.json", mark)
     return target
 
 

@@ -173,3 +173,15 @@ def wait_for_app() -> Callable[[Page], None]:
         expect(page.get_by_test_id("stException")).to_have_count(0)
 
     return wait
+
+
+@pytest.fixture
+def visit(page: Page, app_address: str, wait_for_app: Callable[[Page], None]) -> Callable[..., Page]:
+    """`visit(path)` opens a page of the app and returns once everything is drawn."""
+
+    def go(path: str = "") -> Page:
+        page.goto(f"{app_address}/{path}")
+        wait_for_app(page)
+        return page
+
+    return go

@@ -2,24 +2,11 @@
 
 import re
 
-import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 
 PLAYER = "window.__voxscopePlayer"
 ADDRESS = "movement?from=topk-64-k8-s1&to=matryoshka-64-k8-s1"
 LIST = ".st-key-movement_clips_list"
-
-
-@pytest.fixture
-def visit(page: Page, app_address, wait_for_app):
-    """`visit(path)` opens a page of the app and returns once everything is drawn."""
-
-    def go(path: str = "") -> Page:
-        page.goto(f"{app_address}/{path}")
-        wait_for_app(page)
-        return page
-
-    return go
 
 
 def test_a_flow_picked_by_key_or_mouse_lists_clips_that_play(visit):

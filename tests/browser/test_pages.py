@@ -11,18 +11,6 @@ OVERFLOWING = """() => [...document.querySelectorAll('[data-testid=stBidiCompone
     .filter(node => node.scrollWidth > node.clientWidth + 1).map(node => node.outerHTML.slice(0, 200))"""
 
 
-@pytest.fixture
-def visit(page: Page, app_address, wait_for_app):
-    """`visit(path)` opens a page of the app and returns once everything is drawn."""
-
-    def go(path: str = "") -> Page:
-        page.goto(f"{app_address}/{path}")
-        wait_for_app(page)
-        return page
-
-    return go
-
-
 def click_cell(page: Page, *, row: int, x: int = 180) -> None:
     """Click into a row of the latents table; its cells are painted, not elements."""
     box = page.locator(".st-key-latents_table canvas").first.bounding_box()

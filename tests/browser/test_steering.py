@@ -10,18 +10,6 @@ SHIFTS = f"{DESK} .shift"
 PLAYER = "window.__voxscopePlayer"
 
 
-@pytest.fixture
-def visit(page: Page, app_address, wait_for_app):
-    """`visit(path)` opens a page of the app and returns once everything is drawn."""
-
-    def go(path: str) -> Page:
-        page.goto(f"{app_address}/{path}")
-        wait_for_app(page)
-        return page
-
-    return go
-
-
 def drag(page: Page, slider: Locator, shares: list[float]) -> None:
     """Hold a slider and move it along, without letting go."""
     slider.scroll_into_view_if_needed()

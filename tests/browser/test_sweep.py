@@ -3,21 +3,9 @@
 import re
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 
 HEADING = ".st-key-latent_heading h2"
-
-
-@pytest.fixture
-def visit(page: Page, app_address, wait_for_app):
-    """`visit(path)` opens a page of the app and returns once everything is drawn."""
-
-    def go(path: str = "") -> Page:
-        page.goto(f"{app_address}/{path}")
-        wait_for_app(page)
-        return page
-
-    return go
 
 
 def test_a_cell_of_the_grid_opens_its_sae_at_its_latent(visit):

@@ -5,6 +5,7 @@ import pytest
 
 from sae_core import open_workspace
 from sae_core.artifacts import read_json
+from sae_core.corpus import Corpus
 from sae_core.demo import bundle
 from sae_core.errors import ArtifactError
 
@@ -41,11 +42,15 @@ def test_a_newer_bundle_replaces_the_old_one_but_not_own_work(shipped, tmp_path)
     own = bundle.unpack_demo(tmp_path / "own")
     (own / "notes.sqlite").write_bytes(b"mine")
     (shipped / "CREDITS.md").write_bytes(b"more clips")
+    corpus = Corpus.load(shipped)
+    relabelled = corpus.table.assign(**{corpus.attributes[0]: "same"})
+    Corpus(relabelled, corpus.audio_root, corpus.attributes).save(shipped)
     bundle.seal(shipped)
     bundle.unpack_demo(own)
     assert (own / "CREDITS.md").read_bytes() == b"more clips"
     assert (own / "notes.sqlite").read_bytes() == b"mine"
     assert read_json(own / "demo.json") == read_json(shipped / "demo.json")
+    assert all(stage.state == "ready" for stage in open_workspace(own).stages())
 
 
 def test_a_copy_broken_off_is_made_again(shipped, tmp_path):
