@@ -19,8 +19,9 @@ def draw_activations(view: SaeView, latent: int) -> None:
 
 
 def draw_who(view: SaeView, latent: int) -> None:
-    """Whose clips these are, and in which language × gender they are found."""
-    left, right = st.columns([6, 5], gap="medium")
+    """Whose clips these are, and in which language × gender they are found, where clips have two attributes."""
+    pair = grid_attributes(view)
+    left, right = st.columns([6, 5], gap="medium") if pair else (st.container(), None)
     with left.container(border=True, height="stretch"):
         shares = view.shares(latent)
         excess = shares["share"] - shares["base_rate"]
@@ -32,8 +33,9 @@ def draw_who(view: SaeView, latent: int) -> None:
                 "Who fires it", "bar: share of its clips; tick: share of all clips; × how many times more"
             ),
         )
-    with right.container(border=True, height="stretch"):
-        draw_grid(view, latent)
+    if pair and right is not None:
+        with right.container(border=True, height="stretch"):
+            draw_grid(view, latent, pair)
 
 
 def share_bar(share: pd.Series) -> RankedBar:
@@ -50,19 +52,22 @@ def share_bar(share: pd.Series) -> RankedBar:
     )
 
 
-def draw_grid(view: SaeView, latent: int) -> None:
-    """Firing rate by the first two attributes, language × gender where there are such."""
+def grid_attributes(view: SaeView) -> tuple[str, str] | None:
+    """Language and gender where there are such, else the first two attributes; None where there are not two."""
     attributes = view.workspace.corpus.attributes
-    usual: list[str] = [name for name in ("language", "gender") if name in attributes]
-    pair = usual or list(attributes[:2])
-    if len(pair) < 2:
-        return
+    if "language" in attributes and "gender" in attributes:
+        return "language", "gender"
+    return (attributes[0], attributes[1]) if len(attributes) > 1 else None
+
+
+def draw_grid(view: SaeView, latent: int, pair: tuple[str, str]) -> None:
+    """Firing rate by two attributes."""
     st.subheader(
         f"{pair[0].capitalize()} × {pair[1]}",
         anchor=False,
         help="Share of each group's clips on which it is active, %.",
     )
-    cells = view.cross_counts(latent, (pair[0], pair[1]))
+    cells = view.cross_counts(latent, pair)
     cells[pair[0]] = [wording.value_words(pair[0], value) for value in cells[pair[0]]]
     shares = cells.pivot_table(index=pair[0], columns=pair[1], values="firing_rate", sort=False)
     counts = cells.pivot_table(index=pair[0], columns=pair[1], values="n_all", sort=False).reindex_like(

@@ -73,6 +73,7 @@ def test_a_playing_clip_survives_a_rerun_and_stops_with_its_page(visit, wait_for
     page.locator(".st-key-clips_strongest .play-all").click()
     page.wait_for_function(f"() => {PLAYER}.audio.currentTime > 0.1")
     page.locator(".st-key-q input").press_sequentially("s")
+    expect(page).to_have_url(re.compile("[?&]q=s"))
     wait_for_app(page)
     assert not sounding(page)["paused"]
     page.get_by_role("link", name="Overview").first.click()
