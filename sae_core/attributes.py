@@ -248,24 +248,27 @@ def _measure_latent(rows: np.ndarray, activations: np.ndarray, masks: _Masks) ->
     return {
         "threshold": thresholds,
         "selection_f1": f1.max(axis=0),
-        "selection_mcc": _mcc(
+        "selection_mcc": matthews(
             chosen_true[best, columns], chosen[best, columns], masks.n_selection_positive, masks.n_selection
         ),
         "precision": precision,
         "recall": recall,
         "f1": 2 * hit / np.maximum(called + n_positive, 1),
-        "mcc": _mcc(hit, called, n_positive, n_all),
+        "mcc": matthews(hit, called, n_positive, n_all),
         "auroc": _auroc(true, told - true, n_positive, n_all - n_positive),
         "average_precision": _average_precision(true, told, n_positive, n_all),
         "lift": precision / np.maximum(base_rate, 1e-12),
     }
 
 
-def _mcc(hit: np.ndarray, called: np.ndarray, n_positive: np.ndarray, n_all: np.ndarray) -> np.ndarray:
-    """Matthews' correlation coefficient from counts, 0 where one side is empty."""
-    hit, called, n_positive, n_all = (part.astype(np.float64) for part in (hit, called, n_positive, n_all))
-    spread = np.sqrt(called * (n_all - called) * n_positive * (n_all - n_positive))
-    return (hit * n_all - called * n_positive) / np.where(spread > 0, spread, np.inf)
+def matthews(
+    hit: np.ndarray, called: np.ndarray, n_positive: np.ndarray | int, n_all: np.ndarray | int
+) -> np.ndarray:
+    """Matthews' correlation coefficient of two yes/no properties from counts (both, one, other, all), broadcast
+    against each other; 0 where a property holds for none or for all."""
+    both, one, other, n = (np.asarray(part, dtype=np.float64) for part in (hit, called, n_positive, n_all))
+    spread = np.sqrt(one * (n - one) * other * (n - other))
+    return (both * n - one * other) / np.where(spread > 0, spread, np.inf)
 
 
 def _auroc(true: np.ndarray, false: np.ndarray, n_true: np.ndarray, n_false: np.ndarray) -> np.ndarray:

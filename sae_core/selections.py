@@ -2,8 +2,9 @@
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Bool, Float, Float32, Float64, Int, Shaped
+from jaxtyping import Bool, Float, Float32, Int, Shaped
 
+from sae_core.attributes import matthews
 from sae_core.corpus import Corpus
 from sae_core.intervals import bounds, draw_speakers
 from sae_core.maps import PointMap
@@ -77,7 +78,7 @@ def latents_apart(view: SaeView, rows: Int[np.ndarray, " m"]) -> pd.DataFrame:
     table["lift"] = np.divide(
         table["share"], table["firing_rate"], out=np.zeros(len(table)), where=table["firing_rate"] > 0
     )
-    table["mcc"] = _mcc(n_here, n_active, len(here), n_all)
+    table["mcc"] = matthews(n_here, n_active, len(here), n_all)
     return table[n_here > 0].sort_values("mcc", ascending=False, kind="stable", ignore_index=True)
 
 
@@ -115,7 +116,7 @@ def _beside(
             "n_speakers": (by_voice > 0).sum(axis=0),
             "share_low": low_high[:, 0],
             "share_high": low_high[:, 1],
-            "mcc": _mcc(n_here, n_all, len(here), len(known)),
+            "mcc": matthews(n_here, n_all, len(here), len(known)),
         }
     )
 
@@ -128,11 +129,3 @@ def _share_bounds(by_voice: Int[np.ndarray, "s v"]) -> Float32[np.ndarray, "v 2"
     np.add.at(grouped, np.arange(len(by_voice)) % n_groups, by_voice)
     draws = draw_speakers(n_groups, seed=0) @ grouped
     return bounds(draws / np.maximum(draws.sum(axis=1, keepdims=True), 1))
-
-
-def _mcc(n_both: np.ndarray, n_second: np.ndarray, n_first: int, n_all: int) -> Float64[np.ndarray, " v"]:
-    """The correlation of two yes/no properties over n_all clips, from how many have the first, the second, both."""
-    first, second = float(n_first), np.asarray(n_second, dtype=np.float64)
-    spread = np.sqrt(first * (n_all - first) * second * (n_all - second))
-    covariance = n_all * np.asarray(n_both, dtype=np.float64) - first * second
-    return np.divide(covariance, spread, out=np.zeros(len(second)), where=spread > 0)

@@ -3,7 +3,16 @@
 import argparse
 from pathlib import Path
 
-from sae_core.commands.console import Bar, Verbs, add_device, add_verb, add_workspace, say_failures, say_next
+from sae_core.commands.console import (
+    Bar,
+    Verbs,
+    add_device,
+    add_verb,
+    add_workspace,
+    numbers,
+    say_failures,
+    say_next,
+)
 
 
 def add_verbs(verbs: Verbs) -> None:
@@ -86,7 +95,7 @@ def _add_train(verbs: Verbs) -> None:
     )
     parser.add_argument("--k", type=int, metavar="K", help="active latents a clip")
     parser.add_argument(
-        "--prefixes", type=_numbers, metavar="A,B,…", help="nested prefixes of a matryoshka SAE"
+        "--prefixes", type=numbers, metavar="A,B,…", help="nested prefixes of a matryoshka SAE"
     )
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="of everything random (default 0)")
     parser.add_argument(
@@ -117,10 +126,6 @@ def run_train(options: argparse.Namespace) -> None:
         folder = train_in_workspace(workspace, config, training, embedder=embeddings.embedder, progress=bar)
     print(f"trained {folder}")
     say_next(f"index --workspace {options.workspace}")
-
-
-def _numbers(text: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in text.split(","))
 
 
 def _add_index(verbs: Verbs) -> None:

@@ -27,6 +27,11 @@ def add_device(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", help="cpu, cuda, cuda:1, mps, …; by default the GPU when there is one")
 
 
+def numbers(text: str) -> tuple[int, ...]:
+    """The whole numbers of an option like `64,256`; ValueError for anything else."""
+    return tuple(int(part) for part in text.split(","))
+
+
 def say_failures(n_failures: int, table: Path) -> None:
     """Say where failures are listed, if there are any."""
     if n_failures:

@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sae_core.commands.console import Bar, Verbs, add_device, add_verb, add_workspace, say_next
+from sae_core.commands.console import Bar, Verbs, add_device, add_verb, add_workspace, numbers, say_next
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -45,19 +45,19 @@ def _add_sweep(verbs: Verbs) -> None:
     )
     parser.add_argument(
         "--latents",
-        type=_numbers,
+        type=numbers,
         default=(64, 256, 1024, 2048),
         metavar="L,L,…",
         help="numbers of latents (default: 64,256,1024,2048)",
     )
     parser.add_argument(
         "--k",
-        type=_numbers,
+        type=numbers,
         default=(4, 8, 16, 32),
         metavar="K,K,…",
         help="active latents a clip (default: 4,8,16,32)",
     )
-    parser.add_argument("--seeds", type=_numbers, default=(0,), metavar="S,S,…", help="default: one seed, 0")
+    parser.add_argument("--seeds", type=numbers, default=(0,), metavar="S,S,…", help="default: one seed, 0")
     parser.add_argument("--epochs", type=int, metavar="N", help="passes over the clips")
     parser.add_argument("--embedder", help="which embeddings to train on, when there are several")
     parser.add_argument(
@@ -141,10 +141,6 @@ def _write(table: "pd.DataFrame", path: Path | None) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         table.to_csv(path, index=False)
         print(f"{len(table):,} lines in {path}")
-
-
-def _numbers(text: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in text.split(","))
 
 
 def _words(text: str) -> tuple[str, ...]:
