@@ -40,6 +40,8 @@ NOISE = 0.2
 PIECE = 16_384
 SAMPLE_RATE_HZ, DURATION_S = 16_000, 1.5
 EMBEDDER = "synthetic"
+MAX_RECORDINGS = 5_000
+N_PITCHES = 12
 
 
 @dataclass(frozen=True)
@@ -206,8 +208,9 @@ def write_synthetic_workspace(
 ) -> PlantedTruth:
     """Write a workspace of planted clips into `folder`: corpus and embeddings; return the truth behind it.
 
-    Vectors go to disk piece by piece, so memory holds no more than the table. With audio, each clip is a short tone of
-    its own; without, `audio_path` names files that do not exist.
+    Vectors go to disk piece by piece, so memory holds no more than the table. With audio, each of the first
+    `MAX_RECORDINGS` clips is a short tone of its own, and later ones share those of the same kind of voice; without,
+    `audio_path` names files that do not exist.
     """
     if n_clips < 1:
         raise ValueError("n_clips must be at least 1")
@@ -226,8 +229,10 @@ def write_synthetic_workspace(
     corpus.save(folder)
     _seal_embeddings(place, corpus, revision=f"planted-{seed}")
     if with_audio:
-        for row in range(n_clips):
-            _write_tone(corpus, row, seed)
+        recorded = corpus.table["audio_path"].drop_duplicates().index
+        for done, row in enumerate(recorded):
+            _write_tone(corpus, int(row), seed)
+            progress(done + 1, len(recorded), "recording")
     write_json(folder / "workspace.json", {"format_version": FORMAT_VERSION, "name": folder.name})
     return truth
 
@@ -237,13 +242,29 @@ def _corpus(table: pd.DataFrame, folder: Path) -> Corpus:
     front = pd.DataFrame(
         {
             "clip_id": ids,
-            "audio_path": [f"audio/{name}.wav" for name in ids],
+            "audio_path": [f"audio/{ids[row]}.wav" for row in _recorded_rows(table)],
             "start_s": 0.0,
             "duration_s": DURATION_S,
             "audio_channel": MIX_DOWN,
         }
     )
     return Corpus(pd.concat([front, table], axis=1), folder, ATTRIBUTES)
+
+
+def _recorded_rows(table: pd.DataFrame) -> Int[np.ndarray, " n"]:
+    """Which clip's recording each clip has: its own, or from `MAX_RECORDINGS` on one of the same kind of voice."""
+    voices = pd.DataFrame({"pitch": _speaker_numbers(table) % N_PITCHES, **table[["gender", "kind"]]})
+    voice = voices.groupby(["pitch", "gender", "kind"], dropna=False).ngroup().to_numpy()
+    rows = np.arange(len(table))
+    for number in np.unique(voice[MAX_RECORDINGS:]):
+        alike = np.flatnonzero(voice == number)
+        recorded = alike[: max(1, np.searchsorted(alike, MAX_RECORDINGS))]
+        rows[alike] = recorded[np.arange(len(alike)) % len(recorded)]
+    return rows
+
+
+def _speaker_numbers(table: pd.DataFrame) -> Int[np.ndarray, " n"]:
+    return table["speaker_id"].str.removeprefix("speaker-").astype(np.int64).to_numpy()
 
 
 def _seal_embeddings(place: Path, corpus: Corpus, *, revision: str) -> None:
@@ -262,8 +283,8 @@ def _write_tone(corpus: Corpus, row: int, seed: int) -> None:
     """Write one clip's recording: a hum with the pitch of its speaker, or a chord for music; no two are the same."""
     random = np.random.default_rng([seed, 4, row])
     clip = corpus.table.iloc[row]
-    speaker = int(str(clip["speaker_id"]).split("-")[1])
-    pitch_hz = {"male": 110.0, "female": 205.0}.get(str(clip["gender"]), 262.0) * (1 + 0.02 * (speaker % 12))
+    pitch = int(_speaker_numbers(corpus.table.iloc[[row]])[0]) % N_PITCHES
+    pitch_hz = {"male": 110.0, "female": 205.0}.get(str(clip["gender"]), 262.0) * (1 + 0.02 * pitch)
     times_s = np.arange(round(DURATION_S * SAMPLE_RATE_HZ)) / SAMPLE_RATE_HZ
     ratios = (1, 5 / 4, 3 / 2) if clip["kind"] == "music" else (1, 2, 3, 4, 5)
     wobble = 0.02 * np.sin(2 * np.pi * random.uniform(2, 6) * times_s + random.uniform(0, 6))

@@ -92,6 +92,16 @@ def test_recordings_are_short_and_each_its_own(tmp_path):
     assert len({waveform.tobytes() for waveform in heard}) == 12
 
 
+def test_a_large_corpus_shares_recordings_among_voices_of_one_kind(tmp_path, monkeypatch):
+    monkeypatch.setattr(synthetic, "MAX_RECORDINGS", 200)
+    synthetic.write_synthetic_workspace(tmp_path, n_clips=900, n_speakers=300, seed=1, with_audio=True)
+    table = Corpus.load(tmp_path).table
+    assert 200 <= len(list((tmp_path / "audio").glob("*.wav"))) < 220
+    assert all((tmp_path / name).exists() for name in table["audio_path"].unique())
+    assert (table.groupby("audio_path")[["gender", "kind"]].nunique(dropna=False) == 1).all().all()
+    assert (table["audio_path"].head(200) == "audio/" + table["clip_id"].head(200) + ".wav").all()
+
+
 def test_memory_does_not_grow_with_the_vectors(tmp_path, monkeypatch):
     monkeypatch.setattr(synthetic, "PIECE", 1024)
     tracemalloc.start()
