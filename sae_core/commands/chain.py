@@ -41,17 +41,11 @@ def _add_import(verbs: Verbs) -> None:
 
 def run_import(options: argparse.Namespace) -> None:
     """Run `import`."""
-    from sae_core.importers import import_corpus
+    from sae_core.importers import ImportSettings, import_corpus
 
+    settings = ImportSettings(options.labels, options.channel, options.window_s)
     with Bar("import") as bar:
-        report = import_corpus(
-            options.folder,
-            options.workspace,
-            labels=options.labels,
-            channel=options.channel,
-            window_s=options.window_s,
-            progress=bar,
-        )
+        report = import_corpus(options.folder, options.workspace, settings, progress=bar)
     print(f"{len(report.corpus):,} clips in {options.workspace}")
     say_failures(len(report.failures), options.workspace / "import_failures.parquet")
     say_next(f"embed --workspace {options.workspace}")

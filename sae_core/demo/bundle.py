@@ -66,7 +66,7 @@ def build_demo(
     """
     from sae_core.atlas import map_workspace
     from sae_core.demo.recipe import gather
-    from sae_core.importers import import_corpus
+    from sae_core.importers import ImportSettings, import_corpus
     from sae_core.stages import embed_workspace
     from sae_core.sweep import SweepGrid, run_sweep
     from sae_core.training import TrainingConfig
@@ -74,7 +74,7 @@ def build_demo(
 
     out = BUNDLE if out is None else Path(out)
     gather(out, cache=cache, progress=progress)
-    import_corpus(out, out, labels=out / "labels.parquet", progress=progress)
+    import_corpus(out, out, ImportSettings(labels=out / "labels.parquet"), progress=progress)
     embed_workspace(out, embedder, model=model, progress=progress)
     training = TrainingConfig(n_epochs=N_EPOCHS, stored_as="float16")
     grid = SweepGrid(n_latents=N_LATENTS, ks=KS)

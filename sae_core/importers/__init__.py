@@ -20,7 +20,16 @@ from sae_core.importers.probing import probe_all
 from sae_core.importers.rows import Rows
 from sae_core.progress import Progress, ignore
 
-__all__ = ["IMPORTERS", "CutSettings", "ImportReport", "Importer", "Rows", "import_corpus", "import_rows"]
+__all__ = [
+    "IMPORTERS",
+    "CutSettings",
+    "ImportReport",
+    "ImportSettings",
+    "Importer",
+    "Rows",
+    "import_corpus",
+    "import_rows",
+]
 
 
 @dataclass(frozen=True)
@@ -37,6 +46,39 @@ IMPORTERS = {
 
 
 @dataclass(frozen=True)
+class ImportSettings:
+    """What is asked of an import.
+
+    labels: a table with a row a clip (see `labels.LAYOUT`); None lets the folder speak for itself.
+    channel, window_s: see `CutSettings`. layout: one of `IMPORTERS`; None takes the one that fits.
+    CorpusError when they cannot be.
+    """
+
+    labels: Path | None = None
+    channel: int | None = None
+    window_s: float | None = None
+    layout: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.layout is not None and self.layout not in IMPORTERS:
+            raise CorpusError(
+                f"there is no layout {self.layout!r}", remedy=f"choose --layout among {', '.join(IMPORTERS)}"
+            )
+        if self.layout is not None and self.labels is not None:
+            raise CorpusError(
+                "a label file says itself what is where, and so does a layout",
+                where=self.labels,
+                remedy="give either --labels or --layout",
+            )
+        CutSettings(self.channel, self.window_s)
+
+    @property
+    def cuts(self) -> CutSettings:
+        """How recordings become clips."""
+        return CutSettings(self.channel, self.window_s)
+
+
+@dataclass(frozen=True)
 class ImportReport:
     """What an import made. failures: `audio_path` and `reason` of every recording or row that gave no clip."""
 
@@ -45,30 +87,25 @@ class ImportReport:
 
 
 def import_corpus(
-    folder: Path,
-    workspace: Path,
-    *,
-    labels: Path | None = None,
-    channel: int | None = None,
-    window_s: float | None = None,
-    progress: Progress = ignore,
+    folder: Path, workspace: Path, settings: ImportSettings = ImportSettings(), *, progress: Progress = ignore
 ) -> ImportReport:
-    """Make the clips table of a workspace from a folder of recordings, labelled by a file or by the folder's own names.
+    """Make the clips table of a workspace from a folder of recordings, labelled by a file or by the folder itself.
 
-    labels: CSV, Parquet or JSON lines (see `labels.LAYOUT`); None takes folder names (see `folder.LAYOUT`).
-    channel, window_s: see `CutSettings`. Nothing is copied. Raises CorpusError when the folder or the labels are not
-    usable or no recording is, ArtifactError when the workspace cannot be written; what is there then stays as it was.
+    Nothing is copied. Raises CorpusError when the folder or the labels are not usable or no recording is,
+    ArtifactError when the workspace cannot be written; what is there then stays as it was.
     """
     folder = Path(folder)
-    settings = CutSettings(channel, window_s)
     if not folder.is_dir():
         raise CorpusError(
             "is no folder" if folder.exists() else "does not exist",
             where=folder,
             remedy="give the folder that holds the recordings",
         )
-    rows = IMPORTERS["folder"].read(folder) if labels is None else label_file.read(Path(labels))
-    return import_rows(rows, folder, workspace=workspace, settings=settings, progress=progress)
+    if settings.labels is None:
+        rows = IMPORTERS[settings.layout or "folder"].read(folder)
+    else:
+        rows = label_file.read(Path(settings.labels))
+    return import_rows(rows, folder, workspace=workspace, settings=settings.cuts, progress=progress)
 
 
 def import_rows(

@@ -19,7 +19,7 @@ from sae_core import importers
 from sae_core.artifacts import read_json, write_array
 from sae_core.corpus import Corpus
 from sae_core.errors import ArtifactError, CorpusError
-from sae_core.importers import import_corpus, probing
+from sae_core.importers import ImportSettings, import_corpus, probing
 from sae_core.importers.clips import SHORTEST_TAIL, cut_windows
 from tests.recordings import FORMATS, voice, write
 
@@ -43,7 +43,7 @@ def test_windows_cover_a_stretch_without_gap_or_overlap(start_s, duration_s, win
 
 def test_long_recordings_are_cut_and_short_ones_kept(calls, workspace):
     soundfile.write(calls / "es" / "es-a" / "long.wav", voice(6.9, 8_000), 8_000)
-    table = import_corpus(calls, workspace, window_s=3.0).corpus.table.set_index("clip_id")
+    table = import_corpus(calls, workspace, ImportSettings(window_s=3.0)).corpus.table.set_index("clip_id")
     assert len(table) == 12 + 2
     cut = table.loc[["es--es-a--long@00000000", "es--es-a--long@00003000"]]
     assert cut["start_s"].tolist() == [0.0, 3.0]
@@ -57,7 +57,7 @@ def test_segments_with_ids_of_their_own_are_cut_too(calls, workspace):
     labels.write_text(
         json.dumps({"path": "es/es-a/1.wav", "clip_id": "hello", "start_s": 0.5, "duration_s": 2.5})
     )
-    table = import_corpus(calls, workspace, labels=labels, window_s=1.0).corpus.table
+    table = import_corpus(calls, workspace, ImportSettings(labels=labels, window_s=1.0)).corpus.table
     assert table["clip_id"].tolist() == ["hello@00000500", "hello@00001500", "hello@00002500"]
     assert table["duration_s"].tolist() == [1.0, 1.0, 0.5]
 
@@ -65,7 +65,7 @@ def test_segments_with_ids_of_their_own_are_cut_too(calls, workspace):
 @pytest.mark.parametrize("window_s", [0.0, -3.0, 0.1, 1e6, float("nan")])
 def test_a_window_nobody_wants_is_refused(calls, workspace, window_s):
     with pytest.raises(CorpusError, match="--window-s"):
-        import_corpus(calls, workspace, window_s=window_s)
+        import_corpus(calls, workspace, ImportSettings(window_s=window_s))
 
 
 @pytest.fixture
@@ -82,7 +82,7 @@ def three_hours(tmp_path):
 
 
 def test_three_hours_are_cut_in_no_time(three_hours, workspace):
-    table = import_corpus(three_hours, workspace, window_s=4.0).corpus.table
+    table = import_corpus(three_hours, workspace, ImportSettings(window_s=4.0)).corpus.table
     assert len(table) == 2_700
     assert table["clip_id"].iloc[-1] == "call@10796000"
     assert table["split"].nunique() == 1
@@ -103,13 +103,13 @@ def test_channels(tmp_path, workspace):
         soundfile.write(folder / f"{n_channels}.wav", np.tile(voice(1), (n_channels, 1)).T, 16_000)
     mixed = import_corpus(folder, workspace).corpus
     assert mixed.table["audio_channel"].tolist() == [-1, -1, -1]
-    report = import_corpus(folder, workspace, channel=1)
+    report = import_corpus(folder, workspace, ImportSettings(channel=1))
     assert report.corpus.table["audio_path"].tolist() == ["12.wav", "2.wav"]
     assert report.corpus.table["audio_channel"].tolist() == [1, 1]
     assert "1 channel(s)" in report.failures["reason"].iloc[0]
     assert report.corpus.audio_fingerprint != mixed.audio_fingerprint
     with pytest.raises(CorpusError, match="no channel -2"):
-        import_corpus(folder, workspace, channel=-2)
+        import_corpus(folder, workspace, ImportSettings(channel=-2))
 
 
 def test_every_format_goes_in_under_any_name(tmp_path, workspace):
@@ -217,10 +217,10 @@ def test_an_import_that_fails_leaves_the_workspace_as_it_was(calls, workspace, t
     labels = tmp_path / "labels.csv"
     labels.write_text("path\n../x.wav\n")
     with pytest.raises(CorpusError):
-        import_corpus(calls, workspace, labels=labels)
+        import_corpus(calls, workspace, ImportSettings(labels=labels))
     labels.write_text("path\ngone.wav\n")
     with pytest.raises(CorpusError):
-        import_corpus(calls, workspace, labels=labels)
+        import_corpus(calls, workspace, ImportSettings(labels=labels))
     after = {path.name: path.read_bytes() for path in workspace.iterdir()}
     before.pop(probing.CACHE)
     after.pop(probing.CACHE)

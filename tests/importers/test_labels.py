@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sae_core.audio import AudioInfo
 from sae_core.corpus import CLIP_COLUMNS, Corpus, attribute_columns, split_of
 from sae_core.errors import CorpusError
-from sae_core.importers import CutSettings, import_corpus
+from sae_core.importers import CutSettings, ImportSettings, import_corpus
 from sae_core.importers import labels as label_file
 from sae_core.importers.clips import cut_clips, place_rows
 from tests.recordings import voice
@@ -49,7 +49,7 @@ def test_a_nemo_manifest_of_segments(calls, workspace):
         {"audio_filepath": RECORDINGS[1], "offset": 1.75, "duration": 1.25, "label": "ana", "lang": "es"},
         {"audio_filepath": str(calls / RECORDINGS[2]), "offset": 0.0, "duration": 2.0, "label": "luz", "lang": ""},
     ])  # fmt: skip
-    corpus = import_corpus(calls, workspace, labels=labels).corpus
+    corpus = import_corpus(calls, workspace, ImportSettings(labels=labels)).corpus
     assert corpus.table["clip_id"].tolist() == [
         "es--es-a--1@00000500",
         "es--es-a--1@00001750",
@@ -82,7 +82,7 @@ def test_csv_in_its_dialects(calls, workspace, delimiter):
     ]
     labels = write_csv(calls / "labels.txt", rows, delimiter)
     labels.write_bytes(b"\xef\xbb\xbf" + labels.read_bytes())
-    table = import_corpus(calls, workspace, labels=labels).corpus.table
+    table = import_corpus(calls, workspace, ImportSettings(labels=labels)).corpus.table
     assert table["speaker_id"].tolist()[:2] == ["007", "nan"]
     assert table["language"].tolist()[:2] == ["es", "NA"]
     assert table.loc[2, ["speaker_id", "language"]].isna().all()
@@ -94,7 +94,9 @@ def test_csv_in_its_dialects(calls, workspace, delimiter):
 def test_text_numbers_and_truths(calls, workspace):
     rows = [{"path": name, "speaker_id": number, "is_native": number % 2 == 0, "snr_db": number / 2, "take": "1"}
             for number, name in enumerate(RECORDINGS)]  # fmt: skip
-    corpus = import_corpus(calls, workspace, labels=write_parquet(calls / "labels", rows)).corpus
+    corpus = import_corpus(
+        calls, workspace, ImportSettings(labels=write_parquet(calls / "labels", rows))
+    ).corpus
     assert corpus.table["speaker_id"].tolist() == [str(number) for number in range(12)]
     assert corpus.attributes == ("is_native", "take")
     assert corpus.table["is_native"].tolist()[:2] == ["true", "false"]
@@ -105,7 +107,9 @@ def test_the_first_name_of_a_role_counts_and_the_others_describe(calls, workspac
     rows = [
         {"audio_path": RECORDINGS[0], "path": "x", "speaker_id": "ana", "label": "angry", "duration": 1.5}
     ]
-    corpus = import_corpus(calls, workspace, labels=write_csv(calls / "labels.csv", rows)).corpus
+    corpus = import_corpus(
+        calls, workspace, ImportSettings(labels=write_csv(calls / "labels.csv", rows))
+    ).corpus
     assert corpus.attributes == ("path", "label")
     assert corpus.table["speaker_id"].tolist() == ["ana"]
     assert corpus.table["duration_s"].tolist() == [1.5]
@@ -113,7 +117,10 @@ def test_the_first_name_of_a_role_counts_and_the_others_describe(calls, workspac
 
 def test_paths_may_be_relative_to_the_label_file(calls, workspace, tmp_path):
     labels = write_csv(tmp_path / "labels.csv", [{"file": f"calls/{name}"} for name in RECORDINGS])
-    assert import_corpus(calls, workspace, labels=labels).corpus.table["audio_path"].tolist() == RECORDINGS
+    assert (
+        import_corpus(calls, workspace, ImportSettings(labels=labels)).corpus.table["audio_path"].tolist()
+        == RECORDINGS
+    )
 
 
 def test_the_folder_may_be_named_by_a_link(calls, workspace, tmp_path):
@@ -124,21 +131,23 @@ def test_the_folder_may_be_named_by_a_link(calls, workspace, tmp_path):
         {"path": RECORDINGS[2]},
     ]
     labels = write_csv(tmp_path / "labels.csv", rows)
-    table = import_corpus(tmp_path / "link", workspace, labels=labels).corpus.table
+    table = import_corpus(tmp_path / "link", workspace, ImportSettings(labels=labels)).corpus.table
     assert table["audio_path"].tolist() == RECORDINGS[:3]
 
 
 def test_a_path_with_a_zero_byte_is_refused(calls, workspace):
     labels = write_json_lines(calls / "labels", [{"path": RECORDINGS[0]}, {"path": "es/es-a/0.wav\0.txt"}])
     with pytest.raises(CorpusError, match=r"outside the folder.*\(line 2\)"):
-        import_corpus(calls, workspace, labels=labels)
+        import_corpus(calls, workspace, ImportSettings(labels=labels))
 
 
 def test_splits_are_taken_under_their_usual_names(calls, workspace):
     names = ["train", "Validation", "test", "dev", "held-out", "selection"]
     rows = [{"path": name, "speaker": name.split("/")[1], "split": names[number // 2] if number % 2 else None}
             for number, name in enumerate(RECORDINGS)]  # fmt: skip
-    table = import_corpus(calls, workspace, labels=write_json_lines(calls / "l", rows)).corpus.table
+    table = import_corpus(
+        calls, workspace, ImportSettings(labels=write_json_lines(calls / "l", rows))
+    ).corpus.table
     expected = ["train", "selection", "held-out", "selection", "held-out", "selection"]
     assert table["split"].tolist() == [name for name in expected for _ in range(2)], (
         "one row speaks for the whole voice"
@@ -180,7 +189,7 @@ def test_defects_of_structure_are_refused_by_name_and_nothing_is_written(
     (calls / "secret.wav").symlink_to(tmp_path / "beyond" / "secret.wav")
     labels = writer(tmp_path / "labels", rows)
     with pytest.raises(CorpusError, match=f"(?s)labels: .*{says}") as raised:
-        import_corpus(calls, workspace, labels=labels)
+        import_corpus(calls, workspace, ImportSettings(labels=labels))
     assert raised.value.remedy
     assert not (workspace / "clips.parquet").exists()
 
@@ -204,7 +213,7 @@ def test_what_is_no_label_file_is_refused(calls, workspace, tmp_path, content, s
     if content is not None:
         labels.write_bytes(content)
     with pytest.raises(CorpusError, match=f"labels: .*{says}") as raised:
-        import_corpus(calls, workspace, labels=labels)
+        import_corpus(calls, workspace, ImportSettings(labels=labels))
     assert raised.value.remedy
 
 
@@ -222,7 +231,7 @@ def test_rows_that_give_no_clip_are_listed_and_the_rest_goes_through(calls, work
         {"path": RECORDINGS[6], "start_s": 1.0, "duration_s": 1.05},
         {"path": RECORDINGS[7], "audio_channel": 0},
     ])  # fmt: skip
-    report = import_corpus(calls, workspace, labels=labels)
+    report = import_corpus(calls, workspace, ImportSettings(labels=labels))
     assert report.corpus.table["audio_path"].tolist() == [RECORDINGS[0], RECORDINGS[6], RECORDINGS[7]]
     assert report.corpus.table["duration_s"].tolist() == [2.0, 1.0, 3.0], (
         "a little too long is cut to what is there"
@@ -242,7 +251,7 @@ def test_rows_that_give_no_clip_are_listed_and_the_rest_goes_through(calls, work
 def test_if_no_row_gives_a_clip_the_first_reason_is_told(calls, workspace):
     labels = write_csv(calls / "labels.csv", [{"path": "gone.wav"}, {"path": "lost.wav"}])
     with pytest.raises(CorpusError, match=r"labels\.csv: none of its 2 recordings.*gone\.wav.*No such file"):
-        import_corpus(calls, workspace, labels=labels)
+        import_corpus(calls, workspace, ImportSettings(labels=labels))
     assert not (workspace / "clips.parquet").exists()
 
 
