@@ -7,6 +7,9 @@ WORKSPACE ?=
 HEADLESS ?=
 # the interpreter that makes .venv; empty looks for one
 PYTHON ?=
+# benchmarks to run, empty runs all; 1 runs them at small sizes
+ONLY ?=
+QUICK ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -14,7 +17,7 @@ CODE := sae_core pages app.py tests benchmarks
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 SERVE_FLAGS = --port $(PORT) $(if $(filter-out 0 no false,$(HEADLESS)),--headless)
 
-.PHONY: help app test check format clean ready ready-dev chromium
+.PHONY: help app test check format bench clean ready ready-dev chromium
 .DEFAULT_GOAL := help
 
 help:
@@ -22,6 +25,7 @@ help:
 	@echo "make test     lint, types, import rules and every test"
 	@echo "make check    lint, types and import rules only"
 	@echo "make format   put the code into the house format"
+	@echo "make bench    every benchmark beside its peers, one table (ONLY='names' QUICK=1; half an hour on two quiet cores)"
 	@echo "make clean    remove .venv and every cache"
 
 app: ready
@@ -40,8 +44,11 @@ format: ready-dev
 	$(BIN)/ruff check --fix-only --quiet $(wildcard $(CODE))
 	$(BIN)/ruff format $(wildcard $(CODE))
 
+bench: ready
+	$(BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY)) $(if $(filter-out 0 no false,$(QUICK)),--quick)
+
 clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage .coverage.* htmlcov
+	rm -rf $(VENV) benchmarks/.peers .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage .coverage.* htmlcov
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The lists last installed are kept inside .venv, so that only a changed list is installed again,
