@@ -1,10 +1,5 @@
-"""From audio to embeddings, in shards that can be done in any order, anywhere, and again.
+"""From audio to embeddings: an engine does the shards, here or elsewhere, and what they hold becomes one file."""
 
-A `ShardJob` says all that `embed_shard` needs. Its file is written whole or not at all, and its name holds the mark of
-what it was made from, so a killed run goes on where it stopped and a shard of another corpus or embedder is not taken.
-"""
-
-import json
 import logging
 import os
 import shutil
@@ -12,23 +7,22 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import pandas as pd
 import torch
-from jaxtyping import Float32, Int64
 
 from sae_core import audio
-from sae_core.artifacts import ArtifactMeta, fingerprint, read_tensors, write_table, write_tensors
+from sae_core.artifacts import ArtifactMeta, write_table
 from sae_core.corpus import Corpus
 from sae_core.embedders import Embedder
 from sae_core.embeddings import FAILURE_COLUMNS, Embeddings
 from sae_core.errors import ArtifactError, CorpusError, VoxScopeError
 from sae_core.progress import Progress, ignore
+from sae_core.shards import SHARD_CLIPS, Shard, ShardJob, finished_shard, plan_shards, read_shard, write_shard
 
-SHARD_CLIPS = 256
 BATCH_CLIPS = 64
 BATCH_S = 240.0
 """Seconds of padded audio in one batch at most; a longer clip is a batch of its own."""
@@ -37,39 +31,37 @@ MAX_CLIP_S = 600.0
 N_READERS = min(4, os.cpu_count() or 1)
 
 _BATCHES_AHEAD = 2
-_SHARD_FORMAT = 1
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class ShardJob:
-    """Embed some clips of a corpus into one file.
+@runtime_checkable
+class Engine(Protocol):
+    """Whoever does the shards of a run: this process, or others elsewhere."""
 
-    clips: only these clips. rows: the rows they have in the whole corpus. embedder, revision: of the embedder that
-    must do it. folder: where the file goes.
+    def embed(self, jobs: Sequence[ShardJob], embedder: Embedder, progress: Progress) -> None:
+        """Do every job that is not done; when this returns, the file of each is there and sound.
+
+        `progress` counts clips, those of finished jobs too. Stopped at any moment, the finished files stay.
+        """
+
+
+@dataclass(frozen=True)
+class LocalEngine:
+    """Does one shard after the other in this process.
+
+    n_readers: threads that decode recordings while others are embedded.
     """
 
-    clips: Corpus
-    rows: Int64[np.ndarray, " m"]
-    embedder: str
-    revision: str
-    folder: Path
+    n_readers: int = N_READERS
 
-    @cached_property
-    def file(self) -> Path:
-        """The shard's file; its name changes with the clips, their rows, the embedder and its revision."""
-        mark = fingerprint(
-            _SHARD_FORMAT, self.clips.audio_fingerprint, self.rows, self.embedder, self.revision
-        )
-        return self.folder / f"{int(self.rows[0]):09d}-{mark}.safetensors"
-
-
-@dataclass(frozen=True)
-class Shard:
-    """What became of a job's clips: `vectors` f32[m, d], and for each clip the reason it has none, or ""."""
-
-    vectors: Float32[np.ndarray, "m d"]
-    reasons: list[str]
+    def embed(self, jobs: Sequence[ShardJob], embedder: Embedder, progress: Progress) -> None:
+        """Do every job that is not done."""
+        n_done, n_clips = 0, sum(len(job.rows) for job in jobs)
+        for job in jobs:
+            report = _from(n_done, n_clips, progress)
+            embed_shard(job, embedder, n_readers=self.n_readers, progress=report)
+            n_done += len(job.rows)
+            progress(n_done, n_clips, "embedding")
 
 
 def extract(
@@ -77,53 +69,30 @@ def extract(
     embedder: Embedder,
     folder: Path,
     *,
+    engine: Engine | None = None,
     shard_clips: int = SHARD_CLIPS,
-    n_readers: int = N_READERS,
     progress: Progress = ignore,
 ) -> Embeddings:
     """Embed every clip and save the result in `folder`; clips that cannot be embedded are in its failures.
 
-    Goes on where an earlier run stopped. Vectors already saved there for this corpus and embedder are kept, and only
-    the clips that failed then are tried again. Raises CorpusError when not one clip can be embedded.
+    engine: who does it; by default this process. Goes on where an earlier run stopped, whatever its engine. Vectors
+    already saved there for this corpus and embedder are kept, and only the clips that failed then are tried again.
+    Raises CorpusError when not one clip can be embedded.
     """
     known = _known_embeddings(corpus, embedder, folder)
-    vectors = np.zeros((len(corpus), embedder.dim), np.float32) if known is None else np.array(known.vectors)
     rows = np.arange(len(corpus)) if known is None else known.failures["row"].to_numpy(dtype=np.int64)
     jobs = plan_shards(corpus, embedder, folder / "shards", rows=rows, shard_clips=shard_clips)
+    (engine or LocalEngine()).embed(jobs, embedder, progress)
+    vectors = np.zeros((len(corpus), embedder.dim), np.float32) if known is None else np.array(known.vectors)
     reasons: dict[int, str] = {}
-    n_done = 0
     for job in jobs:
-        shard = _finished_shard(job, embedder.dim)
-        if shard is None:
-            report = _from(n_done, len(rows), progress)
-            shard = _read_shard(embed_shard(job, embedder, n_readers=n_readers, progress=report))
+        shard = read_shard(job.file)
         vectors[job.rows] = shard.vectors
         reasons |= {int(row): reason for row, reason in zip(job.rows, shard.reasons, strict=True) if reason}
-        n_done += len(job.rows)
-        progress(n_done, len(rows), "embedding")
     if known is not None and len(reasons) == len(rows):
         _tidy(folder)
         return known
     return _finish(corpus, embedder, folder, vectors=vectors, reasons=reasons)
-
-
-def plan_shards(
-    corpus: Corpus,
-    embedder: Embedder,
-    folder: Path,
-    *,
-    rows: Int64[np.ndarray, " n"],
-    shard_clips: int = SHARD_CLIPS,
-) -> list[ShardJob]:
-    """The jobs that embed these rows, in order of rows, their files in `folder`."""
-    if shard_clips < 1:
-        raise ValueError(f"shard_clips must be at least 1, not {shard_clips}")
-    jobs = []
-    for start in range(0, len(rows), shard_clips):
-        some = rows[start : start + shard_clips]
-        clips = Corpus(corpus.table.iloc[some].reset_index(drop=True), corpus.audio_root)
-        jobs.append(ShardJob(clips, some, embedder.name, embedder.revision, folder))
-    return jobs
 
 
 def embed_shard(
@@ -141,7 +110,7 @@ def embed_shard(
         raise ValueError(
             f"the job wants {job.embedder} {job.revision}, not {embedder.name} {embedder.revision}"
         )
-    if _finished_shard(job, embedder.dim) is not None:
+    if finished_shard(job, embedder.dim) is not None:
         return job.file
     n_clips = len(job.clips)
     shard = Shard(np.zeros((n_clips, embedder.dim), np.float32), [""] * n_clips)
@@ -150,7 +119,7 @@ def embed_shard(
         _embed_batch(embedder, places, heard, shard)
         n_done += len(places)
         progress(n_done, n_clips, "embedding")
-    _write_shard(job.file, shard)
+    write_shard(job.file, shard)
     return job.file
 
 
@@ -241,29 +210,6 @@ def _embed_batch(embedder: Embedder, places: list[int], heard: list[np.ndarray |
             shard.vectors[place] = vector
         else:
             shard.reasons[place] = f"{embedder.name} finds nothing in it that it could describe"
-
-
-def _write_shard(file: Path, shard: Shard) -> None:
-    reasons = np.frombuffer(json.dumps(shard.reasons).encode(), np.uint8)
-    write_tensors(file, {"vectors": shard.vectors, "reasons": reasons})
-
-
-def _read_shard(file: Path) -> Shard:
-    tensors = read_tensors(file)
-    return Shard(tensors["vectors"], json.loads(tensors["reasons"].tobytes()))
-
-
-def _finished_shard(job: ShardJob, dim: int) -> Shard | None:
-    """The shard of a job if its file is there and sound."""
-    if not job.file.exists():
-        return None
-    try:
-        shard = _read_shard(job.file)
-    except (ArtifactError, KeyError, ValueError) as error:
-        _log.warning("%s is damaged and is made again (%s)", job.file, error)
-        return None
-    is_sound = shard.vectors.shape == (len(job.rows), dim) and len(shard.reasons) == len(job.rows)
-    return shard if is_sound else None
 
 
 def _from(n_before: int, n_in_all: int, progress: Progress) -> Progress:

@@ -21,7 +21,8 @@ from sae_core.corpus import CLIP_COLUMNS, MIX_DOWN, Corpus
 from sae_core.embedders import open_embedder
 from sae_core.embeddings import Embeddings
 from sae_core.errors import ArtifactError, CorpusError
-from sae_core.extraction import BATCH_CLIPS, BATCH_S, embed_shard, extract, plan_batches, plan_shards
+from sae_core.extraction import BATCH_CLIPS, BATCH_S, LocalEngine, embed_shard, extract, plan_batches
+from sae_core.shards import plan_shards
 
 RATE_HZ = 16_000
 N_CLIPS = 23
@@ -106,7 +107,7 @@ def test_each_clip_has_the_vector_of_its_own_samples(tones, undisturbed):
 def test_many_small_batches_give_the_same(tones, undisturbed, tmp_path, monkeypatch):
     """More batches than are read ahead, so that reading and embedding overlap."""
     monkeypatch.setattr("sae_core.extraction.BATCH_CLIPS", 2)
-    embeddings = extract(tones, BandEmbedder(), tmp_path / "bands", n_readers=3)
+    embeddings = extract(tones, BandEmbedder(), tmp_path / "bands", engine=LocalEngine(n_readers=3))
     expected = Embeddings.load(undisturbed, remedy="").vectors
     assert embeddings.vectors == pytest.approx(expected, abs=1e-6)
 

@@ -1,0 +1,100 @@
+"""Shards: a corpus cut into parts that can be embedded in any order, anywhere, and again.
+
+A `ShardJob` says all that whoever does it must know. Its file is written whole or not at all, and the file's name holds
+the mark of what it was made from, so a killed run goes on where it stopped and a shard of another corpus or embedder is
+not taken.
+"""
+
+import json
+import logging
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float32, Int64
+
+from sae_core.artifacts import fingerprint, read_tensors, write_tensors
+from sae_core.corpus import Corpus
+from sae_core.embedders import Embedder
+from sae_core.errors import ArtifactError
+
+SHARD_CLIPS = 256
+
+_SHARD_FORMAT = 1
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ShardJob:
+    """Embed some clips of a corpus into one file.
+
+    clips: only these clips. rows: the rows they have in the whole corpus. embedder, revision: of the embedder that
+    must do it. folder: where the file goes.
+    """
+
+    clips: Corpus
+    rows: Int64[np.ndarray, " m"]
+    embedder: str
+    revision: str
+    folder: Path
+
+    @cached_property
+    def file(self) -> Path:
+        """The shard's file; its name changes with the clips, their rows, the embedder and its revision."""
+        mark = fingerprint(
+            _SHARD_FORMAT, self.clips.audio_fingerprint, self.rows, self.embedder, self.revision
+        )
+        return self.folder / f"{int(self.rows[0]):09d}-{mark}.safetensors"
+
+
+@dataclass(frozen=True)
+class Shard:
+    """What became of a job's clips: `vectors` f32[m, d], and for each clip the reason it has none, or ""."""
+
+    vectors: Float32[np.ndarray, "m d"]
+    reasons: list[str]
+
+
+def plan_shards(
+    corpus: Corpus,
+    embedder: Embedder,
+    folder: Path,
+    *,
+    rows: Int64[np.ndarray, " n"],
+    shard_clips: int = SHARD_CLIPS,
+) -> list[ShardJob]:
+    """The jobs that embed these rows, in order of rows, their files in `folder`."""
+    if shard_clips < 1:
+        raise ValueError(f"shard_clips must be at least 1, not {shard_clips}")
+    jobs = []
+    for start in range(0, len(rows), shard_clips):
+        some = rows[start : start + shard_clips]
+        clips = Corpus(corpus.table.iloc[some].reset_index(drop=True), corpus.audio_root)
+        jobs.append(ShardJob(clips, some, embedder.name, embedder.revision, folder))
+    return jobs
+
+
+def write_shard(file: Path, shard: Shard) -> None:
+    """Write a shard, whole or not at all."""
+    reasons = np.frombuffer(json.dumps(shard.reasons).encode(), np.uint8)
+    write_tensors(file, {"vectors": shard.vectors, "reasons": reasons})
+
+
+def read_shard(file: Path) -> Shard:
+    """Return what `write_shard` wrote; ArtifactError when it is missing or damaged."""
+    tensors = read_tensors(file)
+    return Shard(tensors["vectors"], json.loads(tensors["reasons"].tobytes()))
+
+
+def finished_shard(job: ShardJob, dim: int) -> Shard | None:
+    """The shard of a job if its file is there and sound."""
+    if not job.file.exists():
+        return None
+    try:
+        shard = read_shard(job.file)
+    except (ArtifactError, KeyError, ValueError) as error:
+        _log.warning("%s is damaged and is made again (%s)", job.file, error)
+        return None
+    is_sound = shard.vectors.shape == (len(job.rows), dim) and len(shard.reasons) == len(job.rows)
+    return shard if is_sound else None
