@@ -20,7 +20,7 @@ _mount_list = st.components.v2.component(
     "voxscope_clip_list",
     html='<div class="clip-list">\n</div>',
     css=(_HERE / "frame.css").read_text("utf-8") + (_HERE / "player.css").read_text("utf-8"),
-    js=(_HERE / "player.js").read_text("utf-8"),
+    js=(_HERE / "shared_player.js").read_text("utf-8") + (_HERE / "player.js").read_text("utf-8"),
 )
 
 
