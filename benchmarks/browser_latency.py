@@ -1,210 +1,172 @@
-"""How long a person waits in the browser: slider to figure, page to page, latent to latent, dot to sound.
+"""How long people wait in the browser, alone and ten at a time, and what memory the server takes.
 
-python -m benchmarks.browser_latency [--workspace W] [--tries 20]
+python -m benchmarks.browser_latency [--workspace W] [--tries 30] [--users 10] [--minutes 2]
 
-Serves the workspace (by default the demo), opens it in headless Chromium and does each thing over and over. Times are
-taken inside the page, from the event a hand would cause to the frame that shows the answer.
+Serves the workspace (by default the demo) and opens it in headless Chromium, app and browser on the same machine. One
+visitor does each thing `--tries` times; then `--users` at once, each with a window of their own, do things at random
+for `--minutes`. `--users 1 --minutes 60` is an hour of random use. Cold starts are timed from the command to the first
+latent that can be heard on the Overview.
 """
 
 import argparse
-import shutil
-import socket
+import asyncio
+import json
+import random
 import statistics
-import subprocess
-import sys
 import time
-import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
+from typing import Any
 
-from playwright.sync_api import Page, sync_playwright
+from playwright.async_api import Browser, Error
 
-REPOSITORY = Path(__file__).resolve().parent.parent
-FLAGS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--use-angle=swiftshader",
-    "--enable-unsafe-swiftshader",
-)
-AIMS_MS = {"slider to new figure": 150, "page change": 500, "latent change": 300, "dot to sound": 200}
-# finds an element by selectors from the outside in, through the shadow roots of components
-DEEP = """window.deep = (...selectors) => {
-  const within = (root, selector) => {
-    const found = root.querySelector(selector);
-    if (found) return found;
-    for (const node of root.querySelectorAll("*")) {
-      const inside = node.shadowRoot && within(node.shadowRoot, selector);
-      if (inside) return inside;
-    }
-    return null;
-  };
-  return selectors.reduce((root, selector) => root && within(root, selector), document);
-};"""
-# waits, frame by frame, until `done()` is no longer what it was; gives up after 20 s
-TIMED = """async ([act, done]) => {
-  const read = new Function("return (" + done + ")");
-  const before = JSON.stringify(read());
-  const start = performance.now();
-  await new Function("return (" + act + ")")();
-  while (performance.now() - start < 20000) {
-    await new Promise((resolve) => requestAnimationFrame(resolve));
-    const now = read();
-    if (now !== null && JSON.stringify(now) !== before) return performance.now() - start;
-  }
-  throw new Error("nothing happened");
-}"""
-# on a click, notes when it happened and when the page's player next begins to sound
-LISTEN = """() => {
-  window.started = window.clicked = null;
-  addEventListener("pointerdown", () => { window.clicked = performance.now(); }, { capture: true, once: true });
-  const audio = window.__voxscopePlayer?.audio;
-  audio?.pause();
-  audio?.addEventListener("playing", () => { window.started = performance.now(); }, { once: true });
-}"""
-DOTS = """(n) => {
-  const node = deep(".stage"), box = node.getBoundingClientRect();
-  const inside = (p) => p.x > box.left + 160 && p.x < box.right - 20
-    && p.y > box.top + 60 && p.y < Math.min(box.bottom, innerHeight) - 20;
-  const places = [...Array(Number(node.dataset.points)).keys()].map((i) => node.placeOf(i)).filter(inside);
-  return places.filter((_, i) => i % Math.max(1, Math.floor(places.length / n)) === 0).slice(0, n);
-}"""
-PLAYER = "window.__voxscopePlayer"
+from benchmarks.visitor import DEEP, Server, Visitor, chromium, serving, verb_for
 
-
-def timed(page: Page, act: str, done: str) -> float:
-    """Milliseconds from `act` to the first frame in which `done` has a new value; both are JavaScript expressions."""
-    return float(page.evaluate(TIMED, [act, done]))
-
-
-def settle(page: Page) -> None:
-    """Wait until the app is idle."""
-    page.wait_for_selector('[data-testid=stApp][data-test-script-state="notRunning"]', timeout=60_000)
-    page.wait_for_timeout(400)
-
-
-def latent_changes(page: Page, address: str, tries: int) -> list[float]:
-    """Next latent: until its heading and the first of its strongest clips are those of another latent."""
-    page.goto(f"{address}/latents")
-    settle(page)
-    click = "[...document.querySelectorAll('button')].find((b) => b.innerText.includes('Next')).click()"
-    heading = "document.querySelector('.st-key-latent_heading h2')?.innerText ?? null"
-    times = []
-    for _ in range(tries):
-        times.append(timed(page, click, heading))
-        settle(page)
-    return times
-
-
-def page_changes(page: Page, address: str, tries: int) -> list[float]:
-    """Latents → Clips and back: until the first clip card of the other page stands."""
-    page.goto(f"{address}/latents")
-    settle(page)
-    times = []
-    for number in range(tries):
-        name, mark = (("Clips", "chosen_clip"), ("Latents", "clips_strongest"))[number % 2]
-        click = (
-            f"[...document.querySelectorAll('a')].find((a) => a.innerText.trim().endsWith('{name}')).click()"
-        )
-        times.append(timed(page, click, f"deep('.st-key-{mark}', '.card') ? '{mark}' : null"))
-        settle(page)
-    return times
-
-
-def slider_moves(page: Page, address: str, tries: int) -> list[float]:
-    """A step of a steering slider: until the figure shows other numbers."""
-    page.goto(f"{address}/steering")
-    page.wait_for_selector(".st-key-steering_desk .shift", timeout=60_000)
-    settle(page)
-    lines = "deep('.st-key-steering_desk', 'svg').querySelectorAll('.after')"
-    figure = f"[...{lines}].map((line) => line.getAttribute('d')).join()"
-    times = []
-    for number in range(tries):
-        share = 0.05 + 0.9 * ((number * 7) % tries) / tries
-        move = f"""(() => {{ const slider = deep('.st-key-steering_desk', '.range');
-          slider.value = Number(slider.min) + {share} * (Number(slider.max) - Number(slider.min));
-          slider.dispatchEvent(new Event('input', {{bubbles: true}})); }})()"""
-        times.append(timed(page, move, figure))
-        page.wait_for_timeout(300)
-    return times
-
-
-def dots_to_sound(page: Page, address: str, tries: int) -> list[float]:
-    """A click on a dot of the map: until its sound runs. The first one also opens the audio device and is left out."""
-    page.goto(f"{address}/map")
-    page.wait_for_selector('.stage[data-state="ready"]', timeout=60_000)
-    settle(page)
-    times = []
-    for point in page.evaluate(DOTS, tries + 1):
-        page.evaluate(LISTEN)
-        page.mouse.click(point["x"], point["y"])
-        page.wait_for_function(f"() => {PLAYER} && !{PLAYER}.audio.paused && {PLAYER}.audio.currentTime > 0")
-        heard = page.evaluate("() => window.started === null ? null : window.started - window.clicked")
-        if heard is not None:
-            times.append(float(heard))
-        settle(page)
-    return times
-
-
-MEASURES: dict[str, Callable[[Page, str, int], list[float]]] = {
-    "slider to new figure": slider_moves,
-    "page change": page_changes,
-    "latent change": latent_changes,
-    "dot to sound": dots_to_sound,
+AIMS_MS = {
+    "cold start": 3000,
+    "page change": 500,
+    "latent change": 300,
+    "slider to new figure": 100,
+    "dot to sound": 150,
 }
+Act = Callable[[Visitor], Coroutine[Any, Any, None]]
+ACTS: dict[str, Act] = {
+    "page change": Visitor.other_page,
+    "latent change": Visitor.next_latent,
+    "slider to new figure": Visitor.slide,
+    "dot to sound": Visitor.hear_dot,
+    "map pan, frame": Visitor.pan,
+}
+ACTS_IN_A_ROW = 4
+FIRST_LATENT = "() => deep('.st-key-striking', '.card')"
+
+
+async def cold_start(browser: Browser, workspace: Path | None) -> float:
+    """Milliseconds from the command that serves to the first latent that can be heard."""
+    context = await browser.new_context(viewport={"width": 1440, "height": 900})
+    page = await context.new_page()
+    await page.add_init_script(DEEP)
+    started = time.perf_counter()
+    server = Server(verb_for(workspace))
+    try:
+        await asyncio.to_thread(server.wait)
+        await page.goto(server.address)
+        await page.wait_for_function(FIRST_LATENT, timeout=120_000)
+        return 1000 * (time.perf_counter() - started)
+    finally:
+        await context.close()
+        server.stop()
+
+
+async def alone(browser: Browser, server: Server, tries: int) -> dict[str, list[float]]:
+    """One visitor does each thing `tries` times; the first time of each, which opens what it needs, is left out."""
+    visitor = await Visitor.arrive(browser, server.address)
+    for act in ACTS.values():
+        await act(visitor)
+    visitor.times.clear()
+    for name, act in ACTS.items():
+        for _ in range(3 if name.startswith("map pan") else tries):
+            await act(visitor)
+    await visitor.page.context.close()
+    return visitor.times
+
+
+async def together(
+    browser: Browser, server: Server, n_users: int, minutes: float
+) -> tuple[dict[str, list[float]], list[tuple[float, float]], int]:
+    """Times of all visitors, what the server held every ten seconds, and how often something did not happen in time."""
+    ends = time.monotonic() + 60 * minutes
+    memory: list[tuple[float, float]] = [server.memory_mb()]
+
+    async def watch() -> None:
+        while time.monotonic() < ends:
+            await asyncio.sleep(10)
+            memory.append(server.memory_mb())
+
+    visits = [wander(browser, server.address, seed, ends) for seed in range(n_users)]
+    *found, _ = await asyncio.gather(*visits, watch())
+    times: dict[str, list[float]] = {}
+    for visited, _ in found:
+        for name, some in visited.items():
+            times.setdefault(name, []).extend(some)
+    return times, memory, sum(n_failed for _, n_failed in found)
+
+
+async def wander(
+    browser: Browser, address: str, seed: int, ends: float
+) -> tuple[dict[str, list[float]], int]:
+    """Do things at random until the time is over: the times, and how many things failed."""
+    choices, n_failed = random.Random(seed), 0
+    visitor = await Visitor.arrive(browser, address)
+    while time.monotonic() < ends:
+        act = choices.choice(list(ACTS.values()))
+        try:
+            for _ in range(ACTS_IN_A_ROW):
+                await act(visitor)
+        except Error:
+            n_failed += 1
+    await visitor.page.context.close()
+    return visitor.times, n_failed
+
+
+def summary(times: dict[str, list[float]]) -> dict[str, dict[str, float]]:
+    """Median, 95th percentile, aim (where there is one) and number of tries of everything."""
+    found = {}
+    for name in [*AIMS_MS, *(other for other in times if other not in AIMS_MS)]:
+        if some := sorted(times.get(name, [])):
+            p95 = some[min(len(some) - 1, round(0.95 * len(some)))]
+            found[name] = {"median": statistics.median(some), "p95": p95, "tries": len(some)}
+    return found
+
+
+def print_table(title: str, found: dict[str, dict[str, float]]) -> None:
+    """One line a thing."""
+    print(f"\n{title:32}{'median':>10}{'95 %':>10}{'aim':>10}{'tries':>8}")
+    for name, line in found.items():
+        aim = f"{AIMS_MS[name]} ms" if name in AIMS_MS else ""
+        print(
+            f"{name:32}{line['median']:>7.0f} ms{line['p95']:>7.0f} ms{aim:>10}{line['tries']:>8}", flush=True
+        )
+
+
+async def measure(options: argparse.Namespace) -> dict[str, Any]:
+    """Everything, printed as it comes."""
+    async with chromium() as browser:
+        starts = [await cold_start(browser, options.workspace) for _ in range(options.starts)]
+        with serving(options.workspace) as server:
+            at_rest = server.memory_mb()
+            times = {"cold start": starts, **await alone(browser, server, options.tries)}
+            one = summary(times)
+            print_table("one visitor", one)
+            before = server.memory_mb()
+            found, memory, n_failed = await together(browser, server, options.users, options.minutes)
+    many = summary(found)
+    print_table(f"{options.users} at once, {options.minutes:g} min", many)
+    print(f"did not happen in time: {n_failed}")
+    print("server, own memory (mapped files) in MB: ", end="")
+    places = {"started": at_rest, "after one visitor": before, "at the end": memory[-1]}
+    print("; ".join(f"{name} {own:.0f} ({mapped:.0f})" for name, (own, mapped) in places.items()))
+    third = max(1, len(memory) // 3)
+    early, late = (statistics.mean(own for own, _ in part) for part in (memory[:third], memory[-third:]))
+    print(f"mean own memory, first third {early:.0f}, last third {late:.0f}")
+    return {"one": one, "many": many, "memory_mb": memory, "n_failed": n_failed}
 
 
 def main() -> None:
-    """Serve, measure, print one line a measure."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    """Read the options, measure, and keep the result where asked."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--workspace", type=Path)
-    parser.add_argument("--tries", type=int, default=20)
+    parser.add_argument("--tries", type=int, default=30)
+    parser.add_argument("--starts", type=int, default=5)
+    parser.add_argument("--users", type=int, default=10)
+    parser.add_argument("--minutes", type=float, default=2)
+    parser.add_argument("--json", type=Path, help="write every figure there")
     options = parser.parse_args()
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    verb = ["serve", "--workspace", str(options.workspace)] if options.workspace else ["demo", "open"]
-    command = [sys.executable, "-m", "sae_core", *verb, "--port", str(port), "--headless"]
-    server = subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        address = f"http://127.0.0.1:{port}"
-        wait_until_up(address)
-        measure_all(address, options.tries)
-    finally:
-        server.terminate()
-
-
-def wait_until_up(address: str) -> None:
-    """Ask for the server's health until it answers; give up after three minutes."""
-    for _ in range(900):
-        try:
-            with urllib.request.urlopen(f"{address}/_stcore/health", timeout=2):
-                return
-        except OSError:
-            time.sleep(0.2)
-    raise SystemExit("the server did not come up")
-
-
-def measure_all(address: str, tries: int) -> None:
-    """Print median, 95th percentile and aim of each measure."""
-    executable = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=executable, args=list(FLAGS))
-        page = browser.new_page(viewport={"width": 1440, "height": 900})
-        page.add_init_script(DEEP)
-        page.goto(address)
-        settle(page)
-        print(f"{'':24}{'median':>10}{'p95':>10}{'aim':>10}{'tries':>8}")
-        for name, measure in MEASURES.items():
-            times = sorted(measure(page, address, tries))
-            p95 = times[min(len(times) - 1, round(0.95 * len(times)))]
-            median = statistics.median(times)
-            print(f"{name:24}{median:>7.0f} ms{p95:>7.0f} ms{AIMS_MS[name]:>7} ms{len(times):>8}", flush=True)
-        browser.close()
+    found = asyncio.run(measure(options))
+    if options.json:
+        options.json.write_text(json.dumps(found, indent=1), "utf-8")
 
 
 if __name__ == "__main__":
