@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import DTypeLike
 
 from sae_core.errors import ArtifactError, StaleArtifactError
 
@@ -95,6 +96,23 @@ def write_array(path: Path, array: np.ndarray) -> None:
     """Write one array as .npy, atomically."""
     with writing(path) as temporary, temporary.open("wb") as stream:
         np.save(_PlainStream(stream), array, allow_pickle=False)
+
+
+@contextlib.contextmanager
+def writing_in_pieces(
+    path: Path, shape: tuple[int, ...], dtype: DTypeLike
+) -> Iterator[Callable[[np.ndarray], None]]:
+    """Yield a function that takes the next rows of an array of this shape; it becomes the .npy file `path` when the
+    block ends well. ArtifactError as from `writing`."""
+    with writing(path) as temporary, temporary.open("wb") as stream:
+        kind = np.dtype(dtype)
+        described = {"descr": np.lib.format.dtype_to_descr(kind), "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(_PlainStream(stream), described)
+
+        def add(rows: np.ndarray) -> None:
+            stream.write(np.ascontiguousarray(rows, kind).data)
+
+        yield add
 
 
 class _PlainStream:

@@ -1,19 +1,25 @@
 """The feature index: for each latent, the clips it is active on, strongest first."""
 
+import mmap
+import tempfile
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float32, Int32, Int64
+from jaxtyping import Float32, Int32, Int64, UInt64
 from scipy.sparse import csr_matrix
 
-from sae_core.artifacts import read_array, write_array
+from sae_core.artifacts import read_array, write_array, writing_in_pieces
 from sae_core.errors import ArtifactError
 from sae_core.sparse_codes import SparseCodes
 
-MAX_ENTRIES_AT_ONCE = 2**25
-_CLIPS_AT_ONCE = 2**18
+MEMORY_MB = 2048
+"""What building an index into files holds at most, unless told otherwise."""
+_BYTES_AN_ENTRY = 40
+_SPILLED = np.dtype([("latent", "<i4"), ("key", "<u8")])
 
 Postings = tuple[Int32[np.ndarray, " m"], Float32[np.ndarray, " m"]]
 
@@ -70,18 +76,43 @@ class FeatureIndex:
         return rows[max(0, end - n) : end], activations[max(0, end - n) : end]
 
     @classmethod
-    def build(cls, codes: SparseCodes, *, max_entries: int = MAX_ENTRIES_AT_ONCE) -> "FeatureIndex":
-        """Return the index of `codes`, built in ranges of latents that hold at most `max_entries` entries at once."""
-        counts = np.zeros(codes.n_latents, dtype=np.int64)
-        for _, latents, activations in _pieces(codes):
-            counts += np.bincount(latents[activations > 0], minlength=codes.n_latents)
-        offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-        rows = np.empty(offsets[-1], dtype=np.int32)
-        activations_by_latent = np.empty(offsets[-1], dtype=np.float32)
-        for start, end in _latent_ranges(offsets, max_entries):
-            part = slice(int(offsets[start]), int(offsets[end]))
-            rows[part], activations_by_latent[part] = _sorted_range(codes, start, end)
-        return cls(offsets, rows, activations_by_latent)
+    def build(cls, codes: SparseCodes) -> "FeatureIndex":
+        """Return the index of `codes`, made and held in memory: some `_BYTES_AN_ENTRY` bytes an entry for a moment."""
+        latents, keys = _entries(codes, 0, len(codes))
+        offsets, keys = _sorted_by_latent(latents, keys, codes.n_latents)
+        return cls(offsets, *_postings_of(keys))
+
+    @classmethod
+    def write(cls, codes: SparseCodes, folder: Path, *, memory_mb: int = MEMORY_MB) -> "FeatureIndex":
+        """Write the index of `codes` as `save` does and return it memory-mapped; it and the codes may outgrow memory.
+
+        Codes that `memory_mb` has room for are simply built. Others are read twice: to count, and to hand every entry
+        to a file of its range of latents, ranges being as large as fits. Then one range after another is sorted and
+        written. All that is held is one range (or one latent, should its postings alone be more) or a piece of codes.
+        """
+        max_entries = max(1, memory_mb * 2**20 // _BYTES_AN_ENTRY)
+        if codes.latents.size <= max_entries:
+            cls.build(codes).save(folder)
+            return cls.load(folder, remedy="index again")
+        offsets = _count(codes, max_entries)
+        starts = _range_starts(offsets, max_entries)
+        with ExitStack() as stack:
+            spilled = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=".index.", dir=folder)))
+            shape = (int(offsets[-1]),)
+            add_rows = stack.enter_context(writing_in_pieces(folder / "index_rows.npy", shape, np.int32))
+            add_activations = stack.enter_context(
+                writing_in_pieces(folder / "index_activations.npy", shape, np.float32)
+            )
+            _spill(codes, starts, spilled, max_entries=max_entries)
+            for start, end in pairwise(starts):
+                entries = np.fromfile(spilled / str(start), _SPILLED)
+                latents, keys = entries["latent"] - np.int32(start), entries["key"].copy()
+                del entries
+                rows, activations = _postings_of(_sorted_by_latent(latents, keys, end - start)[1])
+                add_rows(rows)
+                add_activations(activations)
+        write_array(folder / "index_offsets.npy", offsets)
+        return cls.load(folder, remedy="index again")
 
     def save(self, folder: Path) -> None:
         """Write index_offsets.npy, index_rows.npy and index_activations.npy."""
@@ -92,9 +123,11 @@ class FeatureIndex:
     @classmethod
     def load(cls, folder: Path, *, remedy: str) -> "FeatureIndex":
         """Return the index in `folder`, memory-mapped; ArtifactError when missing or damaged."""
-        offsets = np.asarray(read_array(folder / "index_offsets.npy", remedy=remedy))
-        rows = read_array(folder / "index_rows.npy", remedy=remedy)
-        activations = read_array(folder / "index_activations.npy", remedy=remedy)
+        # as plain arrays over the mapped files: a slice of a `memmap` takes ten times as long
+        offsets, rows, activations = (
+            np.asarray(read_array(folder / f"index_{name}.npy", remedy=remedy))
+            for name in ("offsets", "rows", "activations")
+        )
         if not len(offsets) or not int(offsets[-1]) == len(rows) == len(activations):
             raise ArtifactError(
                 "does not fit the postings beside it", where=folder / "index_offsets.npy", remedy=remedy
@@ -106,38 +139,87 @@ def _count_above(falling: np.ndarray, threshold: float) -> int:
     return len(falling) - int(np.searchsorted(falling[::-1], threshold, side="right"))
 
 
-def _pieces(codes: SparseCodes) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
-    for start in range(0, len(codes), _CLIPS_AT_ONCE):
-        part = slice(start, start + _CLIPS_AT_ONCE)
-        yield start, np.asarray(codes.latents[part]), np.asarray(codes.activations[part])
+def _pieces(codes: SparseCodes, max_entries: int) -> Iterator[tuple[int, int]]:
+    """Ranges of clips with at most `max_entries` entries, but one clip at least."""
+    step = max(1, max_entries // max(codes.k, 1))
+    for start in range(0, len(codes), step):
+        yield start, min(start + step, len(codes))
 
 
-def _latent_ranges(offsets: np.ndarray, max_entries: int) -> Iterator[tuple[int, int]]:
-    start, n_latents = 0, len(offsets) - 1
-    while start < n_latents:
-        end = int(np.searchsorted(offsets, offsets[start] + max_entries, side="right")) - 1
-        end = min(max(end, start + 1), n_latents)
-        yield start, end
-        start = end
+def _count(codes: SparseCodes, max_entries: int) -> Int64[np.ndarray, " Lplus1"]:
+    """Where each latent's postings will begin."""
+    counts = np.zeros(codes.n_latents, dtype=np.int64)
+    for start, end in _pieces(codes, max_entries):
+        used = codes.activations[start:end] > 0
+        counts += np.bincount(codes.latents[start:end][used], minlength=codes.n_latents)
+        _let_go(codes)
+    return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
 
 
-def _sorted_range(codes: SparseCodes, start: int, end: int) -> tuple[np.ndarray, np.ndarray]:
-    """Rows and activations of latents start…end-1. A sparse transpose groups by latent in row order (a counting sort,
-    linear in the entries); a stable sort inside each latent then keeps rows rising where activations are equal."""
-    found_rows, found_latents, found_activations = [], [], []
-    for first_row, latents, activations in _pieces(codes):
-        clip, slot = np.nonzero((activations > 0) & (latents >= start) & (latents < end))
-        found_rows.append((clip + first_row).astype(np.int32))
-        found_latents.append(latents[clip, slot] - start)
-        found_activations.append(activations[clip, slot])
-    rows = np.concatenate(found_rows) if found_rows else np.empty(0, np.int32)
-    latents = np.concatenate(found_latents) if found_latents else np.empty(0, np.int32)
-    values = np.concatenate(found_activations) if found_activations else np.empty(0, np.float32)
-    row_starts = np.searchsorted(rows, np.arange(len(codes) + 1))
-    by_latent = csr_matrix((values, latents, row_starts), shape=(len(codes), end - start)).tocsc()
-    sorted_rows, sorted_values = by_latent.indices.astype(np.int32), by_latent.data.astype(np.float32)
-    for low, high in zip(by_latent.indptr[:-1], by_latent.indptr[1:], strict=True):
-        order = np.argsort(-sorted_values[low:high], kind="stable")
-        sorted_rows[low:high] = sorted_rows[low:high][order]
-        sorted_values[low:high] = sorted_values[low:high][order]
-    return sorted_rows, sorted_values
+def _range_starts(offsets: Int64[np.ndarray, " Lplus1"], max_entries: int) -> list[int]:
+    """First latents of the ranges that fit in memory, and L."""
+    starts, n_latents = [0], len(offsets) - 1
+    while starts[-1] < n_latents:
+        end = int(np.searchsorted(offsets, offsets[starts[-1]] + max_entries, side="right")) - 1
+        starts.append(min(max(end, starts[-1] + 1), n_latents))
+    return starts
+
+
+def _spill(codes: SparseCodes, starts: list[int], folder: Path, *, max_entries: int) -> None:
+    """Append every entry to the file of its range, which is named by the range's first latent."""
+    for first, last in _pieces(codes, max_entries):
+        latents, keys = _entries(codes, first, last)
+        _let_go(codes)
+        offsets, keys = _grouped(latents, keys, codes.n_latents)
+        for start, end in pairwise(starts):
+            entries = np.empty(offsets[end] - offsets[start], _SPILLED)
+            entries["latent"] = np.repeat(np.arange(start, end), np.diff(offsets[start : end + 1]))
+            entries["key"] = keys[offsets[start] : offsets[end]]
+            with (folder / str(start)).open("ab") as stream:
+                stream.write(entries.tobytes())
+
+
+def _let_go(codes: SparseCodes) -> None:
+    """Drop pages of mapped files that were read: they would count as ours until the system wants them back."""
+    for array in (codes.latents, codes.activations):
+        if isinstance(array.base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+            array.base.madvise(mmap.MADV_DONTNEED)
+
+
+def _entries(
+    codes: SparseCodes, start: int, end: int
+) -> tuple[Int32[np.ndarray, " m"], UInt64[np.ndarray, " m"]]:
+    """Latents and keys of some clips' active slots, by rising row.
+
+    A key orders the postings of a latent as a plain number: the inverted bits of the activation (bits of positive
+    floats rise as they do) before the bits of the row.
+    """
+    latents, activations = (np.asarray(part[start:end]) for part in (codes.latents, codes.activations))
+    halves = np.empty((*activations.shape, 2), "<u4")
+    halves[..., 0] = np.arange(start, end, dtype=np.uint32)[:, None]
+    np.invert(activations.view(np.uint32), out=halves[..., 1])
+    keys, used = halves.view("<u8")[..., 0], activations > 0
+    if used.all():
+        return latents.ravel(), keys.ravel()
+    return latents[used], keys[used]
+
+
+def _postings_of(keys: UInt64[np.ndarray, " m"]) -> Postings:
+    """Rows and activations that are in the keys."""
+    halves = keys.view("<u4").reshape(-1, 2)
+    return halves[:, 0].astype(np.int32), (~halves[:, 1]).view(np.float32)
+
+
+def _grouped(latents: np.ndarray, values: np.ndarray, n_latents: int) -> tuple[np.ndarray, np.ndarray]:
+    """Where each latent's values begin, and the values by latent, each in the order it came: a sparse transpose, which
+    is a counting sort and linear in their number."""
+    line = csr_matrix((values, latents, [0, len(values)]), shape=(1, n_latents)).tocsc()
+    return line.indptr.astype(np.int64), line.data
+
+
+def _sorted_by_latent(latents: np.ndarray, keys: np.ndarray, n_latents: int) -> tuple[np.ndarray, np.ndarray]:
+    """Where each latent's keys begin, and the keys by latent, ascending in each: short sorts that stay in the cache."""
+    offsets, keys = _grouped(latents, keys, n_latents)
+    for start, end in pairwise(offsets.tolist()):
+        keys[start:end].sort()
+    return offsets, keys

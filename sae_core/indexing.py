@@ -24,7 +24,6 @@ from sae_core.corpus import Corpus
 from sae_core.embeddings import Embeddings
 from sae_core.feature_index import FeatureIndex
 from sae_core.progress import Progress, ignore
-from sae_core.sae import SparseAutoencoder
 
 ONE_VOICE_SHARE = 0.6
 ONE_SOURCE_SHARE = 0.8
@@ -50,15 +49,16 @@ def build_index(
     parents = index_parents(corpus, embeddings, meta)
     if not rebuild and (done := _finished(folder, parents)) is not None:
         return done
+    from sae_core.sae import SparseAutoencoder
+
     (folder / "index.json").unlink(missing_ok=True)
     model = SparseAutoencoder.load(folder, device=device)
     progress(0, model.config.n_latents, "encoding")
     codes = model.encode(embeddings.vectors)
     codes.activations[~embeddings.is_valid] = 0
-    index = FeatureIndex.build(codes)
-    statistics = measure_attributes(corpus, index, embeddings.is_valid, progress=progress)
     codes.save(folder)
-    index.save(folder)
+    index = FeatureIndex.write(codes, folder)
+    statistics = measure_attributes(corpus, index, embeddings.is_valid, progress=progress)
     statistics.save(folder)
     write_table(
         folder / "latents.parquet", describe_latents(corpus, index, statistics, n_clips=_n_valid(embeddings))

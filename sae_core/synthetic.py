@@ -24,6 +24,7 @@ from sae_core.artifacts import (
     write_json,
     write_table,
     writing,
+    writing_in_pieces,
 )
 from sae_core.corpus import MIX_DOWN, Corpus, split_of
 from sae_core.progress import Progress, ignore
@@ -218,11 +219,10 @@ def write_synthetic_workspace(
     truth = PlantedTruth.draw(n_speakers=n_speakers or default_n_speakers(n_clips), seed=seed)
     place = folder / "embeddings" / EMBEDDER
     tables = []
-    with writing(place / "vectors.npy") as temporary, temporary.open("wb") as stream:
-        shape = (n_clips, truth.directions.shape[1])
-        np.lib.format.write_array_header_1_0(stream, {"descr": "<f4", "fortran_order": False, "shape": shape})
+    shape = (n_clips, truth.directions.shape[1])
+    with writing_in_pieces(place / "vectors.npy", shape, np.float32) as add:
         for piece in truth.clips(n_clips):
-            stream.write(piece.vectors.astype("<f4").tobytes())
+            add(piece.vectors)
             tables.append(piece.table)
             progress(int(piece.rows[-1]) + 1, n_clips, "planting")
     corpus = _corpus(pd.concat(tables, ignore_index=True), folder)

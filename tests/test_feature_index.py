@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sae_core import feature_index
 from sae_core.errors import ArtifactError
 from sae_core.feature_index import FeatureIndex
 from sae_core.sparse_codes import SparseCodes
@@ -16,12 +17,11 @@ from tests.planting import plant_codes
     st.integers(1, 12),
     st.integers(1, 5),
     st.sampled_from([None, 2]),
-    st.integers(1, 40),
     st.integers(0, 99),
 )
-def test_postings_equal_a_sort_of_the_dense_array(n_clips, n_latents, k, levels, max_entries, seed):
+def test_postings_equal_a_sort_of_the_dense_array(n_clips, n_latents, k, levels, seed):
     codes = plant_codes(n_clips, n_latents, min(k, n_latents), seed=seed, levels=levels)
-    index = FeatureIndex.build(codes, max_entries=max_entries)
+    index = FeatureIndex.build(codes)
     dense = codes.dense()
     for latent in range(n_latents):
         expected = [
@@ -30,6 +30,34 @@ def test_postings_equal_a_sort_of_the_dense_array(n_clips, n_latents, k, levels,
         rows, activations = index.postings(latent)
         assert list(rows) == expected
         assert np.array_equal(activations, dense[expected, latent])
+
+
+@pytest.mark.parametrize("levels", [None, 2])
+@pytest.mark.parametrize("memory_mb", [0, 1, 8])
+def test_an_index_written_in_little_memory_is_the_one_built_in_memory(
+    tmp_path, monkeypatch, levels, memory_mb
+):
+    """A budget of 0 holds one entry at once, so every latent is a range and every clip a piece."""
+    codes = plant_codes(40 if memory_mb == 0 else 20_000, 20, 4, levels=levels)
+    codes.save(tmp_path)
+    stored = SparseCodes.load(tmp_path, n_latents=20, remedy="index")
+    pieces = []
+    monkeypatch.setattr(feature_index, "_let_go", pieces.append)
+    written, built = FeatureIndex.write(stored, tmp_path, memory_mb=memory_mb), FeatureIndex.build(codes)
+    assert len(pieces) == {0: 80, 1: 8, 8: 0}[memory_mb], (
+        "pieces counted and handed on, or none where all fits"
+    )
+    for name in ("offsets", "rows", "activations"):
+        assert np.array_equal(getattr(written, name), getattr(built, name))
+    assert {path.name for path in tmp_path.iterdir() if path.name.startswith(".")} == set()
+
+
+def test_pages_of_mapped_codes_are_given_back(tmp_path):
+    plant_codes().save(tmp_path)
+    codes = SparseCodes.load(tmp_path, n_latents=20, remedy="index")
+    before = codes.dense()
+    feature_index._let_go(codes)
+    assert np.array_equal(codes.dense(), before)
 
 
 def test_queries_agree_with_the_postings():
