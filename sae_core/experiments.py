@@ -204,15 +204,13 @@ class SteeringExperiment:
         return steering.steer(vectors, steering.deltas(list(changes), is_steered))
 
     def _prepare(self, vectors: np.ndarray, rows: np.ndarray) -> Steering:
-        return Steering.prepare(
-            vectors, self.view.model().decoder_steps(), self.view.index, self.latents, rows=rows
-        )
+        return Steering.prepare(vectors, self.view.decoder().steps, self.view.index, self.latents, rows=rows)
 
 
 def rebuilt(view: SaeView, rows: Int64[np.ndarray, " m"]) -> Float32[np.ndarray, "m d"]:
     """Some clips' embeddings as the SAE rebuilds them from their codes."""
     latents, activations = np.asarray(view.codes.latents[rows]), np.asarray(view.codes.activations[rows])
-    return view.model().decode(SparseCodes(latents, activations, view.n_latents))
+    return view.decoder().decode(SparseCodes(latents, activations, view.n_latents))
 
 
 def _by_group(

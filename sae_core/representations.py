@@ -147,7 +147,7 @@ def rank_latents(view: SaeView, trial_set: TrialSet) -> pd.DataFrame:
     corpus, rows = trial_set.corpus, trial_set.rows
     eers = ablation_eers(
         trial_set.vectors,
-        view.model().decoder_steps(),
+        view.decoder().steps,
         view.index,
         scores=trial_set.scores,
         trials=trial_set.trials,
@@ -159,7 +159,7 @@ def rank_latents(view: SaeView, trial_set: TrialSet) -> pd.DataFrame:
     ends = pd.concat([table.head(N_WITH_INTERVAL), table.tail(N_WITH_INTERVAL)])["latent"].unique()
     steering = Steering.prepare(
         trial_set.vectors,
-        view.model().decoder_steps(),
+        view.decoder().steps,
         view.index,
         tuple(int(latent) for latent in ends),
         rows=rows,

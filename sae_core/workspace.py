@@ -19,6 +19,7 @@ from sae_core import audio, listening, profiles
 from sae_core.artifacts import FORMAT_VERSION, ArtifactMeta, fingerprint, read_json, read_table, write_json
 from sae_core.attributes import AttributeStatistics
 from sae_core.corpus import Corpus
+from sae_core.decoder import Decoder
 from sae_core.embeddings import Embeddings
 from sae_core.errors import ArtifactError, CorpusError, StaleArtifactError, VoxScopeError
 from sae_core.feature_index import FeatureIndex
@@ -237,9 +238,13 @@ class SaeView:
 
         return self._shared.get("model", lambda: SparseAutoencoder.load(self.folder))
 
+    def decoder(self) -> Decoder:
+        """Its decoder half, without PyTorch; loaded once."""
+        return self._shared.get("decoder", lambda: Decoder.load(self.folder))
+
     def directions(self) -> Float32[np.ndarray, "L d"]:
         """Decoder directions of norm 1, in embedding space."""
-        return self._shared.get("directions", lambda: self.model().decoder_directions())
+        return self.decoder().directions
 
     def name_of(self, latent: int) -> str:
         """What a latent is called: its number, and its best attribute value where new voices bear it out."""
@@ -310,7 +315,7 @@ class SaeView:
             np.asarray(self.codes.activations[row : row + 1]),
             self.n_latents,
         )
-        rebuilt = self.model().decode(one)[0]
+        rebuilt = self.decoder().decode(one)[0]
         norm = float(np.linalg.norm(rebuilt) * np.linalg.norm(embedding))
         cosine = float(rebuilt @ embedding) / norm if norm else 0.0
         return MethodExample(row, embedding, latents, activations, rebuilt, cosine)
