@@ -22,7 +22,10 @@ from typing import Any
 from benchmarks.rows import FAILED, SHORT, Row, describe_machine, failed, table
 
 RESULTS = Path(__file__).resolve().parent / "results"
-BENCHMARKS = ("imports",)
+BENCHMARKS = (
+    "index",
+    "imports",
+)
 N_THREADS = 2
 LIMIT_S = 1200
 

@@ -73,6 +73,8 @@ class Peer:
         environment = dict(os.environ)
         if threads is not None:
             environment |= {"OMP_NUM_THREADS": str(threads), "NUMBA_NUM_THREADS": str(threads)}
+        if is_ours:
+            environment["PYTHONPATH"] = str(BENCHMARKS.parent)
         self._log = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115 - closed with the process
         path = BENCHMARKS / "peer_scripts" / f"{script}.py"
         self._process = subprocess.Popen(
