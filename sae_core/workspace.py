@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float32, UInt8
 
-from sae_core import audio, listening, profiles
+from sae_core import acoustics, audio, listening, profiles
 from sae_core.artifacts import FORMAT_VERSION, ArtifactMeta, fingerprint, read_json, read_table, write_json
 from sae_core.attributes import AttributeStatistics
 from sae_core.corpus import Corpus
@@ -130,7 +130,9 @@ class Workspace:
 
     def stages(self) -> list[Stage]:
         """What this workspace holds, stage by stage, with the command for whatever is missing or stale."""
-        return [self._corpus_stage(), *self._embedding_stages(), *self._sae_stages()]
+        measured = acoustics.stored_state(self.path, self.corpus)
+        acoustic = [Stage("acoustics", *measured)] if measured else []
+        return [self._corpus_stage(), *acoustic, *self._embedding_stages(), *self._sae_stages()]
 
     def clip_audio(self, row: int) -> tuple[bytes, str]:
         """Sound of one clip as a browser plays it, and its MIME type; AudioError when the recording is gone."""

@@ -13,6 +13,7 @@ from sae_core.commands.console import (
     say_failures,
     say_next,
 )
+from sae_core.commands.measuring import measure
 
 
 def add_verbs(verbs: Verbs) -> None:
@@ -37,6 +38,9 @@ def _add_import(verbs: Verbs) -> None:
         "--channel", type=int, metavar="N", help="take this channel (from 0) instead of mixing down"
     )
     parser.add_argument("--window-s", type=float, metavar="S", help="cut recordings into clips of S seconds")
+    parser.add_argument(
+        "--no-measure", action="store_true", help="leave pitch, noise, bandwidth, … to `measure`"
+    )
 
 
 def run_import(options: argparse.Namespace) -> None:
@@ -48,6 +52,8 @@ def run_import(options: argparse.Namespace) -> None:
         report = import_corpus(options.folder, options.workspace, settings, progress=bar)
     print(f"{len(report.corpus):,} clips in {options.workspace}")
     say_failures(len(report.failures), options.workspace / "import_failures.parquet")
+    if not options.no_measure:
+        measure(options.workspace)
     say_next(f"embed --workspace {options.workspace}")
 
 
