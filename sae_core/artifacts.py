@@ -197,6 +197,12 @@ def fingerprint(*parts: object) -> str:
     return digest.hexdigest()
 
 
+def file_digest(path: Path) -> str:
+    """A digest of a file's bytes."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "blake2b").hexdigest()[:32]
+
+
 def _absorb(digest: "hashlib._Hash | hashlib.blake2b", part: object) -> None:
     if isinstance(part, np.ndarray):
         digest.update(f"array{part.dtype.str}{part.shape}".encode())

@@ -2,15 +2,17 @@
 
 import hashlib
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Int
 
-from sae_core.artifacts import fingerprint, read_json, read_table, write_json, write_table
+from sae_core.artifacts import file_digest, fingerprint, read_json, read_table, write_json, write_table
 from sae_core.errors import CorpusError
 
 CLIP_COLUMNS = ("clip_id", "audio_path", "start_s", "duration_s", "audio_channel", "speaker_id", "split")
@@ -49,7 +51,7 @@ class Corpus:
                 f"clip_id {repeated.iloc[0]!r} stands on more than one row",
                 remedy="give every clip an id of its own",
             )
-        unknown = set(self.table["split"]) - set(SPLITS)
+        unknown = set(self.table["split"].unique()) - set(SPLITS)
         if unknown:
             raise CorpusError(
                 f"split {sorted(map(str, unknown))[0]!r} is not one of {', '.join(SPLITS)}",
@@ -86,10 +88,7 @@ class Corpus:
                 f"{attribute!r} is no attribute of this corpus (it has {', '.join(self.attributes)})"
             )
         if attribute not in self._coded:
-            column = self.table[attribute].map(str, na_action="ignore")
-            counts = column[~column.isin(UNKNOWN_VALUES)].value_counts()
-            values = sorted(map(str, counts.index), key=lambda value: (-counts[value], value))
-            self._coded[attribute] = (pd.Index(values).get_indexer_for(column).astype(np.int32), values)
+            self._coded[attribute] = _code_values(self.table[attribute])
         return self._coded[attribute]
 
     @cached_property
@@ -128,21 +127,34 @@ class Corpus:
     def audio_fingerprint(self) -> str:
         """Changes when a clip, its place in a recording or the order of rows changes: the parent of embeddings."""
         columns = ("clip_id", "audio_path", "start_s", "duration_s", "audio_channel")
-        return fingerprint(*(_column_digest(self.table[name]) for name in columns))
+        return fingerprint(*(self._digest_of(name) for name in columns))
 
     @cached_property
     def split_fingerprint(self) -> str:
         """Changes when a clip's split changes: a parent of every SAE."""
-        return fingerprint(_column_digest(self.table["split"]))
+        return fingerprint(self._digest_of("split"))
 
     @cached_property
     def labels_fingerprint(self) -> str:
         """Changes when a speaker, split or attribute changes: a parent of the attribute statistics."""
         names = ("speaker_id", "split", *self.attributes)
-        return fingerprint(*(part for name in names for part in (name, _column_digest(self.table[name]))))
+        return fingerprint(*(part for name in names for part in (name, self._digest_of(name))))
+
+    def _digest_of(self, column: str) -> bytes:
+        if column not in self._digests:
+            self._digests[column] = _column_digest(self.table[column])
+        return self._digests[column]
+
+    @cached_property
+    def _digests(self) -> dict[str, bytes]:
+        return {}
 
     def save(self, folder: Path) -> None:
-        """Write clips.parquet and corpus.json into `folder`, each atomically."""
+        """Write clips.parquet and corpus.json into `folder`, each atomically.
+
+        corpus.json also keeps a digest of every column, and of the file they hold for: whoever opens it again need not
+        read a million names to know that nothing has changed.
+        """
         folder.mkdir(parents=True, exist_ok=True)
         root = self.audio_root.resolve()
         inside = root.is_relative_to(folder.resolve())
@@ -152,6 +164,10 @@ class Corpus:
             {
                 "audio_root": str(root.relative_to(folder.resolve())) if inside else str(root),
                 "attributes": list(self.attributes),
+                "digests": {
+                    "of_file": file_digest(folder / "clips.parquet"),
+                    "of_columns": {str(name): self._digest_of(name).hex() for name in self.table.columns},
+                },
             },
         )
 
@@ -169,7 +185,34 @@ class Corpus:
                 where=folder / "clips.parquet",
                 remedy=remedy,
             )
-        return cls(table, folder / str(settings.get("audio_root", ".")), attributes)
+        corpus = cls(table, folder / str(settings.get("audio_root", ".")), attributes)
+        corpus._digests.update(_stored_digests(settings, folder / "clips.parquet"))
+        return corpus
+
+
+def _stored_digests(settings: Mapping[str, Any], file: Path) -> dict[str, bytes]:
+    """The digests of columns that corpus.json holds, if they are of this very file."""
+    try:
+        if settings["digests"]["of_file"] != file_digest(file):
+            return {}
+        return {name: bytes.fromhex(digest) for name, digest in settings["digests"]["of_columns"].items()}
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return {}
+
+
+def _code_values(column: pd.Series) -> tuple[Int[np.ndarray, " n"], list[str]]:
+    """A value number per clip, -1 where unknown, and the values by number: most frequent first, then by name."""
+    codes, found = pd.factorize(column)
+    names = [str(value) for value in found]
+    counts: dict[str, int] = {}
+    for name, n in zip(names, np.bincount(codes[codes >= 0], minlength=len(names)), strict=True):
+        if name not in UNKNOWN_VALUES:
+            counts[name] = counts.get(name, 0) + int(n)
+    values = sorted(counts, key=lambda value: (-counts[value], value))
+    numbers = {value: number for number, value in enumerate(values)}
+    # the last place stands for the clips that have no value, whose code is -1
+    table = np.array([*(numbers.get(name, -1) for name in names), -1], dtype=np.int32)
+    return table[codes], values
 
 
 def _column_digest(column: pd.Series) -> bytes:

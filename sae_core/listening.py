@@ -10,6 +10,7 @@ from sae_core.embeddings import Embeddings
 from sae_core.feature_index import FeatureIndex
 
 MIDDLE_BAND = (0.4, 0.6)
+MAX_COMPARED = 100_000
 
 
 @dataclass(frozen=True)
@@ -80,17 +81,22 @@ def _spread_over_speakers(rows: np.ndarray, speaker_groups: np.ndarray, n: int) 
 
 
 def _hard_negatives(corpus: Corpus, embeddings: Embeddings, active_rows: np.ndarray, n: int) -> np.ndarray:
-    """Silent clips by falling cosine with the mean of the strongest clips, same speakers first for half the places."""
+    """Silent clips by falling cosine with the mean of the strongest clips, same speakers first for half the places.
+
+    Of a large corpus, every so many-th clip is looked at, `MAX_COMPARED` at most, and those by the same speakers.
+    """
     if not len(active_rows):
         return np.empty(0, dtype=np.int64)
     strongest = np.sort(active_rows[: 4 * n])
     centre = np.asarray(embeddings.vectors[strongest]).mean(axis=0)
-    cosine = np.asarray(embeddings.vectors @ centre)
-    is_silent = embeddings.is_valid.copy()
-    is_silent[active_rows] = False
-    nearest = np.flatnonzero(is_silent)
-    nearest = nearest[np.argsort(-cosine[nearest], kind="stable")]
-    by_same = np.isin(corpus.speaker_groups[nearest], corpus.speaker_groups[strongest])
-    same_speakers = nearest[by_same][: (n + 1) // 2]
+    by_same = np.isin(corpus.speaker_groups, corpus.speaker_groups[strongest])
+    is_compared = by_same.copy()
+    is_compared[:: max(1, -(-len(corpus) // MAX_COMPARED))] = True
+    is_compared &= embeddings.is_valid
+    is_compared[active_rows] = False
+    rows = np.flatnonzero(is_compared)
+    cosine = embeddings.vectors[rows] @ centre
+    nearest = rows[np.argsort(-cosine, kind="stable")]
+    same_speakers = nearest[by_same[nearest]][: (n + 1) // 2]
     others = nearest[~np.isin(nearest, same_speakers)][: n - len(same_speakers)]
     return np.concatenate([same_speakers, others])

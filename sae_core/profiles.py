@@ -41,7 +41,7 @@ def summarise_corpus(corpus: Corpus) -> CorpusSummary:
     """Return how many clips, hours and speakers there are, in all and by language × gender × kind."""
     frame = pd.DataFrame(
         {
-            "split": corpus.table["split"].astype(str),
+            "split": corpus.table["split"].astype("category"),
             "speaker": corpus.speaker_groups,
             "hours": corpus.table["duration_s"].to_numpy() / 3600,
         }
@@ -49,7 +49,7 @@ def summarise_corpus(corpus: Corpus) -> CorpusSummary:
     names = [name for name in SUMMARY_ATTRIBUTES if name in corpus.attributes]
     for name in names:
         codes, values = corpus.coded(name)
-        frame[name] = np.array([*values, "–"], dtype=object)[codes]
+        frame[name] = pd.Categorical.from_codes(np.where(codes < 0, len(values), codes), [*values, "–"])
     return CorpusSummary(
         n_clips=len(corpus),
         n_speakers=int(frame["speaker"].nunique()),
@@ -60,11 +60,15 @@ def summarise_corpus(corpus: Corpus) -> CorpusSummary:
 
 
 def _count_by(frame: pd.DataFrame, names: list[str]) -> pd.DataFrame:
-    grouped = frame.groupby(names, sort=True)
+    grouped = frame.groupby(names, sort=True, observed=True)
     counts = grouped.agg(
         n_clips=("speaker", "size"), n_speakers=("speaker", "nunique"), hours=("hours", "sum")
     )
-    return counts.reset_index().sort_values("n_clips", ascending=False, ignore_index=True)
+    table = counts.reset_index()
+    table[names] = table[names].astype("object")
+    return table.sort_values([*names]).sort_values(
+        "n_clips", ascending=False, ignore_index=True, kind="stable"
+    )
 
 
 def value_shares(

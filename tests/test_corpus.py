@@ -1,5 +1,7 @@
 """The clips table: identity of rows, splits that stay put, paths that stay inside."""
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -35,6 +37,31 @@ def test_a_corpus_survives_saving(tmp_path):
     assert again.audio_root.resolve() == (tmp_path / "audio").resolve()
     for mark in ("audio_fingerprint", "split_fingerprint", "labels_fingerprint"):
         assert getattr(again, mark) == getattr(corpus, mark)
+
+
+def test_stored_digests_are_believed_only_for_the_very_file_they_are_of(tmp_path, monkeypatch):
+    corpus = plant_corpus(root=tmp_path / "audio", language=lambda speaker: ["es", "en"][speaker % 2])
+    corpus.save(tmp_path)
+    with monkeypatch.context() as no_reading:
+        no_reading.delattr("sae_core.corpus._column_digest")
+        assert Corpus.load(tmp_path).labels_fingerprint == corpus.labels_fingerprint
+
+    table = pd.read_parquet(tmp_path / "clips.parquet")
+    table.assign(language=["fr", *table["language"].iloc[1:]]).to_parquet(tmp_path / "clips.parquet")
+    edited = Corpus.load(tmp_path)
+    assert edited.labels_fingerprint != corpus.labels_fingerprint
+    assert edited.audio_fingerprint == corpus.audio_fingerprint
+
+
+@pytest.mark.parametrize("digests", [None, 7, [], {}, {"of_file": "?"}, {"of_columns": {"split": "no hex"}}])
+def test_digests_of_any_other_shape_are_passed_over(tmp_path, digests):
+    corpus = plant_corpus(root=tmp_path / "audio")
+    corpus.save(tmp_path)
+    settings = json.loads((tmp_path / "corpus.json").read_text("utf-8"))
+    if isinstance(digests, dict) and "of_columns" in digests:
+        digests = {**digests, "of_file": settings["digests"]["of_file"]}
+    (tmp_path / "corpus.json").write_text(json.dumps({**settings, "digests": digests}), "utf-8")
+    assert Corpus.load(tmp_path).split_fingerprint == corpus.split_fingerprint
 
 
 def test_each_fingerprint_follows_its_own_columns():

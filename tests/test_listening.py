@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from sae_core import listening
 from sae_core.feature_index import FeatureIndex
 from sae_core.listening import choose_examples
 from sae_core.sparse_codes import SparseCodes
@@ -55,6 +56,24 @@ def test_hard_negatives_are_the_nearest_silent_clips_half_by_the_same_speakers()
     same = [row for row in ranked if corpus.speaker_groups[row] in speakers][:3]
     rest = [row for row in ranked if row not in same][:3]
     assert examples.hard_negatives.rows.tolist() == [*same, *rest]
+
+
+def test_of_a_large_corpus_a_part_and_the_same_speakers_are_compared(monkeypatch):
+    monkeypatch.setattr(listening, "MAX_COMPARED", 60)
+    corpus, embeddings, index, examples = offered()
+    active = index.postings(0)[0]
+    speakers = set(corpus.speaker_groups[active[:24]].tolist())
+    compared = [
+        row
+        for row in np.setdiff1d(embeddings.valid_rows, active).tolist()
+        if row % 4 == 0 or corpus.speaker_groups[row] in speakers
+    ]
+    centre = embeddings.vectors[np.sort(active[:24])].mean(axis=0)
+    ranked = sorted(compared, key=lambda row: -float(embeddings.vectors[row] @ centre))
+    same = [row for row in ranked if corpus.speaker_groups[row] in speakers][:3]
+    rest = [row for row in ranked if row not in same][:3]
+    assert examples.hard_negatives.rows.tolist() == [*same, *rest]
+    assert any(row % 4 for row in same)
 
 
 def test_a_silent_latent_offers_nothing():
