@@ -12,6 +12,9 @@ from pages.components.session import open_page, try_next
 from sae_core import SaeView
 
 N_NEAREST = 12
+COMPARE_HELP = (
+    "Why does another clip match this one, or not? The sign ⇄ on a clip below compares the two at once."
+)
 
 
 def main() -> None:
@@ -45,6 +48,8 @@ def draw_clip(view: SaeView, row: int) -> None:
     card = sounds.clip_card(view, row)
     clip_list([card], key="chosen_clip", layout="wide")
     sounds.tell_silent([card])
+    if st.button("Compare with …", icon=":material/join_inner:", key="compare_clip", help=COMPARE_HELP):
+        links.open_match(view, row)
     clip = view.workspace.corpus.table.iloc[row]
     names = ["speaker_id", *view.workspace.corpus.attributes, "split", "audio_path"]
     fact_list({wording.column_words(name): wording.known_value(name, clip[name]) for name in names})
@@ -96,6 +101,7 @@ def draw_nearest(view: SaeView, row: int) -> None:
             "This clip has no embedding to compare.",
         ),
         shows_in="clip_detail",
+        compare_with=links.clip_id(view, row),
     )
     if opened is not None:
         links.choose(links.CLIP, links.clip_id(view, opened))

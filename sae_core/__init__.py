@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         split_index,
         steer_index,
     )
+    from sae_core.decoders import AudioInfo
     from sae_core.errors import (
         ArtifactError,
         AudioError,
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
         KeptExcerpt,
         clip_excerpt,
         forget_excerpt,
+        inspect_recording,
         keep_excerpt,
         kept_excerpts,
         kept_vector,
@@ -121,6 +123,7 @@ _HOMES = {
     "SWEEP_MEASURES": "sweep",
     "ArtifactError": "errors",
     "AudioError": "errors",
+    "AudioInfo": "decoders",
     "Change": "steering",
     "ClipGroup": "listening",
     "Comparison": "representations",
@@ -172,6 +175,7 @@ _HOMES = {
     "group_by_voice": "groupings",
     "how_unusual": "examination",
     "in_turns": "selections",
+    "inspect_recording": "excerpts",
     "is_accepted": "explanation",
     "keep_excerpt": "excerpts",
     "kept_excerpts": "excerpts",
@@ -227,6 +231,7 @@ __all__ = [
     "SWEEP_MEASURES",
     "ArtifactError",
     "AudioError",
+    "AudioInfo",
     "Change",
     "ClipGroup",
     "Comparison",
@@ -278,6 +283,7 @@ __all__ = [
     "group_by_voice",
     "how_unusual",
     "in_turns",
+    "inspect_recording",
     "is_accepted",
     "keep_excerpt",
     "kept_excerpts",

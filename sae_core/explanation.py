@@ -210,6 +210,24 @@ def explain_match(view: SaeView, row_a: int, row_b: int) -> MatchExplanation:
     return MatchExplanation.of(view.model(), np.asarray(embeddings.vectors[rows]), codes)
 
 
+def telling_partners(view: SaeView, row: int) -> dict[str, int]:
+    """The clips most worth matching with one: `same`, of its voice, least like it; `other`, of another, most like it.
+
+    Clips without an embedding take no part; a voice with one clip has no `same`.
+    """
+    embeddings, voices = view.embeddings, view.workspace.corpus.speaker_groups
+    cosine = np.asarray(embeddings.vectors @ np.asarray(embeddings.vectors[row]))
+    is_other = voices != voices[row]
+    same = embeddings.is_valid & ~is_other
+    same[row] = False
+    found = {}
+    if same.any():
+        found["same"] = int(np.where(same, cosine, np.inf).argmin())
+    if (embeddings.is_valid & is_other).any():
+        found["other"] = int(np.where(embeddings.is_valid & is_other, cosine, -np.inf).argmax())
+    return found
+
+
 def is_accepted(score: float, threshold: float) -> bool:
     """Whether a score counts as one voice: at or above the threshold, in the precision that trials are scored in."""
     return bool(np.float32(score) >= np.float32(threshold))

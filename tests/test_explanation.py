@@ -209,3 +209,16 @@ def test_a_clip_without_an_embedding_is_named(view, monkeypatch):
     name = view.workspace.corpus.table["clip_id"].iloc[5]
     with pytest.raises(CorpusError, match=f"{name} has no embedding"):
         explain_match(view, 3, 5)
+
+
+def test_telling_partners_are_the_hard_cases_of_both_kinds(view):
+    from sae_core.explanation import telling_partners
+
+    vectors, voices = np.asarray(view.embeddings.vectors), view.workspace.corpus.speaker_groups
+    for row in (0, 17, 599):
+        found = telling_partners(view, row)
+        cosines = vectors @ vectors[row]
+        same = [other for other in range(len(voices)) if voices[other] == voices[row] and other != row]
+        others = [other for other in range(len(voices)) if voices[other] != voices[row]]
+        assert cosines[found["same"]] == min(cosines[same]) and found["same"] in same
+        assert cosines[found["other"]] == max(cosines[others]) and found["other"] in others

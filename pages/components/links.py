@@ -11,6 +11,7 @@ import streamlit as st
 from sae_core import SaeView
 
 SAE, LATENT, CLIP = "sae", "latent", "clip"
+FIRST, SECOND = "a", "b"
 
 
 def chosen(name: str) -> str | None:
@@ -24,6 +25,13 @@ def choose(name: str, value: object) -> None:
     st.session_state[f"choice of {name}"] = str(value)
     if st.query_params.get(name) != str(value):
         st.query_params[name] = str(value)
+
+
+def forget(name: str) -> None:
+    """Take a choice back: neither session nor URL says it any more."""
+    st.session_state.pop(f"choice of {name}", None)
+    if name in st.query_params:
+        del st.query_params[name]
 
 
 def latent_address(view: SaeView, latent: int) -> str:
@@ -49,3 +57,9 @@ def open_latent(view: SaeView, latent: int) -> NoReturn:
 def open_clip(view: SaeView, row: int) -> NoReturn:
     """Leave for the Clips page at one clip."""
     st.switch_page("pages/clips.py", query_params={SAE: view.name, CLIP: clip_id(view, row)})
+
+
+def open_match(view: SaeView, row: int) -> NoReturn:
+    """Leave for the Match page with one clip chosen and the other still to choose."""
+    forget(SECOND)
+    st.switch_page("pages/match.py", query_params={SAE: view.name, FIRST: clip_id(view, row)})

@@ -74,6 +74,21 @@ function buildPicture(clip, player) {
   return picture;
 }
 
+function buildCompare(clip, component) {
+  const { kept, is_fixed: isFixed } = component.data;
+  const isKept = clip.clip === kept;
+  const button = element("button", "compare");
+  button.type = "button";
+  button.innerHTML =
+    '<svg viewBox="0 0 24 24" aria-hidden="true"><path d="M7 4 3 8l4 4V9h10V7H7zm10 8v3H7v2h10v3l4-4z"/></svg>';
+  const words = kept && !isKept ? `Compare with ${kept}` : isKept ? "Kept to compare; click to let go" : "Compare with …";
+  button.title = words;
+  button.setAttribute("aria-label", `${words}: ${clip.title}`);
+  if (!isFixed) button.setAttribute("aria-pressed", String(isKept));
+  button.onclick = () => component.setTriggerValue("compared", clip.clip);
+  return button;
+}
+
 function buildHeading(clip, component) {
   const heading = element("div", "heading");
   if (clip.href) {
@@ -93,6 +108,9 @@ function buildHeading(clip, component) {
     heading.append(title);
   }
   heading.append(element("span", "time", clock(clip.duration_s)));
+  if (clip.clip && !(component.data.is_fixed && clip.clip === component.data.kept)) {
+    heading.append(buildCompare(clip, component));
+  }
   return heading;
 }
 

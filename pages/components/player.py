@@ -12,6 +12,7 @@ from typing import Any
 
 import streamlit as st
 
+from pages.components.comparing import comparing_with, leave_if_asked, take_click
 from pages.components.heading import NO_HEADING, Heading
 from pages.components.media import media_url
 
@@ -46,6 +47,7 @@ class ClipCard:
     opens: what a click on the title asks for: a clip's row, or the latent that the clip stands for.
     share: how far its bar is filled, 0 to 1, with `value_text` beside it; no bar where `value_text` is empty.
     note: a label that stands out. href: address of the title's link, opened in place on a plain click.
+    clip: id of the clip, where it may be compared with another; "" where not.
     """
 
     opens: int
@@ -58,6 +60,7 @@ class ClipCard:
     value_text: str = ""
     value_help: str = ""
     href: str = ""
+    clip: str = ""
 
 
 def clip_list(
@@ -67,20 +70,37 @@ def clip_list(
     heading: Heading = NO_HEADING,
     layout: str = "grid",
     shows_in: str = "",
+    compare_with: str = "",
 ) -> int | None:
     """Draw `cards` and return what the card whose title was just clicked opens, if any.
 
     layout: "grid", "fill" (a grid that takes the whole width), "rows" or "wide" (one large card).
     shows_in: key of the container on this page that a click changes; it is scrolled into view.
+    compare_with: id of the clip that ⇄ compares a card's clip with; by default whichever was kept by a click before.
     """
+    comparing = comparing_with(compare_with)
     data = {
         "clips": [_as_json(card, slot=f"{key}-{number}") for number, card in enumerate(cards)],
         **asdict(heading),
         "layout": layout,
         "shows_in": shows_in,
+        "kept": comparing.kept,
+        "is_fixed": comparing.is_fixed,
     }
-    opened = _mount_list(key=key, data=data, on_opened_change=_stay).get("opened")
+    opened = _mount_list(
+        key=key,
+        data=data,
+        on_opened_change=_stay,
+        on_compared_change=lambda: _compare(key, compare_with),
+    ).get("opened")
+    leave_if_asked()
     return None if opened is None else int(opened)
+
+
+def _compare(key: str, fixed: str) -> None:
+    clip = st.session_state[key].get("compared")
+    if clip:
+        take_click(str(clip), fixed)
 
 
 def _stay() -> None:
@@ -100,6 +120,7 @@ def _as_json(card: ClipCard, *, slot: str) -> dict[str, Any]:
         "value_text": card.value_text,
         "measure_help": card.value_help,
         "href": card.href,
+        "clip": card.clip,
         "problem": sound.problem,
         "url": "" if sound.problem else media_url(sound.content, sound.mime, slot),
         "mel": base64.b64encode(sound.picture).decode("ascii"),

@@ -65,6 +65,7 @@ def clip_card(
         value_text="" if value is None else f"{float(value):.2f}",
         value_help=value_help,
         href=links.clip_address(view, row),
+        clip=str(clip["clip_id"]),
     )
 
 

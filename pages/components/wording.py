@@ -1,5 +1,7 @@
 """Words for people: what values, latents and numbers are called, and what the terms of the field mean."""
 
+import re
+
 import pandas as pd
 
 from sae_core import NEW_VOICES, SAME_VOICES, SaeView
@@ -73,6 +75,16 @@ def latent_name(view: SaeView, latent: int) -> str:
     """A latent by number and, where new voices show one, by meaning."""
     meaning = short_meaning(view, latent)
     return f"#{latent} {meaning}" if meaning else f"#{latent}"
+
+
+def plain(text: str) -> str:
+    """Text that people wrote, for a place that reads Markdown: it shows as it is, and makes no link, icon or picture.
+
+    A backslash takes the meaning from every sign; a word joiner, which nobody sees, keeps what is left of an address or
+    of an icon's name from being found.
+    """
+    apart = re.sub(r"(:(?=\S)|@|www(?=\.))", "\\1\u2060", text, flags=re.IGNORECASE)
+    return re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", " ".join(apart.split()))
 
 
 def percent(share: float, digits: int = 0) -> str:
