@@ -2,7 +2,7 @@
 
 import mmap
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import pairwise
@@ -22,6 +22,7 @@ _BYTES_AN_ENTRY = 40
 _SPILLED = np.dtype([("latent", "<i4"), ("key", "<u8")])
 
 Postings = tuple[Int32[np.ndarray, " m"], Float32[np.ndarray, " m"]]
+Add = Callable[[np.ndarray], None]
 
 
 @dataclass(frozen=True)
@@ -105,12 +106,7 @@ class FeatureIndex:
             )
             _spill(codes, starts, spilled, max_entries=max_entries)
             for start, end in pairwise(starts):
-                entries = np.fromfile(spilled / str(start), _SPILLED)
-                latents, keys = entries["latent"] - np.int32(start), entries["key"].copy()
-                del entries
-                rows, activations = _postings_of(_sorted_by_latent(latents, keys, end - start)[1])
-                add_rows(rows)
-                add_activations(activations)
+                _add_range(spilled / str(start), start, end, add=(add_rows, add_activations))
         write_array(folder / "index_offsets.npy", offsets)
         return cls.load(folder, remedy="index again")
 
@@ -179,11 +175,25 @@ def _spill(codes: SparseCodes, starts: list[int], folder: Path, *, max_entries: 
                 stream.write(entries.tobytes())
 
 
+def _add_range(spilled: Path, start: int, end: int, *, add: tuple[Add, Add]) -> None:
+    """Sort the entries of latents start…end-1 and append their rows and activations."""
+    entries = np.fromfile(spilled, _SPILLED)
+    latents, keys = entries["latent"] - np.int32(start), entries["key"].copy()
+    del entries
+    for append, postings in zip(
+        add, _postings_of(_sorted_by_latent(latents, keys, end - start)[1]), strict=True
+    ):
+        append(postings)
+
+
 def _let_go(codes: SparseCodes) -> None:
     """Drop pages of mapped files that were read: they would count as ours until the system wants them back."""
     for array in (codes.latents, codes.activations):
-        if isinstance(array.base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
-            array.base.madvise(mmap.MADV_DONTNEED)
+        owner: object = array
+        while isinstance(owner, np.ndarray):
+            owner = owner.base
+        if isinstance(owner, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+            owner.madvise(mmap.MADV_DONTNEED)
 
 
 def _entries(
