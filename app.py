@@ -19,6 +19,7 @@ def main() -> None:
             st.Page("pages/latents.py", title="Latents", icon=":material/hub:"),
             st.Page("pages/clips.py", title="Clips", icon=":material/library_music:"),
             st.Page("pages/match.py", title="Match", icon=":material/join_inner:"),
+            st.Page("pages/probe.py", title="Probe", icon=":material/mic:"),
             st.Page("pages/sweep.py", title="Sweep", icon=":material/grid_view:"),
             st.Page("pages/movement.py", title="Movement", icon=":material/moving:"),
             st.Page("pages/map.py", title="Map", icon=":material/scatter_plot:"),

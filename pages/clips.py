@@ -50,6 +50,12 @@ def draw_clip(view: SaeView, row: int) -> None:
     sounds.tell_silent([card])
     if st.button("Compare with …", icon=":material/join_inner:", key="compare_clip", help=COMPARE_HELP):
         links.open_match(view, row)
+    st.page_link(
+        "pages/probe.py",
+        label="Probe it: when each latent fires",
+        icon=":material/mic:",
+        query_params={links.SAE: view.name, links.CLIP: links.clip_id(view, row)},
+    )
     clip = view.workspace.corpus.table.iloc[row]
     names = ["speaker_id", *view.workspace.corpus.attributes, "split", "audio_path"]
     fact_list({wording.column_words(name): wording.known_value(name, clip[name]) for name in names})

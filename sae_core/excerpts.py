@@ -24,6 +24,7 @@ from jaxtyping import Float32, UInt8
 from sae_core import audio
 from sae_core.artifacts import ArtifactMeta, fingerprint, read_array, write_array, writing
 from sae_core.corpus import MIX_DOWN, Corpus
+from sae_core.decoders import AudioInfo
 from sae_core.errors import ArtifactError, AudioError, VoxScopeError
 
 MAX_RECORDING_BYTES = 64 * 1024 * 1024
@@ -96,12 +97,36 @@ def read_excerpt(
     *,
     sample_rate_hz: int,
     start_s: float = 0.0,
-    channel: int = MIX_DOWN,
+    channel: int | None = None,
 ) -> Excerpt:
     """Return what is heard of a recording that somebody brought: at most `MAX_HEARD_S` from `start_s`.
 
-    Raises AudioError when it is too large, no sound that can be decoded, silent, too short or without such a channel.
+    channel: one of them, from 0; None mixes all. Raises AudioError when it is too large, no sound that can be decoded,
+    silent, too short or without such a channel.
     """
+    name = plain_name(name)
+    info = inspect_recording(content, name)
+    # the end is often shorter by a few samples than a rounded start allows for
+    start_s = min(max(0.0, start_s), max(0.0, info.duration_s - 1.0))
+    with _as_file(content) as path:
+        try:
+            waveform = audio.read(
+                path,
+                start_s=start_s,
+                duration_s=min(MAX_HEARD_S, info.duration_s - start_s),
+                channel=MIX_DOWN if channel is None else channel,
+                sample_rate_hz=sample_rate_hz,
+            )
+        except AudioError as error:
+            raise AudioError(error.what, where=name, remedy=_NOT_SOUND) from error
+    excerpt = Excerpt(
+        name, waveform.astype(np.float32), sample_rate_hz, start_s, info.duration_s, info.n_channels
+    )
+    return _checked(excerpt)
+
+
+def inspect_recording(content: bytes, name: str) -> AudioInfo:
+    """Return what a recording is, by its content; AudioError when it is too large or no sound that can be decoded."""
     name = plain_name(name)
     if len(content) > MAX_RECORDING_BYTES:
         raise AudioError(
@@ -111,22 +136,9 @@ def read_excerpt(
         )
     with _as_file(content) as path:
         try:
-            info = audio.probe(path)
-            # the end is often shorter by a few samples than a rounded start allows for
-            start_s = min(max(0.0, start_s), max(0.0, info.duration_s - 1.0))
-            waveform = audio.read(
-                path,
-                start_s=start_s,
-                duration_s=min(MAX_HEARD_S, info.duration_s - start_s),
-                channel=channel,
-                sample_rate_hz=sample_rate_hz,
-            )
+            return audio.probe(path)
         except AudioError as error:
             raise AudioError(error.what, where=name, remedy=_NOT_SOUND) from error
-    excerpt = Excerpt(
-        name, waveform.astype(np.float32), sample_rate_hz, start_s, info.duration_s, info.n_channels
-    )
-    return _checked(excerpt)
 
 
 def clip_excerpt(corpus: Corpus, row: int, *, sample_rate_hz: int, start_s: float = 0.0) -> Excerpt:

@@ -1,0 +1,200 @@
+// When each latent fires: a waveform that plays, and under it a row a latent. It stands behind shared_player.js.
+
+const SVG = "http://www.w3.org/2000/svg";
+const SEEK_STEP_S = 0.5;
+const FAINTEST = 0.1;
+const TICKS_S = [0.5, 1, 2, 5, 10, 15, 30, 60, 120];
+const MAX_TICKS = 12;
+
+function element(tag, className, text) {
+  const node = document.createElement(tag);
+  if (className) node.className = className;
+  if (text !== undefined && text !== null) node.textContent = text;
+  return node;
+}
+
+function drawing(tag, attributes) {
+  const made = document.createElementNS(SVG, tag);
+  Object.entries(attributes).forEach(([name, value]) => made.setAttribute(name, value));
+  return made;
+}
+
+function clock(seconds, digits) {
+  if (seconds < 60) return `${Math.max(0, seconds).toFixed(digits)} s`;
+  return `${Math.floor(seconds / 60)}:${String(Math.floor(seconds % 60)).padStart(2, "0")}`;
+}
+
+// Where one window hands over to the next: half-way between their middles, and at the ends of the sound.
+function cellEdges(data) {
+  const middles = data.starts_s.map((start, i) => (start + data.ends_s[i]) / 2);
+  const between = middles.slice(1).map((middle, i) => (middle + middles[i]) / 2);
+  return [0, ...between, data.duration_s];
+}
+
+function buildWave(data) {
+  const wave = element("div", "wave");
+  const peaks = Uint8Array.from(atob(data.peaks), (letter) => letter.charCodeAt(0));
+  const top = Math.max(1, ...peaks);
+  const upper = [...peaks].map((peak, i) => `${i},${50 - (48 * peak) / top}`);
+  const lower = [...peaks].map((peak, i) => `${i},${50.6 + (48 * peak) / top}`).reverse();
+  ["base", "played"].forEach((name) => {
+    const picture = drawing("svg", { viewBox: `0 0 ${Math.max(1, peaks.length - 1)} 100.6`, preserveAspectRatio: "none", class: name, "aria-hidden": "true" });
+    picture.append(drawing("polygon", { points: [...upper, ...lower].join(" ") }));
+    wave.append(picture);
+  });
+  return wave;
+}
+
+function buildCells(row, data, edges) {
+  const picture = drawing("svg", { viewBox: `0 0 ${data.duration_s} 1`, preserveAspectRatio: "none", class: "cells", "aria-hidden": "true" });
+  row.values.forEach((value, i) => {
+    if (!(value > 0) && !data.silent[i]) return;
+    const cell = drawing("rect", { x: edges[i], width: Math.max(0, edges[i + 1] - edges[i]), y: 0, height: 1 });
+    if (value > 0) cell.setAttribute("fill-opacity", (FAINTEST + (1 - FAINTEST) * Math.min(1, value / row.top)).toFixed(3));
+    else cell.setAttribute("class", "silent");
+    picture.append(cell);
+  });
+  return picture;
+}
+
+function buildLabel(row, component) {
+  const label = element("div", "label");
+  const link = element("a", "name", row.label);
+  link.href = row.href;
+  link.title = row.help;
+  link.onclick = (event) => {
+    if (event.metaKey || event.ctrlKey || event.shiftKey || event.button !== 0) return;
+    event.preventDefault();
+    component.setTriggerValue("opened", row.opens);
+  };
+  label.append(link);
+  return label;
+}
+
+function buildAxis(data) {
+  const axis = element("div", "axis");
+  const step = TICKS_S.find((each) => data.duration_s / each <= MAX_TICKS) || TICKS_S.at(-1);
+  for (let at = 0; at < data.duration_s * 0.97; at += step) {
+    const tick = element("span", "tick", clock(at, step < 1 ? 1 : 0));
+    tick.style.left = `${(100 * at) / data.duration_s}%`;
+    axis.append(tick);
+  }
+  return axis;
+}
+
+function buildPlayButton(data, player) {
+  const button = element("button", "play");
+  button.type = "button";
+  button.innerHTML =
+    '<svg viewBox="0 0 24 24" aria-hidden="true"><path class="icon-play" d="M8 5.2v13.6L19 12z"/>' +
+    '<path class="icon-pause" d="M7 5h3.6v14H7zM13.4 5H17v14h-3.6z"/></svg>';
+  button.onclick = () => player.toggle(data.url);
+  return button;
+}
+
+function words(row, data, at) {
+  const span = `${data.starts_s[at].toFixed(1)}–${data.ends_s[at].toFixed(1)} s`;
+  if (data.silent[at]) return `${span}: silence, nothing fires`;
+  if (!row) return span;
+  const value = row.values[at];
+  const share = Math.round((100 * value) / row.top);
+  return value > 0 ? `${row.label}\n${span} · activation ${value.toFixed(2)}, ${share} % of its strongest clip` : `${row.label}\n${span} · silent`;
+}
+
+function watchPointer(plot, parts, data, player) {
+  const { tip, pointer, edges } = parts;
+  const timeOf = (event) => {
+    const box = plot.getBoundingClientRect();
+    return Math.min(0.999, Math.max(0, (event.clientX - box.left) / box.width)) * data.duration_s;
+  };
+  plot.onclick = (event) => {
+    player.queue = [];
+    player.start(data.url, timeOf(event));
+  };
+  plot.onpointermove = (event) => {
+    const time = timeOf(event);
+    const at = Math.min(data.starts_s.length - 1, Math.max(0, edges.findIndex((edge) => edge > time) - 1));
+    const line = event.target.closest(".line");
+    tip.textContent = words(line ? data.rows[Number(line.dataset.row)] : null, data, at);
+    tip.classList.add("shown");
+    pointer.classList.add("shown");
+    pointer.style.left = `${(100 * time) / data.duration_s}%`;
+    const box = plot.getBoundingClientRect();
+    const x = event.clientX - box.left;
+    tip.style.left = `${Math.max(0, Math.min(x + 12, box.width - tip.offsetWidth))}px`;
+    const below = event.clientY - box.top + 18;
+    tip.style.top = `${below + tip.offsetHeight > box.height ? below - tip.offsetHeight - 30 : below}px`;
+  };
+  plot.onpointerleave = () => [tip, pointer].forEach((part) => part.classList.remove("shown"));
+  plot.onkeydown = (event) => {
+    const step = { ArrowLeft: -SEEK_STEP_S, ArrowRight: SEEK_STEP_S }[event.key];
+    if (event.key !== " " && step === undefined) return;
+    event.preventDefault();
+    if (step === undefined) player.toggle(data.url);
+    else if (player.url === data.url) player.audio.currentTime = Math.max(0, player.audio.currentTime + step);
+    else player.start(data.url, Math.max(0, step));
+  };
+}
+
+function buildFigure(component, player) {
+  const { data } = component;
+  const root = element("div", "figure");
+  const [side, plot] = [element("div", "side"), element("div", "plot")];
+  const head = element("div", "head");
+  const button = buildPlayButton(data, player);
+  const time = element("span", "time");
+  head.append(button, time);
+  side.append(head);
+  plot.append(buildWave(data));
+  const edges = cellEdges(data);
+  data.rows.forEach((row, i) => {
+    if (!row.is_on_whole && (i === 0 || data.rows[i - 1].is_on_whole)) {
+      side.append(element("div", "part-of", "only in parts"));
+      plot.append(element("div", "part-of"));
+    }
+    side.append(buildLabel(row, component));
+    const line = element("div", "line");
+    line.dataset.row = i;
+    line.append(buildCells(row, data, edges));
+    plot.append(line);
+  });
+  const [cursor, pointer, tip] = [element("div", "cursor"), element("div", "pointer"), element("div", "tip")];
+  plot.append(buildAxis(data), cursor, pointer, tip);
+  plot.tabIndex = 0;
+  plot.setAttribute("role", "slider");
+  plot.setAttribute("aria-label", `Position in ${data.title}`);
+  plot.setAttribute("aria-valuemin", "0");
+  plot.setAttribute("aria-valuemax", data.duration_s.toFixed(1));
+  watchPointer(plot, { tip, pointer, edges }, data, player);
+  root.append(side, plot);
+  return { root, plot, button, time, cursor };
+}
+
+export default function (component) {
+  const { data, parentElement } = component;
+  const player = sharedPlayer();
+  const host = parentElement.querySelector(".firing-times");
+  host.replaceChildren();
+  // drawn again for another sound, nobody calls what the last drawing returned
+  if (host.card) player.cards.delete(host.card);
+  const { root, plot, button, time, cursor } = buildFigure(component, player);
+  const show = ({ audio, url, failed }) => {
+    const isMine = url === data.url;
+    const isPlaying = isMine && !audio.paused;
+    const at = isMine ? Math.min(audio.currentTime, data.duration_s) : 0;
+    root.classList.toggle("current", isMine);
+    root.classList.toggle("playing", isPlaying);
+    root.style.setProperty("--played", `${(100 * at) / data.duration_s}%`);
+    cursor.style.left = `${(100 * at) / data.duration_s}%`;
+    plot.setAttribute("aria-valuenow", at.toFixed(1));
+    button.setAttribute("aria-pressed", String(isPlaying));
+    button.setAttribute("aria-label", `${isPlaying ? "Pause" : "Play"} ${data.title}`);
+    time.textContent = failed !== null && failed === data.url ? "cannot be played" : isMine && at > 0 ? clock(at, 1) : clock(data.duration_s, 1);
+  };
+  host.card = { url: data.url, show };
+  player.cards.add(host.card);
+  show(player);
+  host.append(root);
+  const mine = host.card;
+  return () => player.leave(mine);
+}

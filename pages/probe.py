@@ -1,0 +1,76 @@
+"""Probe: any sound, taken apart as the clips of the corpus are, with when each latent fires on it."""
+
+import streamlit as st
+
+from pages.components import probe_choice, probe_keeping, probe_map, probe_result
+from pages.components.probe_choice import BRING, Probe
+from pages.components.session import open_page, try_next
+from sae_core import ArtifactError, AudioError, SaeView, VoxScopeError
+
+PRIVATE = (
+    ":material/lock: What you bring is held in the memory of this visit only, and is gone when you bring another sound "
+    "or leave. It is written nowhere unless you press **Keep it in this workspace**."
+)
+
+
+def main() -> None:
+    """Draw the page."""
+    _, view = open_page(
+        "Probe",
+        "Any sound, taken apart: which latents fire on it, when, and whom it resembles.",
+        why="A voice that nobody has labelled yet is where a latent has to show what it is worth.",
+    )
+    with st.container(border=True, key="probe_choice"):
+        source = probe_choice.choose_source(view)
+        probe = choose(view, source)
+    if probe is not None:
+        with st.container(key="probe_result"):
+            draw(view, probe)
+    try_next(
+        view,
+        {
+            "pages/latents.py": ("Find a latent by what it tells", ":material/hub:"),
+            "pages/clips.py": ("Take a clip of the corpus apart", ":material/library_music:"),
+            "pages/map.py": ("See all clips on the map", ":material/scatter_plot:"),
+        },
+    )
+
+
+def choose(view: SaeView, source: str) -> Probe | None:
+    """The chosen sound, taken apart; where it cannot be, why and what to do."""
+    try:
+        probe = probe_choice.chosen_probe(view, source)
+    except (AudioError, ArtifactError) as error:
+        tell_trouble(error)
+        return None
+    if source == BRING:
+        st.caption(PRIVATE)
+    return probe
+
+
+def tell_trouble(error: VoxScopeError) -> None:
+    """Why a sound cannot be probed, and what would help."""
+    place = f"**{error.where}** " if isinstance(error, AudioError) and error.where else "This workspace "
+    with st.container(key="probe_trouble"):
+        st.error(f"{place}{error.what}.", icon=":material/mic_off:")
+        if error.remedy:
+            st.markdown(f"What to do: {error.remedy.removeprefix('run: ')}.")
+    st.session_state.pop(probe_choice.PROBED, None)
+
+
+def draw(view: SaeView, probe: Probe) -> None:
+    """Everything that is known of it."""
+    with st.container(border=True, key="probe_times"):
+        probe_keeping.draw_head(view, probe)
+        probe_result.draw_times(view, probe)
+    latents, near = st.columns([4, 3], gap="medium")
+    with latents.container(border=True, height="stretch", key="probe_active"):
+        probe_result.draw_latents(view, probe)
+    with near.container(border=True, height="stretch", key="probe_near"):
+        probe_result.draw_speakers(view, probe)
+    with st.container(border=True, key="probe_map"):
+        probe_map.draw_place(view, probe)
+    probe_result.draw_clips(view, probe)
+
+
+main()
