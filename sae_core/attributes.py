@@ -15,6 +15,7 @@ from jaxtyping import Bool, Float32, Int64
 
 from sae_core.artifacts import read_table, write_table
 from sae_core.corpus import Corpus, clip_halves
+from sae_core.detection import MEASURES, Masks, measure_latent
 from sae_core.errors import ArtifactError
 from sae_core.feature_index import FeatureIndex
 from sae_core.intervals import SpeakerCounts, bounds, draw_speakers
@@ -27,18 +28,6 @@ MIN_SPEAKERS_A_SPLIT = 2
 MIN_CLIPS = 10
 N_LATENTS_WITH_INTERVAL = 10
 MIN_MCC_TO_HOLD = 0.3
-MEASURES = (
-    "threshold",
-    "selection_f1",
-    "selection_mcc",
-    "precision",
-    "recall",
-    "f1",
-    "mcc",
-    "auroc",
-    "average_precision",
-    "lift",
-)
 
 
 @dataclass(frozen=True)
@@ -168,12 +157,12 @@ def measure_attributes(
 ) -> AttributeStatistics:
     """Return the statistics of every latent × value; see the module's first lines for what they are."""
     targets = attribute_targets(corpus, is_valid)
-    masks = _Masks.stack(targets, len(corpus))
+    masks = _stack(targets, len(corpus))
     measures = {name: np.zeros((index.n_latents, len(targets)), dtype=np.float32) for name in MEASURES}
     for latent in range(index.n_latents):
         rows, activations = index.postings(latent)
         if len(rows) and targets:
-            found = _measure_latent(np.asarray(rows), np.asarray(activations), masks)
+            found = measure_latent(np.asarray(rows), np.asarray(activations), masks)
             for name, row in found.items():
                 measures[name][latent] = row
         else:
@@ -189,103 +178,23 @@ def measure_attributes(
     return AttributeStatistics(values, measures, intervals)
 
 
-@dataclass(frozen=True)
-class _Masks:
-    """The targets' masks side by side, so that one gather serves every value."""
+def _stack(targets: list[AttributeTarget], n_clips: int) -> Masks:
+    def columns(masks: list[np.ndarray]) -> np.ndarray:
+        return np.stack(masks, axis=1) if masks else np.zeros((n_clips, 0), dtype=bool)
 
-    selection_positive: np.ndarray  # bool [n, V]
-    selection: np.ndarray
-    reported_positive: np.ndarray
-    reported: np.ndarray
-    n_selection_positive: np.ndarray  # [V]
-    n_selection: np.ndarray
-    n_reported_positive: np.ndarray
-    n_reported: np.ndarray
-
-    @classmethod
-    def stack(cls, targets: list[AttributeTarget], n_clips: int) -> "_Masks":
-        def columns(masks: list[np.ndarray]) -> np.ndarray:
-            return np.stack(masks, axis=1) if masks else np.zeros((n_clips, 0), dtype=bool)
-
-        selection = columns([target.is_selection for target in targets])
-        reported = columns([target.is_reported for target in targets])
-        positive = columns([target.is_positive for target in targets])
-        return cls(
-            selection & positive,
-            selection,
-            reported & positive,
-            reported,
-            (selection & positive).sum(0),
-            selection.sum(0),
-            (reported & positive).sum(0),
-            reported.sum(0),
-        )
-
-
-def _measure_latent(rows: np.ndarray, activations: np.ndarray, masks: _Masks) -> dict[str, np.ndarray]:
-    """The measures of one latent for every value, from cumulative sums at the ends of runs of equal activation."""
-    ends = np.flatnonzero(np.append(activations[1:] != activations[:-1], True))
-
-    def sums(mask: np.ndarray) -> np.ndarray:  # [e, V]
-        return np.cumsum(mask[rows], axis=0, dtype=np.int64)[ends]
-
-    chosen_true, chosen = sums(masks.selection_positive), sums(masks.selection)
-    f1 = 2 * chosen_true / np.maximum(chosen + masks.n_selection_positive, 1)  # [e, V]
-    best = np.where(f1.max(axis=0) > 0, np.argmax(f1, axis=0), len(ends) - 1)
-    levels = np.append(activations[ends], 0.0)
-    between = ((levels[:-1] + levels[1:]) / 2).astype(np.float32)
-    between = np.where(between < levels[:-1], between, levels[1:])  # halfway may round up to the level itself
-    between[-1] = 0.0
-    thresholds = between[best]
-
-    true, told = sums(masks.reported_positive), sums(masks.reported)
-    columns = np.arange(true.shape[1])
-    hit, called = true[best, columns], told[best, columns]
-    n_positive, n_all = masks.n_reported_positive, masks.n_reported
-    precision = hit / np.maximum(called, 1)
-    recall = hit / np.maximum(n_positive, 1)
-    base_rate = n_positive / np.maximum(n_all, 1)
-    return {
-        "threshold": thresholds,
-        "selection_f1": f1.max(axis=0),
-        "selection_mcc": matthews(
-            chosen_true[best, columns], chosen[best, columns], masks.n_selection_positive, masks.n_selection
-        ),
-        "precision": precision,
-        "recall": recall,
-        "f1": 2 * hit / np.maximum(called + n_positive, 1),
-        "mcc": matthews(hit, called, n_positive, n_all),
-        "auroc": _auroc(true, told - true, n_positive, n_all - n_positive),
-        "average_precision": _average_precision(true, told, n_positive, n_all),
-        "lift": precision / np.maximum(base_rate, 1e-12),
-    }
-
-
-def matthews(
-    hit: np.ndarray, called: np.ndarray, n_positive: np.ndarray | int, n_all: np.ndarray | int
-) -> np.ndarray:
-    """Matthews' correlation coefficient of two yes/no properties from counts (both, one, other, all), broadcast
-    against each other; 0 where a property holds for none or for all."""
-    both, one, other, n = (np.asarray(part, dtype=np.float64) for part in (hit, called, n_positive, n_all))
-    spread = np.sqrt(one * (n - one) * other * (n - other))
-    return (both * n - one * other) / np.where(spread > 0, spread, np.inf)
-
-
-def _auroc(true: np.ndarray, false: np.ndarray, n_true: np.ndarray, n_false: np.ndarray) -> np.ndarray:
-    """Area under the ROC curve by the trapezoid rule; its last point is (n_false, n_true), where silent clips join."""
-    true = np.vstack([np.zeros_like(n_true), true, n_true]).astype(np.float64)
-    false = np.vstack([np.zeros_like(n_false), false, n_false]).astype(np.float64)
-    area = ((false[1:] - false[:-1]) * (true[1:] + true[:-1]) / 2).sum(axis=0)
-    return np.where((n_true > 0) & (n_false > 0), area / np.maximum(n_true * n_false, 1), 0.5)
-
-
-def _average_precision(
-    true: np.ndarray, told: np.ndarray, n_true: np.ndarray, n_all: np.ndarray
-) -> np.ndarray:
-    """Σ (recall step) × precision over falling thresholds, silent clips as the last step."""
-    true = np.vstack([np.zeros_like(n_true), true, n_true]).astype(np.float64)
-    told = np.vstack([told, n_all]).astype(np.float64)
-    return ((true[1:] - true[:-1]) * true[1:] / np.maximum(told, 1)).sum(axis=0) / np.maximum(n_true, 1)
+    selection = columns([target.is_selection for target in targets])
+    reported = columns([target.is_reported for target in targets])
+    positive = columns([target.is_positive for target in targets])
+    return Masks(
+        selection & positive,
+        selection,
+        reported & positive,
+        reported,
+        (selection & positive).sum(0),
+        selection.sum(0),
+        (reported & positive).sum(0),
+        reported.sum(0),
+    )
 
 
 def _describe_values(corpus: Corpus, targets: list[AttributeTarget]) -> pd.DataFrame:

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float, Float32, Int, Shaped
 
-from sae_core.attributes import matthews
 from sae_core.corpus import Corpus
+from sae_core.detection import matthews
 from sae_core.intervals import bounds, draw_speakers
 from sae_core.maps import PointMap
 from sae_core.profiles import value_shares
