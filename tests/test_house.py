@@ -28,6 +28,7 @@ MAX_DEMO_BYTES = 40 * 1024 * 1024
 LONG_FUNCTIONS: dict[str, str] = {}
 # function → why its parameters read better by place
 MANY_POSITIONAL = {
+    "sae_core.importers.import_corpus": "what, where, how: a call reads as a sentence",
     "sae_core.progress.ignore": "has the signature of Progress",
     "sae_core.training.train": "data, settings and place: a call reads as a sentence",
 }

@@ -32,7 +32,13 @@ def _add_import(verbs: Verbs) -> None:
         "--labels",
         type=Path,
         metavar="FILE",
-        help="CSV, Parquet or NeMo JSON-lines manifest with a row a clip; else folder names are labels",
+        help="CSV, Parquet or NeMo JSON-lines manifest with a row a clip; else the folder's layout says what is what",
+    )
+    parser.add_argument(
+        "--layout",
+        metavar="NAME",
+        help="how the folder is laid out: common-voice, fleurs, librispeech, musan, voxlingua107, voxceleb, nemo, or "
+        "folder (its folders' names are the labels); by default what it is recognised as",
     )
     parser.add_argument(
         "--channel", type=int, metavar="N", help="take this channel (from 0) instead of mixing down"
@@ -47,10 +53,10 @@ def run_import(options: argparse.Namespace) -> None:
     """Run `import`."""
     from sae_core.importers import ImportSettings, import_corpus
 
-    settings = ImportSettings(options.labels, options.channel, options.window_s)
+    settings = ImportSettings(options.labels, options.channel, options.window_s, options.layout)
     with Bar("import") as bar:
         report = import_corpus(options.folder, options.workspace, settings, progress=bar)
-    print(f"{len(report.corpus):,} clips in {options.workspace}")
+    print(f"{len(report.corpus):,} clips in {options.workspace}, read as {report.layout}: {report.evidence}")
     say_failures(len(report.failures), options.workspace / "import_failures.parquet")
     if not options.no_measure:
         measure(options.workspace)

@@ -1,11 +1,12 @@
 """Folders of recordings, with or without label files, become a corpus.
 
-Another layout is one more file here with `read(folder) -> Rows` and a `LAYOUT` text, and one line in `IMPORTERS`; all
-that follows (opening recordings, cutting, names, splits, failures) is the same for every layout: `import_rows`.
+Another layout is one more file here with `read(folder) -> Rows`, `recognise(glimpse)` and a `LAYOUT` text, and one line
+in `IMPORTERS`; all that follows (opening recordings, cutting, names, splits, failures) is the same for every layout:
+`import_rows`.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
@@ -13,12 +14,15 @@ import pandas as pd
 from sae_core.artifacts import FORMAT_VERSION, write_json, write_table
 from sae_core.corpus import Corpus, attribute_columns
 from sae_core.errors import ArtifactError, CorpusError
+from sae_core.importers import common_voice, fleurs, librispeech, musan, nemo, voxceleb, voxlingua
 from sae_core.importers import folder as plain_folder
 from sae_core.importers import labels as label_file
 from sae_core.importers.clips import CutSettings, cut_clips, place_rows
 from sae_core.importers.probing import probe_all
-from sae_core.importers.rows import Rows
+from sae_core.importers.rows import SUBSET_COLUMN, Rows
+from sae_core.importers.walking import Glimpse, glimpse
 from sae_core.progress import Progress, ignore
+from sae_core.trial_lists import keep_trial_lists
 
 __all__ = [
     "IMPORTERS",
@@ -29,19 +33,33 @@ __all__ = [
     "Rows",
     "import_corpus",
     "import_rows",
+    "recognise_layout",
 ]
 
 
 @dataclass(frozen=True)
 class Importer:
-    """A way to read a folder. layout: what it expects to find there, in words. read: the folder → its rows."""
+    """A way to read a folder.
+
+    layout: what it expects to find there, in words. recognise: a look at the folder → the evidence that it is laid out
+    so, or nothing. read: the folder → its rows.
+    """
 
     layout: str
+    recognise: Callable[[Glimpse], str | None]
     read: Callable[[Path], Rows]
 
 
+# The layout with the strongest evidence of itself first: the first that recognises a folder reads it.
 IMPORTERS = {
-    "folder": Importer(plain_folder.LAYOUT, plain_folder.read),
+    "common-voice": Importer(common_voice.LAYOUT, common_voice.recognise, common_voice.read),
+    "fleurs": Importer(fleurs.LAYOUT, fleurs.recognise, fleurs.read),
+    "librispeech": Importer(librispeech.LAYOUT, librispeech.recognise, librispeech.read),
+    "musan": Importer(musan.LAYOUT, musan.recognise, musan.read),
+    "voxlingua107": Importer(voxlingua.LAYOUT, voxlingua.recognise, voxlingua.read),
+    "voxceleb": Importer(voxceleb.LAYOUT, voxceleb.recognise, voxceleb.read),
+    "nemo": Importer(nemo.LAYOUT, nemo.recognise, nemo.read),
+    "folder": Importer(plain_folder.LAYOUT, plain_folder.recognise, plain_folder.read),
 }
 
 
@@ -80,10 +98,26 @@ class ImportSettings:
 
 @dataclass(frozen=True)
 class ImportReport:
-    """What an import made. failures: `audio_path` and `reason` of every recording or row that gave no clip."""
+    """What an import made.
+
+    failures: `audio_path` and `reason` of every recording or row that gave no clip. layout: how the folder was read,
+    one of `IMPORTERS` or "labels". evidence: why so, in words.
+    """
 
     corpus: Corpus
     failures: pd.DataFrame
+    layout: str = ""
+    evidence: str = ""
+
+
+def recognise_layout(folder: Path) -> tuple[str, str]:
+    """Which of `IMPORTERS` a folder is laid out for, and the evidence for that in words; only its top is looked at."""
+    seen = glimpse(Path(folder))
+    for name, importer in IMPORTERS.items():
+        evidence = importer.recognise(seen)
+        if evidence is not None:
+            return name, evidence
+    raise AssertionError("a plain folder fits anything")
 
 
 def import_corpus(
@@ -101,11 +135,17 @@ def import_corpus(
             where=folder,
             remedy="give the folder that holds the recordings",
         )
-    if settings.labels is None:
-        rows = IMPORTERS[settings.layout or "folder"].read(folder)
-    else:
+    if settings.labels is not None:
+        layout, evidence = "labels", f"{settings.labels} says what is where"
         rows = label_file.read(Path(settings.labels))
-    return import_rows(rows, folder, workspace=workspace, settings=settings.cuts, progress=progress)
+    elif settings.layout is not None:
+        layout, evidence = settings.layout, "asked for"
+        rows = IMPORTERS[layout].read(folder)
+    else:
+        layout, evidence = recognise_layout(folder)
+        rows = IMPORTERS[layout].read(folder)
+    report = import_rows(rows, folder, workspace=workspace, settings=settings.cuts, progress=progress)
+    return replace(report, layout=layout, evidence=evidence)
 
 
 def import_rows(
@@ -122,14 +162,25 @@ def import_rows(
     failures = pd.DataFrame([*rows.unread, *failed], columns=["audio_path", "reason"], dtype="str")
     if not len(clips):
         raise _nothing_left(rows, failures)
-    corpus = Corpus(clips, folder.resolve(), attribute_columns(clips))
+    attributes = tuple(name for name in attribute_columns(clips) if name != SUBSET_COLUMN)
+    corpus = Corpus(clips, folder.resolve(), attributes)
     write_table(workspace / "import_failures.parquet", failures)
     corpus.save(workspace)
+    keep_trial_lists(workspace, _by_clip(rows.trials, clips))
     if not (workspace / "workspace.json").exists():
         write_json(
             workspace / "workspace.json", {"format_version": FORMAT_VERSION, "name": folder.resolve().name}
         )
     return ImportReport(Corpus.load(workspace), failures)
+
+
+def _by_clip(trials: Mapping[str, pd.DataFrame], clips: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Lists of trials with clip ids for recordings: the first clip of each that was cut, null where there is none."""
+    clip_of = clips.drop_duplicates("audio_path").set_index("audio_path")["clip_id"] if trials else None
+    return {
+        name: table.assign(**{side: table[side].map(clip_of).astype("str") for side in ("enrol", "test")})
+        for name, table in trials.items()
+    }
 
 
 def _nothing_left(rows: Rows, failures: pd.DataFrame) -> CorpusError:

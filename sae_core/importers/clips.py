@@ -3,7 +3,7 @@
 import math
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -63,17 +63,7 @@ def place_rows(rows: Rows, root: Path) -> Rows:
         raise rows.refuse(
             "rows name no recording", list(missing), "fill in audio_path, or take these rows out"
         )
-    finder = _Finder(root, beside=rows.where.parent)
-    places = {name: finder.find(name) for name in table["audio_path"].unique()}
-    placed = table["audio_path"].map(places)
-    outside = table.index[placed.isna()]
-    if len(outside):
-        first = table["audio_path"][placed.isna()].iloc[0]
-        raise rows.refuse(
-            f"recordings lie outside the folder {root}, the first is {first!r}",
-            list(outside),
-            "import the folder that holds them all, or take these rows out",
-        )
+    placed = table["audio_path"] if rows.is_listed else _find_all(rows, root)
     if "clip_id" in table:
         repeated = table["clip_id"].duplicated(keep=False) & table["clip_id"].notna()
         if repeated.any():
@@ -83,9 +73,21 @@ def place_rows(rows: Rows, root: Path) -> Rows:
                 list(table.index[repeated]),
                 "give every clip an id of its own, or leave clip_id out",
             )
-    return Rows(
-        _with_known_splits(rows).assign(audio_path=placed.astype("str")), rows.where, rows.unit, rows.unread
-    )
+    return replace(rows, table=_with_known_splits(rows).assign(audio_path=placed.astype("str")))
+
+
+def _find_all(rows: Rows, root: Path) -> pd.Series:
+    finder = _Finder(root, beside=rows.where.parent)
+    names = rows.table["audio_path"]
+    placed = names.map({name: finder.find(name) for name in names.unique()})
+    outside = names.index[placed.isna()]
+    if len(outside):
+        raise rows.refuse(
+            f"recordings lie outside the folder {root}, the first is {names[placed.isna()].iloc[0]!r}",
+            list(outside),
+            "import the folder that holds them all, or take these rows out",
+        )
+    return placed
 
 
 class _Finder:

@@ -1,6 +1,6 @@
 """What an importer hands over: one row a recording or a stretch of one, before anything is opened."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -9,6 +9,8 @@ import pandas as pd
 from sae_core.errors import CorpusError
 
 ROW_COLUMNS = ("audio_path", "clip_id", "start_s", "duration_s", "audio_channel", "speaker_id", "split")
+# Which part of the corpus, as published, a row stands in: kept, but it describes no sound.
+SUBSET_COLUMN = "subset"
 N_NAMED = 5
 
 
@@ -20,12 +22,17 @@ class Rows:
         column describes clips. The index holds the number of each row in the file it was read from.
     where: the file or folder that says so. unit: what the index counts, "line" or "row".
     unread: recordings that the importer itself had to leave out: (path, reason).
+    is_listed: whether every path was found by `list_recordings`, so that none needs to be looked for or confined again.
+    trials: verification lists that come with the corpus, by name: `is_target`, `enrol` and `test` (each an `audio_path`
+        of `table`, null where the recording is not there).
     """
 
     table: pd.DataFrame
     where: Path
     unit: str = "row"
     unread: tuple[tuple[str, str], ...] = field(default=())
+    is_listed: bool = False
+    trials: Mapping[str, pd.DataFrame] = field(default_factory=dict)
 
     def refuse(self, what: str, numbers: Sequence[object], remedy: str) -> CorpusError:
         """A CorpusError that says `what` is wrong and names the first rows with it."""
