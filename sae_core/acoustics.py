@@ -23,6 +23,7 @@ from sae_core import audio
 from sae_core.artifacts import ArtifactMeta, fingerprint, read_table, write_table
 from sae_core.corpus import Corpus
 from sae_core.errors import ArtifactError, StaleArtifactError, VoxScopeError
+from sae_core.processes import end_with_parent
 from sae_core.progress import Progress, ignore
 from sae_core.sound_measures import SAMPLE_RATE_HZ, SOUND_COLUMNS, measure_sound
 
@@ -181,7 +182,7 @@ def _each_part(
             yield part, part.cut().measure(is_new=rebuild)
         return
     # not forked: a fork of a process with threads, such as a server's, may hang
-    pool = ProcessPoolExecutor(n_processes, multiprocessing.get_context("spawn"))
+    pool = ProcessPoolExecutor(n_processes, multiprocessing.get_context("spawn"), initializer=end_with_parent)
     try:
         yield from _in_turns(pool, iter(parts), 2 * n_processes, is_new=rebuild)
     except BrokenProcessPool as error:

@@ -22,6 +22,7 @@ from sae_core.errors import ArtifactError, VoxScopeError
 from sae_core.indexing import build_index
 from sae_core.intervals import auroc_bounds
 from sae_core.probing import PROBE_MEASURES, probe_attributes, read_probes
+from sae_core.processes import end_with_parent
 from sae_core.progress import Progress, ignore
 from sae_core.sae import SaeConfig, Variant, default_prefixes
 from sae_core.stages import embedder_of, index_workspace, is_trained, train_in_workspace
@@ -32,6 +33,7 @@ SWEEP_MEASURES = PROBE_MEASURES
 SAE_COLUMNS = ("sae", "embedder", "variant", "prefixes", "n_latents", "k", "seed")
 QUALITY_COLUMNS = ("explained_variance", "l0", "dead_share")
 PLACE_COLUMNS = ["variant", "prefixes", "n_latents", "k"]
+_TOLD_COLUMNS = ("latent", "attribute", "value", "evidence", "selection_f1", "is_borne_out")
 
 
 @dataclass(frozen=True)
@@ -154,7 +156,7 @@ def _train_side_by_side(tasks: list[_Task], n_at_once: int, progress: Progress) 
     reasons = {}
     n_threads = max(1, (os.cpu_count() or 1) // n_at_once)
     pool = ProcessPoolExecutor(
-        n_at_once, multiprocessing.get_context("spawn"), initializer=_take_threads, initargs=(n_threads,)
+        n_at_once, multiprocessing.get_context("spawn"), initializer=_join_pool, initargs=(n_threads,)
     )
     with pool:
         # the largest first: none of them is then left over to run alone at the end
@@ -177,10 +179,12 @@ def _outcome(future: Future[str | None]) -> str | None:
         return "its process was ended from outside, perhaps for want of memory; run sweep again with fewer at once"
 
 
-def _take_threads(n_threads: int) -> None:
+def _join_pool(n_threads: int) -> None:
+    """Take a share of the cores, and end with the process that asked for the work."""
     import torch
 
     torch.set_num_threads(n_threads)
+    end_with_parent()
 
 
 def _noted(progress: Progress, prefix: str) -> Progress:
@@ -216,7 +220,10 @@ def tabulate_saes(
                 if attribute in (None, target.attribute) and value in (None, target.value)
             ]
         lines += _lines_of(view, targets[embedder])
-    return pd.DataFrame(lines)
+    if lines:
+        return pd.DataFrame(lines)
+    measures = (f"{name}{end}" for name in SWEEP_MEASURES for end in ("", "_low", "_high"))
+    return pd.DataFrame(columns=[*SAE_COLUMNS, *QUALITY_COLUMNS, *_TOLD_COLUMNS, *measures])
 
 
 def _lines_of(view: SaeView, targets: list[AttributeTarget]) -> list[dict[str, object]]:
