@@ -7,6 +7,7 @@ sums run along the postings of a latent, strongest first.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +16,9 @@ from jaxtyping import Bool, Float32, Int64
 
 from sae_core.artifacts import read_table, write_table
 from sae_core.corpus import Corpus, clip_halves
-from sae_core.detection import MEASURES, Masks, measure_latent
+from sae_core.detection import MEASURES, NOT_ASKED, NOT_MEASURED, Labels, measure_latents
 from sae_core.errors import ArtifactError
-from sae_core.feature_index import FeatureIndex
+from sae_core.feature_index import FeatureIndex, range_starts
 from sae_core.intervals import SpeakerCounts, bounds, draw_speakers
 from sae_core.progress import Progress, ignore
 
@@ -28,6 +29,8 @@ MIN_SPEAKERS_A_SPLIT = 2
 MIN_CLIPS = 10
 N_LATENTS_WITH_INTERVAL = 10
 MIN_MCC_TO_HOLD = 0.3
+_POSTINGS_AT_ONCE = 2**19
+_GROUPS_AT_ONCE = 2**18
 
 
 @dataclass(frozen=True)
@@ -157,44 +160,43 @@ def measure_attributes(
 ) -> AttributeStatistics:
     """Return the statistics of every latent × value; see the module's first lines for what they are."""
     targets = attribute_targets(corpus, is_valid)
-    masks = _stack(targets, len(corpus))
+    questions = _questions(targets)
     measures = {name: np.zeros((index.n_latents, len(targets)), dtype=np.float32) for name in MEASURES}
-    for latent in range(index.n_latents):
-        rows, activations = index.postings(latent)
-        if len(rows) and targets:
-            found = measure_latent(np.asarray(rows), np.asarray(activations), masks)
-            for name, row in found.items():
-                measures[name][latent] = row
-        else:
-            measures["auroc"][latent] = 0.5
-            measures["average_precision"][latent] = masks.n_reported_positive / np.maximum(
-                masks.n_reported, 1
-            )
-        if latent % 64 == 63 or latent == index.n_latents - 1:
-            progress(latent + 1, index.n_latents, "attribute statistics")
+    for latents in _blocks(index, len(targets)):
+        for columns, selection, reported in questions:
+            for name, found in measure_latents(index, latents, selection, reported).items():
+                measures[name][latents.start : latents.stop, columns] = found
+        progress(latents.stop, index.n_latents, "attribute statistics")
     values = _describe_values(corpus, targets)
     pairs = _pairs_worth_an_interval(measures, values)
     intervals = _speaker_intervals(corpus, index, targets, measures["threshold"], pairs=pairs, seed=seed)
     return AttributeStatistics(values, measures, intervals)
 
 
-def _stack(targets: list[AttributeTarget], n_clips: int) -> Masks:
-    def columns(masks: list[np.ndarray]) -> np.ndarray:
-        return np.stack(masks, axis=1) if masks else np.zeros((n_clips, 0), dtype=bool)
+def _blocks(index: FeatureIndex, n_values: int) -> Iterator[range]:
+    """Ranges of latents with postings and values that are soon counted and easily held."""
+    for start, end in pairwise(range_starts(index.offsets, _POSTINGS_AT_ONCE)):
+        step = max(1, _GROUPS_AT_ONCE // max(n_values, 1))
+        for first in range(start, end, step):
+            yield range(first, min(first + step, end))
 
-    selection = columns([target.is_selection for target in targets])
-    reported = columns([target.is_reported for target in targets])
-    positive = columns([target.is_positive for target in targets])
-    return Masks(
-        selection & positive,
-        selection,
-        reported & positive,
-        reported,
-        (selection & positive).sum(0),
-        selection.sum(0),
-        (reported & positive).sum(0),
-        reported.sum(0),
-    )
+
+def _questions(targets: list[AttributeTarget]) -> list[tuple[list[int], Labels, Labels]]:
+    """The values of one attribute and one kind of evidence belong to one question: their columns, and the labels of its
+    selection and of its reported clips."""
+    questions: dict[tuple[str, str], list[int]] = {}
+    for column, target in enumerate(targets):
+        questions.setdefault((target.attribute, target.evidence), []).append(column)
+    labelled = []
+    for columns in questions.values():
+        masks = targets[columns[0]].is_selection, targets[columns[0]].is_reported
+        labels = [np.where(mask, NOT_MEASURED, NOT_ASKED).astype(np.int32) for mask in masks]
+        for number, column in enumerate(columns):
+            for mask, numbers in zip(masks, labels, strict=True):
+                numbers[mask & targets[column].is_positive] = number
+        selection, reported = (Labels(numbers, len(columns)) for numbers in labels)
+        labelled.append((columns, selection, reported))
+    return labelled
 
 
 def _describe_values(corpus: Corpus, targets: list[AttributeTarget]) -> pd.DataFrame:

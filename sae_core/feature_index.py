@@ -96,7 +96,7 @@ class FeatureIndex:
             cls.build(codes).save(folder)
             return cls.load(folder, remedy="index again")
         offsets = _count(codes, max_entries)
-        starts = _range_starts(offsets, max_entries)
+        starts = range_starts(offsets, max_entries)
         with ExitStack() as stack:
             spilled = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=".index.", dir=folder)))
             shape = (int(offsets[-1]),)
@@ -152,8 +152,8 @@ def _count(codes: SparseCodes, max_entries: int) -> Int64[np.ndarray, " Lplus1"]
     return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
 
 
-def _range_starts(offsets: Int64[np.ndarray, " Lplus1"], max_entries: int) -> list[int]:
-    """First latents of the ranges that fit in memory, and L."""
+def range_starts(offsets: Int64[np.ndarray, " Lplus1"], max_entries: int) -> list[int]:
+    """First latents of consecutive ranges with at most `max_entries` postings, or one latent each; then L."""
     starts, n_latents = [0], len(offsets) - 1
     while starts[-1] < n_latents:
         end = int(np.searchsorted(offsets, offsets[starts[-1]] + max_entries, side="right")) - 1
