@@ -61,10 +61,10 @@ ready: $(BIN)/python
 	  && cp requirements.txt $(VENV)/requirements.txt; }
 
 ready-dev: ready
-	@cmp -s requirements-dev.txt $(VENV)/requirements-dev.txt || { \
+	@cat requirements-ray.txt requirements-dev.txt | cmp -s - $(VENV)/requirements-dev.txt || { \
 	  echo "Installing what the tests need into $(VENV)"; \
 	  $(PIP) install --quiet --prefer-binary -r requirements-dev.txt \
-	  && cp requirements-dev.txt $(VENV)/requirements-dev.txt; }
+	  && cat requirements-ray.txt requirements-dev.txt > $(VENV)/requirements-dev.txt; }
 
 $(BIN)/python:
 	@for candidate in $(or $(PYTHON),python3.11 python3.12 python3.13 python3); do \

@@ -7,21 +7,25 @@ not taken.
 
 import json
 import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from jaxtyping import Float32, Int64
 
-from sae_core.artifacts import fingerprint, read_tensors, write_tensors
-from sae_core.corpus import Corpus
+from sae_core.artifacts import fingerprint, read_tensors, write_table, write_tensors
+from sae_core.corpus import SPLITS, Corpus
 from sae_core.embedders import Embedder
 from sae_core.errors import ArtifactError
 
 SHARD_CLIPS = 256
 
 _SHARD_FORMAT = 1
+_HEARD_COLUMNS = ("clip_id", "audio_path", "start_s", "duration_s", "audio_channel")
 _log = logging.getLogger(__name__)
 
 
@@ -73,6 +77,34 @@ def plan_shards(
         clips = Corpus(corpus.table.iloc[some].reset_index(drop=True), corpus.audio_root)
         jobs.append(ShardJob(clips, some, embedder.name, embedder.revision, folder))
     return jobs
+
+
+def write_manifest(file: Path, jobs: Sequence[ShardJob]) -> None:
+    """Write one row a job, with all that whoever does it must know except where the audio and the file's folder are."""
+    rows = []
+    for job in jobs:
+        clips = {name: _plain(job.clips.table[name]) for name in _HEARD_COLUMNS}
+        rows.append(
+            (job.file.name, job.embedder, job.revision, json.dumps(job.rows.tolist()), json.dumps(clips))
+        )
+    write_table(file, pd.DataFrame(rows, columns=["file", "embedder", "revision", "rows", "clips"]))
+
+
+def job_from_manifest(entry: Mapping[str, Any], *, audio_root: Path, folder: Path) -> ShardJob:
+    """Return the job of one row of a manifest; ValueError when the row was made by another version of VoxScope."""
+    table = pd.DataFrame(json.loads(entry["clips"])).assign(speaker_id=None, split=SPLITS[0])
+    rows = np.array(json.loads(entry["rows"]), dtype=np.int64)
+    clips = Corpus(table, audio_root)
+    job = ShardJob(clips, rows, str(entry["embedder"]), str(entry["revision"]), folder)
+    if job.file.name != entry["file"]:
+        raise ValueError(
+            f"the manifest calls this shard {entry['file']}, this VoxScope calls it {job.file.name}"
+        )
+    return job
+
+
+def _plain(column: pd.Series) -> list[Any]:
+    return [None if pd.isna(value) else value for value in column.astype("object").tolist()]
 
 
 def write_shard(file: Path, shard: Shard) -> None:

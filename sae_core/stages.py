@@ -13,7 +13,7 @@ from sae_core.corpus import Corpus
 from sae_core.embedders import open_embedder
 from sae_core.embeddings import Embeddings
 from sae_core.errors import ArtifactError, CorpusError, StaleArtifactError
-from sae_core.extraction import extract
+from sae_core.extraction import Engine, extract
 from sae_core.indexing import build_index
 from sae_core.progress import Progress, ignore
 from sae_core.sae import SaeConfig
@@ -27,16 +27,17 @@ def embed_workspace(
     *,
     model: str | None = None,
     device: str | None = None,
+    engine: Engine | None = None,
     progress: Progress = ignore,
 ) -> Embeddings:
-    """Embed every clip of a workspace with one embedder and make it the workspace's own.
+    """Embed every clip of a workspace with one embedder and make it the workspace's own; `engine` says who does it.
 
     Raises CorpusError when there is no corpus or no clip can be embedded, ArtifactError when the model cannot be had.
     """
     corpus = Corpus.load(path)
     opened = open_embedder(embedder, model=model, device=device)
-    found = extract(corpus, opened, path / "embeddings" / opened.name, progress=progress)
-    update_settings(path, embedder=opened.name)
+    found = extract(corpus, opened, path / "embeddings" / opened.name, engine=engine, progress=progress)
+    update_settings(path, embedder=opened.name, embedder_model=model)
     return found
 
 

@@ -49,8 +49,8 @@ MODULE_OF_REQUIREMENT = {
 
 TOP_LEVEL = {
     ".ci", ".gitignore", ".streamlit", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "Makefile", "README.md", "app.py",
-    "assets", "benchmarks", "docs", "pages", "pyproject.toml", "requirements-dev.txt", "requirements.txt", "sae_core",
-    "tests",
+    "assets", "benchmarks", "docs", "pages", "pyproject.toml", "requirements-dev.txt", "requirements-ray.txt",
+    "requirements.txt", "sae_core", "tests",
 }  # fmt: skip
 
 HEAVY_MODULES = (
@@ -313,7 +313,9 @@ def test_every_requirement_is_used_and_everything_used_is_required():
     in_app = _imported(*_app_files())
     assert not [name for name, module in run_time.items() if module not in in_app]
     third_party = in_app - set(sys.stdlib_module_names) - {"sae_core", "pages"}
-    assert third_party <= set(run_time.values())
+    extra = _pinned_modules("requirements-ray.txt")
+    assert not [name for name, module in extra.items() if module not in in_app]
+    assert third_party <= {*run_time.values(), *extra.values()}
     in_tests = in_app | _imported(*_python_files(REPOSITORY / "tests"))
     development = _pinned_modules("requirements-dev.txt")
     unused = {name for name, module in development.items() if module not in in_tests}

@@ -1,7 +1,9 @@
 """The verbs of the chain: import, embed, train, index, info."""
 
 import argparse
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sae_core.commands.console import (
     Bar,
@@ -14,6 +16,9 @@ from sae_core.commands.console import (
     say_next,
 )
 from sae_core.commands.measuring import measure
+
+if TYPE_CHECKING:
+    from sae_core.cluster import RayEngine
 
 
 def add_verbs(verbs: Verbs) -> None:
@@ -73,19 +78,53 @@ def _add_embed(verbs: Verbs) -> None:
         "--model", metavar="NAME_OR_PATH", help="a model's hub name or local file instead of the usual one"
     )
     add_device(parser)
+    parser.add_argument(
+        "--engine", choices=("local", "ray"), default="local", help="this process (default), or a Ray cluster"
+    )
+    cluster = parser.add_argument_group("with --engine ray")
+    cluster.add_argument(
+        "--address", help="of the cluster: auto or host:port; without, a Ray is started here"
+    )
+    cluster.add_argument("--workers", type=int, metavar="N", help="side by side; by default all that fit")
+    cluster.add_argument(
+        "--shards", metavar="PLACE", help="folder or s3://… where workers put finished shards"
+    )
+    cluster.add_argument(
+        "--audio", metavar="PLACE", help="folder or s3://… of the recordings, as workers reach it"
+    )
 
 
 def run_embed(options: argparse.Namespace) -> None:
     """Run `embed`."""
     from sae_core.stages import embed_workspace
 
+    engine = _ray_engine(options) if options.engine == "ray" else None
     with Bar("embed") as bar:
         found = embed_workspace(
-            options.workspace, options.embedder, model=options.model, device=options.device, progress=bar
+            options.workspace,
+            options.embedder,
+            model=options.model,
+            device=options.device,
+            engine=engine,
+            progress=bar,
         )
     print(f"{len(found.valid_rows):,} of {len(found):,} clips embedded, {found.dim} numbers each")
     say_failures(len(found.failures), options.workspace / "embeddings" / found.embedder / "failures.parquet")
     say_next(f"train --workspace {options.workspace}")
+
+
+def _ray_engine(options: argparse.Namespace) -> "RayEngine":
+    from sae_core.cluster import RayEngine
+    from sae_core.embedders import open_embedder
+
+    return RayEngine(
+        partial(open_embedder, options.embedder, model=options.model, device=options.device),
+        address=options.address,
+        n_workers=options.workers,
+        shards=options.shards,
+        audio=options.audio,
+        uses_gpus=None if options.device is None else options.device.startswith("cuda"),
+    )
 
 
 def _add_train(verbs: Verbs) -> None:
