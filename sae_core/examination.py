@@ -65,7 +65,8 @@ def open_examiner(view: SaeView) -> Examiner:
             where=workspace.path,
             remedy=f"choose a clip of the corpus; or embed again with one of: {', '.join(EMBEDDERS)}",
         )
-    model = workspace.settings.get("embedder_model")
+    is_own = workspace.settings.get("embedder") == name
+    model = workspace.settings.get("embedder_model") if is_own else None
     try:
         embedder = open_embedder(name, model=None if model is None else str(model))
     except (ArtifactError, MissingDependencyError) as error:

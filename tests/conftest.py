@@ -63,6 +63,14 @@ def small_workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def voiced_workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished workspace of hums embedded by GE2E, with a map; shared by all tests, so never write to it."""
+    from tests.voiced import write_voiced_workspace
+
+    return write_voiced_workspace(tmp_path_factory.mktemp("workspaces") / "voiced")
+
+
 @pytest.fixture
 def own_workspace(small_workspace: Path, tmp_path: Path) -> Path:
     """A copy of `small_workspace` that the test may change or break."""
