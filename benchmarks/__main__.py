@@ -24,6 +24,8 @@ from benchmarks.rows import FAILED, SHORT, Row, describe_machine, failed, table
 RESULTS = Path(__file__).resolve().parent / "results"
 BENCHMARKS = (
     "index",
+    "attributes",
+    "steering",
     "imports",
 )
 N_THREADS = 2

@@ -1,62 +1,55 @@
-"""How fast is one slider move, and how exact, against decoding every clip again?
+"""Steering: one slider move over 1,000,000 pairs, against decoding every clip again.
 
-    python -m benchmarks.steering [--pairs 1000000] [--clips 20000] [--latents 4] [--tries 30] [--threads 2]
-
-Random embeddings, codes and decoder directions; `--latents` of them are set, scaled or ablated in every clip. The
-closed form is what the Steering page uses. Decoding again is what it replaces: change the codes, decode all clips, add
-the reconstruction error back, take the cosines of all pairs.
+Random embeddings, codes and decoder directions; four latents are set, scaled or ablated in every clip. The closed form
+is what the Steering page uses. Decoding again is what it replaces: change the codes, decode all clips, add the
+reconstruction error back, take the cosines of all pairs.
 """
 
-import argparse
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
 
 import numpy as np
-import torch
 
+from benchmarks.rows import Row, in_turns
 from sae_core.feature_index import FeatureIndex
 from sae_core.sae import SaeConfig, SparseAutoencoder
 from sae_core.sparse_codes import SparseCodes
 from sae_core.steering import Change, Steering
 from sae_core.verification import Trials, cosine_scores
 
+N_PAIRS, N_CLIPS, N_QUICK = 1_000_000, 20_000, 50_000
+STEERED = (0, 1, 2, 3)
 N_LATENTS, K, DIM = 1024, 32, 256
 MODES = ("ablate", "scale", "set")
 
 
-def main() -> None:
-    """Prepare once, move the sliders again and again, print medians."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--pairs", type=int, default=1_000_000)
-    parser.add_argument("--clips", type=int, default=20_000)
-    parser.add_argument("--latents", type=int, default=4)
-    parser.add_argument("--tries", type=int, default=30)
-    parser.add_argument("--threads", type=int, default=2)
-    options = parser.parse_args()
-    torch.set_num_threads(options.threads)
-    model, vectors, codes, trials = plant(options.clips, options.pairs)
-    latents = tuple(range(options.latents))
+def measure(*, is_quick: bool) -> Iterator[Row]:
+    """Prepare once, move the sliders again and again."""
+    n_pairs = N_QUICK if is_quick else N_PAIRS
+    model, vectors, codes, trials = plant(N_CLIPS, n_pairs)
     steps = (model.W_dec * model.scale).detach().numpy()
-    started_s = time.perf_counter()
-    steering = Steering.prepare(vectors, steps, FeatureIndex.build(codes), latents)
+    started = time.perf_counter()
+    steering = Steering.prepare(vectors, steps, FeatureIndex.build(codes), STEERED)
     scores = cosine_scores(vectors, trials)
-    print(f"prepared once in {1e3 * (time.perf_counter() - started_s):.0f} ms")
-    changes = [Change(latent, MODES[latent % len(MODES)], 0.5 * latent) for latent in latents]  # type: ignore[arg-type]
+    prepared_s = time.perf_counter() - started
+    changes = [Change(latent, MODES[latent % len(MODES)], 0.5 * latent) for latent in STEERED]  # type: ignore[arg-type]
+    found: dict[str, np.ndarray] = {}
 
-    def closed_form() -> np.ndarray:
-        return steering.similarities(scores, trials, steering.deltas(changes))
+    def closed_form() -> None:
+        found["closed"] = steering.similarities(scores, trials, steering.deltas(changes))
 
-    def decoded_again() -> np.ndarray:
-        return cosine_scores(decode_again(model, vectors, codes, changes), trials)
+    def decoded_again() -> None:
+        found["decoded"] = cosine_scores(decode_again(model, vectors, codes, changes), trials)
 
-    fast, exact = clock(closed_form, options.tries), clock(decoded_again, max(2, options.tries // 10))
-    gap = np.abs(closed_form() - decoded_again()).max()
-    print(f"{options.pairs:,} pairs of {options.clips:,} clips, {options.latents} latents")
-    print(f"closed form     median {fast[0]:8.1f} ms, best {fast[1]:8.1f} ms, processor {fast[2]:8.1f} ms")
-    print(f"decoded again   median {exact[0]:8.1f} ms, best {exact[1]:8.1f} ms, processor {exact[2]:8.1f} ms")
-    print(f"{exact[0] / fast[0]:.0f} times as fast, largest difference {gap:.1e}")
+    took = in_turns({"closed": closed_form, "decoded": decoded_again}, 5 if is_quick else 15)
+    gap = float(np.abs(found["closed"] - found["decoded"]).max())
+    name = f"steering {n_pairs:,} pairs × {len(STEERED)} latents"
+    detail = (
+        f"{1e3 * took['closed']:.1f} ms on one thread, again {1e3 * took['decoded']:.0f} ms; {N_CLIPS:,} clips, prepared once "
+        f"in {1e3 * prepared_s:.0f} ms; no similarity differs by more than {gap:.0e}"
+    )
+    yield Row(name, "decoding all clips, all cosines again", took["decoded"] / took["closed"], 50, detail)
+    yield Row(name, "30 ms", 1e3 * took["closed"], 30, "the same", unit="ms", is_limit=True)
 
 
 def plant(n_clips: int, n_pairs: int) -> tuple[SparseAutoencoder, np.ndarray, SparseCodes, Trials]:
@@ -91,19 +84,3 @@ def decode_again(
         codes.n_latents,
     )
     return model.decode(steered) + error
-
-
-def clock(run: Callable[[], np.ndarray], n_tries: int) -> tuple[float, float, float]:
-    """Median and best wall time, and median processor time over all threads, in ms."""
-    run()
-    walls_ms, processor_ms = [], []
-    for _ in range(n_tries):
-        wall_s, processor_s = time.perf_counter(), time.process_time()
-        run()
-        walls_ms.append(1e3 * (time.perf_counter() - wall_s))
-        processor_ms.append(1e3 * (time.process_time() - processor_s))
-    return float(np.median(walls_ms)), min(walls_ms), float(np.median(processor_ms))
-
-
-if __name__ == "__main__":
-    main()

@@ -160,7 +160,7 @@ def measure_attributes(
 ) -> AttributeStatistics:
     """Return the statistics of every latent × value; see the module's first lines for what they are."""
     targets = attribute_targets(corpus, is_valid)
-    questions = _questions(targets)
+    questions = questions_of(targets)
     measures = {name: np.zeros((index.n_latents, len(targets)), dtype=np.float32) for name in MEASURES}
     for latents in _blocks(index, len(targets)):
         for columns, selection, reported in questions:
@@ -181,7 +181,7 @@ def _blocks(index: FeatureIndex, n_values: int) -> Iterator[range]:
             yield range(first, min(first + step, end))
 
 
-def _questions(targets: list[AttributeTarget]) -> list[tuple[list[int], Labels, Labels]]:
+def questions_of(targets: list[AttributeTarget]) -> list[tuple[list[int], Labels, Labels]]:
     """The values of one attribute and one kind of evidence belong to one question: their columns, and the labels of its
     selection and of its reported clips."""
     questions: dict[tuple[str, str], list[int]] = {}
