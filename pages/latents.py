@@ -3,16 +3,16 @@
 import pandas as pd
 import streamlit as st
 
-from pages.components import links, sounds, wording
+from pages.components import sounds, wording
 from pages.components.heading import Heading
 from pages.components.latent_finder import find_latents, step_latent
-from pages.components.ranking import RankedBar, ranking
+from pages.components.near_latents import draw_near
 from pages.components.session import open_page, try_next
 from pages.components.steering_state import steer_link
 from pages.components.who_fires import draw_activations, draw_who
 from sae_core import NEW_VOICES, SAME_VOICES, SaeView
 
-N_CLIPS, N_NEAR = 6, 8
+N_CLIPS = 6
 STEPS = (
     ("previous", "Previous", ":material/arrow_back:", -1),
     ("next", "Next", ":material/arrow_forward:", 1),
@@ -30,8 +30,6 @@ GROUPS = {
         "Hard negatives", "silent, though they resemble the strong ones; same voices first"
     ),
 }
-NEAR_BY_DIRECTION = Heading("Nearest by direction", "they add much the same", "No other latent comes near.")
-NEAR_BY_COMPANY = Heading("Active together", "on the same clips", "No other latent is active on its clips.")
 
 
 def main() -> None:
@@ -116,34 +114,6 @@ def draw_clips(view: SaeView, latent: int) -> None:
     top = float(view.latents["max_activation"].iloc[latent])
     for name, heading in GROUPS.items():
         sounds.playable_clips(view, getattr(examples, name), key=f"clips_{name}", top=top, heading=heading)
-
-
-def draw_near(view: SaeView, latent: int) -> None:
-    """Latents that point the same way, and those that light up together with it."""
-    by_direction, by_company = st.columns(2, gap="medium")
-    with by_direction.container(border=True, height="stretch"):
-        draw_near_latents(view, view.similar_latents(latent, n=N_NEAR), "cosine", NEAR_BY_DIRECTION)
-    with by_company.container(border=True, height="stretch"):
-        draw_near_latents(view, view.coactive_latents(latent, n=N_NEAR), "jaccard", NEAR_BY_COMPANY)
-
-
-def draw_near_latents(view: SaeView, near: pd.DataFrame, measure: str, heading: Heading) -> None:
-    """A ranked list of latents; a click on one opens it here."""
-    bars = [
-        RankedBar(
-            label=wording.latent_name(view, int(other)),
-            share=float(value),
-            value_text=f"{value:.2f}",
-            help=wording.TERMS[measure],
-            opens=int(other),
-            href=links.latent_address(view, int(other)),
-        )
-        for other, value in zip(near["latent"], near[measure], strict=True)
-    ]
-    opened = ranking(bars, key=f"near_by_{measure}", heading=heading, shows_in="latent_detail")
-    if opened is not None:
-        links.choose(links.LATENT, opened)
-        st.rerun()
 
 
 main()
