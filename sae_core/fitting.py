@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float32
+from jaxtyping import Float, Float32, Int
 from torch import Tensor
 
 from sae_core.sae import SparseAutoencoder
@@ -79,6 +79,7 @@ class SaeFit:
     def __init__(self, sae: SparseAutoencoder, settings: StepSettings) -> None:
         self.sae = sae
         self.settings = settings
+        self.is_on_cpu = sae.W_dec.device.type == "cpu"
         self.n_steps_done = 0
         self.n_seen = 0
         self.last_fired = torch.zeros(sae.config.n_latents, dtype=torch.int64, device=sae.W_dec.device)
@@ -110,16 +111,31 @@ class SaeFit:
         self, inputs: Float[Tensor, "b d"], residual: Float[Tensor, "b d"], bias: Float[Tensor, " L"]
     ) -> Tensor:
         """Return the share of the residual's variance that dead latents leave unexplained; 0 when none is dead."""
-        dead = self.is_dead.nonzero()[:, 0]
-        if not len(dead):
+        is_dead = self.is_dead
+        if self.is_on_cpu and not is_dead.any():
             return inputs.new_zeros(())
-        n_answering = min(self.settings.n_aux_latents, len(dead))
-        values, places = differentiable_products(inputs, self.sae.W_enc[dead], bias[dead], n_answering)
-        unexplained = (residual - weighted_rows(self.sae.W_dec[dead], places, values)).square().sum()
+        values, latents, n_answering = self._answers_of(is_dead, inputs, bias)
+        unexplained = (residual - weighted_rows(self.sae.W_dec, latents, values)).square().sum()
         variance = (residual - residual.mean(0)).square().sum()
         # few dead latents can explain little: weighing them less keeps them from being torn about
         weight = n_answering / self.settings.n_aux_latents
         return torch.where(variance > TINY, weight * unexplained / variance.clamp_min(TINY), 0.0)
+
+    def _answers_of(
+        self, is_dead: Tensor, inputs: Float[Tensor, "b d"], bias: Float[Tensor, " L"]
+    ) -> tuple[Float[Tensor, "b a"], Int[Tensor, "b a"], int | Tensor]:
+        """Activations of the strongest dead latents, which latents these are, and how many may answer for one clip."""
+        sae, n_most = self.sae, min(self.settings.n_aux_latents, self.sae.config.n_latents)
+        if self.is_on_cpu:
+            dead = is_dead.nonzero()[:, 0]
+            n_answering = min(n_most, len(dead))
+            weight, bias = sae.W_enc.index_select(0, dead), bias.index_select(0, dead)
+            values, places = differentiable_products(inputs, weight, bias, n_answering)
+            return values, dead[places], n_answering
+        # to gather the dead ones, a GPU would have to be waited for at every step: the living get no say instead
+        bias = bias.masked_fill(~is_dead, -torch.inf)
+        values, latents = differentiable_products(inputs, sae.W_enc, bias, n_most)
+        return values, latents, is_dead.sum().clamp_max(n_most)
 
     @property
     def is_dead(self) -> Tensor:
@@ -141,7 +157,8 @@ class SaeFit:
     def _count(self, inputs: Tensor, residual: Tensor, values: Tensor, latents: Tensor) -> None:
         self.n_steps_done += 1
         self.n_seen += len(inputs)
-        self.last_fired[latents[values > 0]] = self.n_seen
+        strengths = torch.zeros_like(self.sae.b_enc).index_add_(0, latents.flatten(), values.flatten())
+        self.last_fired.masked_fill_(strengths > 0, self.n_seen)
         self.sums.error += residual.square().sum()
         self.sums.norm += inputs.square().sum()
         self.sums.n_active += (values > 0).sum()

@@ -66,7 +66,8 @@ def step_by_the_book(fit, inputs):
 
 @pytest.mark.parametrize("config", [PLAIN, NESTED], ids=["topk", "matryoshka"])
 @pytest.mark.parametrize("n_dead", [0, 3, 20])
-def test_a_step_is_the_equation(config, n_dead):
+@pytest.mark.parametrize("is_on_cpu", [True, False], ids=["cpu", "as-on-gpu"])
+def test_a_step_is_the_equation(config, n_dead, is_on_cpu):
     inputs = normal(40, 6, seed=1)
     fits = []
     for _ in range(2):
@@ -75,6 +76,7 @@ def test_a_step_is_the_equation(config, n_dead):
         fit.last_fired[n_dead:] = 1000
         fits.append(fit)
     gradients = step_by_the_book(fits[1], inputs)
+    fits[0].is_on_cpu = is_on_cpu
     fits[0].step(inputs)
     for name, part in fits[0].sae.named_parameters():
         torch.testing.assert_close(part.grad, gradients[name], rtol=1e-4, atol=1e-6)

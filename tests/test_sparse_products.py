@@ -7,11 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sae_core.sparse_products import (
+    Slots,
     differentiable_products,
     nested_weighted_rows,
+    side_by_side,
+    slot_products,
     strongest_products,
     sum_by_latent,
     top_k,
+    top_k_positive,
     weighted_rows,
 )
 
@@ -47,12 +51,41 @@ def test_top_k_folds_columns_and_stays_exact_when_the_winners_share_a_group():
 
 @pytest.mark.parametrize(("n_latents", "k"), [(5, 5), (64, 3), (1000, 32), (4096, 8)])
 def test_strongest_products_equal_the_dense_ones_over_several_pieces(monkeypatch, n_latents, k):
-    monkeypatch.setattr("sae_core.sparse_products.SCORES_IN_CACHE", 20 * n_latents)
-    inputs, weight, bias = normal(70, 12), normal(n_latents, 12, seed=1), normal(n_latents, seed=2)
-    values, latents = strongest_products(inputs, weight, bias, k)
-    torch.testing.assert_close(values, plain_products(inputs, weight, bias, k))
-    scores = torch.relu(inputs @ weight.T + bias).gather(1, latents)
-    torch.testing.assert_close(scores, values)
+    monkeypatch.setattr("sae_core.sparse_products.SCORES_A_PIECE", 20 * n_latents)
+    parts = normal(70, 12), normal(n_latents, 12, seed=1), normal(n_latents, seed=2)
+    for inputs, weight, bias in (parts, [part.float() for part in parts]):
+        values, latents = strongest_products(inputs, weight, bias, k)
+        torch.testing.assert_close(values, plain_products(inputs, weight, bias, k))
+        scores = torch.relu(inputs @ weight.T + bias).gather(1, latents)
+        torch.testing.assert_close(scores, values)
+
+
+def test_strongest_products_are_the_same_bits_in_one_thread_and_in_several(monkeypatch):
+    monkeypatch.setattr("sae_core.sparse_products.SCORES_A_PIECE", 20 * 256)
+    inputs, weight, bias = (
+        normal(300, 12).float(),
+        normal(256, 12, seed=1).float(),
+        normal(256, seed=2).float(),
+    )
+    before, results = torch.get_num_threads(), []
+    for n_threads in (1, 3):
+        torch.set_num_threads(n_threads)
+        try:
+            results.append(strongest_products(inputs, weight, bias, 8))
+            assert torch.get_num_threads() == n_threads
+        finally:
+            torch.set_num_threads(before)
+    assert all(torch.equal(*parts) for parts in zip(*results, strict=True))
+
+
+def test_side_by_side_keeps_the_order_and_gives_each_piece_one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        found = side_by_side(lambda piece: (piece, torch.get_num_threads()), list(range(50)))
+    finally:
+        torch.set_num_threads(before)
+    assert found == [(piece, 1) for piece in range(50)]
 
 
 def test_slots_without_a_positive_score_hold_zero():
@@ -76,6 +109,28 @@ def test_gradients_of_the_products_equal_those_of_the_dense_ones():
         torch.testing.assert_close(fast, plain)
 
 
+@given(st.integers(1, 5), st.integers(1, 700), st.data())
+def test_top_k_positive_equals_a_full_sort_among_positive_scores(n_rows, n_columns, data):
+    k = data.draw(st.integers(1, n_columns))
+    shift = data.draw(st.sampled_from([-2.0, 0.0, 9.0]))  # few, half, all of them positive
+    scores = normal(n_rows, n_columns, seed=data.draw(st.integers(0, 99))).float() + shift
+    values, columns = top_k_positive(scores.numpy(), k)
+    expected = scores.sort(dim=1, descending=True).values[:, :k]
+    np.testing.assert_array_equal(np.maximum(values, 0), expected.relu().numpy())
+    np.testing.assert_array_equal(np.take_along_axis(scores.numpy(), columns, axis=1), values)
+    assert all(len(set(row)) == k for row in columns.tolist())
+
+
+@pytest.mark.parametrize("fold", [top_k, lambda scores, k: top_k_positive(scores.numpy(), k)])
+@pytest.mark.parametrize(("n_columns", "k"), [(8192, 32), (2048, 32), (2048, 4), (256, 8)])
+def test_top_k_of_many_rows_equals_the_plain_one(fold, n_columns, k):
+    scores = normal(200, n_columns).float()
+    values, columns = fold(scores, k)
+    expected = scores.topk(k, dim=1)
+    np.testing.assert_array_equal(values, expected.values)
+    np.testing.assert_array_equal(columns, expected.indices)
+
+
 def test_sum_by_latent_equals_adding_slot_by_slot():
     rows, weights = normal(20, 3), normal(20, 4, seed=1)
     latents = torch.randint(0, 9, (20, 4), generator=torch.Generator().manual_seed(2))
@@ -84,7 +139,8 @@ def test_sum_by_latent_equals_adding_slot_by_slot():
     for row in range(20):
         for slot in range(4):
             expected[latents[row, slot]] += weights[row, slot] * rows[row]
-    torch.testing.assert_close(sum_by_latent(rows, latents, weights, 11), expected)
+    sums = sum_by_latent(rows, Slots.of(latents), weights.flatten(), 11)
+    torch.testing.assert_close(sums, expected)
     assert not expected[[5, 9, 10]].any()
 
 
@@ -112,3 +168,12 @@ def test_weighted_rows_is_the_sum_it_says():
     latents = torch.tensor([[0, 1], [9, 9], [3, 2], [5, 0]])
     expected = (values[..., None] * weight[latents]).sum(1)
     torch.testing.assert_close(weighted_rows(weight, latents, values), expected)
+
+
+def test_slot_products_are_entries_of_the_dense_product():
+    rows, weight = normal(6, 5), normal(9, 5, seed=1)
+    # the second row names no latent
+    slots = Slots(torch.tensor([3, 0, 8, 8, 1, 2]), torch.tensor([0, 2, 2, 3, 4, 5]))
+    assert slots.rows.tolist() == [0, 0, 2, 3, 4, 5]
+    expected = (rows @ weight.T)[slots.rows, slots.latents]
+    torch.testing.assert_close(slot_products(rows, weight, slots), expected)
