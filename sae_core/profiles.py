@@ -20,6 +20,22 @@ from sae_core.sparse_codes import SparseCodes
 
 
 @dataclass(frozen=True)
+class MethodExample:
+    """One real clip on its way through the SAE: e → v → ε.
+
+    row: the clip. embedding, reconstruction: f32[d]. latents, activations: the active ones, strongest first.
+    cosine: between embedding and reconstruction.
+    """
+
+    row: int
+    embedding: Float32[np.ndarray, " d"]
+    latents: np.ndarray
+    activations: np.ndarray
+    reconstruction: Float32[np.ndarray, " d"]
+    cosine: float
+
+
+@dataclass(frozen=True)
 class CorpusSummary:
     """Counts over the clips of a corpus.
 

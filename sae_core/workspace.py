@@ -24,6 +24,8 @@ from sae_core.embeddings import Embeddings
 from sae_core.errors import ArtifactError, CorpusError, StaleArtifactError, VoxScopeError
 from sae_core.feature_index import FeatureIndex
 from sae_core.indexing import index_parents
+from sae_core.note_entries import Subject
+from sae_core.notes import Notes
 from sae_core.sparse_codes import SparseCodes
 
 if TYPE_CHECKING:
@@ -41,22 +43,6 @@ class Stage:
     state: str
     detail: str
     command: str | None = None
-
-
-@dataclass(frozen=True)
-class MethodExample:
-    """One real clip on its way through the SAE: e → v → ε.
-
-    row: the clip. embedding, reconstruction: f32[d]. latents, activations: the active ones, strongest first.
-    cosine: between embedding and reconstruction.
-    """
-
-    row: int
-    embedding: Float32[np.ndarray, " d"]
-    latents: np.ndarray
-    activations: np.ndarray
-    reconstruction: Float32[np.ndarray, " d"]
-    cosine: float
 
 
 class _Shared:
@@ -90,6 +76,7 @@ class Workspace:
         self.corpus = Corpus.load(self.path)
         self.settings = read_settings(self.path)
         self.name = str(self.settings.get("name") or self.path.name)
+        self.notes = Notes(self.path)
         self._shared = _Shared()
 
     @cached_property
@@ -220,6 +207,7 @@ class SaeView:
             index_parents(workspace.corpus, self.embeddings, meta), where=self.folder, remedy=remedy
         )
         n_latents = int(self.config["n_latents"])
+        self.weights_fingerprint = meta.fingerprint
         self.fingerprint = fingerprint(meta.fingerprint, built.fingerprint, built.parents)
         self.metrics: dict[str, Any] = read_json(self.folder / "metrics.json", remedy=train)
         self.training = read_table(self.folder / "training.parquet", remedy=train)
@@ -249,9 +237,20 @@ class SaeView:
         return self.decoder().directions
 
     def name_of(self, latent: int) -> str:
-        """What a latent is called: its number, and its best attribute value where new voices bear it out."""
+        """What a latent is called: its number, and the label that people gave it, else its best attribute value where
+        new voices bear it out."""
+        if label := self.label_of(latent):
+            return f"#{latent} “{label}”"
         is_named = bool(self.latents["is_named"].iloc[latent])
         return f"#{latent} {self.latents['best_value'].iloc[latent]}" if is_named else f"#{latent}"
+
+    def subject(self, latent: int) -> Subject:
+        """What notes about a latent are kept under: they are about these very weights."""
+        return Subject(self.name, self.weights_fingerprint, latent)
+
+    def label_of(self, latent: int) -> str:
+        """The label that people gave a latent, or nothing."""
+        return self.workspace.notes.latent_labels(self.weights_fingerprint).get(latent, "")
 
     def threshold_of(self, latent: int) -> float:
         """Above this activation a clip counts as told: chosen for the latent's best value, 0 where it has none."""
@@ -303,7 +302,7 @@ class SaeView:
         """The latents worth hearing first."""
         return profiles.striking_latents(self.latents, n)
 
-    def method_example(self, row: int | None = None) -> MethodExample:
+    def method_example(self, row: int | None = None) -> profiles.MethodExample:
         """One clip's embedding, active latents and reconstruction; by default the strongest clip of the first striking
         latent. ValueError when the clip has no embedding."""
         if row is None:
@@ -320,7 +319,7 @@ class SaeView:
         rebuilt = self.decoder().decode(one)[0]
         norm = float(np.linalg.norm(rebuilt) * np.linalg.norm(embedding))
         cosine = float(rebuilt @ embedding) / norm if norm else 0.0
-        return MethodExample(row, embedding, latents, activations, rebuilt, cosine)
+        return profiles.MethodExample(row, embedding, latents, activations, rebuilt, cosine)
 
 
 def open_workspace(path: str | Path) -> Workspace:
