@@ -151,7 +151,7 @@ class SteeringExperiment:
         """All numbers with their intervals; the threshold is the one that suited the embeddings before."""
         trial_set, after = self.trial_set, self.similarities(changes)
         scores = (trial_set.scores, after)
-        verified = verify(after, trial_set.trials, trial_set.speaker_groups)
+        verified = verify(after, trial_set.trials, trial_set.speaker_groups, drawn=trial_set.draws)
         return SteeringOutcome(
             shifts=measure_shifts(scores, trial_set.groups, trial_set.draws),
             decisions=compare_decisions(

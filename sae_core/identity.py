@@ -11,7 +11,7 @@ from scipy.sparse import csr_matrix
 
 from sae_core.feature_index import FeatureIndex
 from sae_core.sparse_codes import SparseCodes
-from sae_core.steering import Change, Steering
+from sae_core.steering import Change, Steering, draw_pairs
 from sae_core.verification import Trials, VerificationResult, equal_error_rate, verify
 
 LATENTS_AT_ONCE = 64
@@ -32,11 +32,11 @@ def speaker_variances(
     n_speakers, n = int(speaker.max(initial=-1)) + 1, len(rows)
     of_speaker = csr_matrix((np.ones(n), (speaker, np.arange(n))), shape=(n_speakers, n))
     sizes = np.bincount(speaker, minlength=n_speakers).astype(np.float64)
-    sums = (of_speaker @ active).toarray()  # [S, L]
-    squares = np.asarray(active.multiply(active).sum(axis=0)).ravel()
-    among = (sums**2 / sizes[:, None]).sum(axis=0)
+    sums = csr_matrix(of_speaker @ active)  # [S, L]
+    totals, squares = (_column_sums(active, active.data**power) for power in (1, 2))
+    among = _column_sums(sums, sums.data**2 / np.repeat(sizes, np.diff(sums.indptr)))
     spread_within = np.maximum(squares - among, 0) / max(n - n_speakers, 1)
-    spread_between = np.maximum(among - sums.sum(axis=0) ** 2 / n, 0) / max(n_speakers - 1, 1)
+    spread_between = np.maximum(among - totals**2 / n, 0) / max(n_speakers - 1, 1)
     typical_size = (n - (sizes**2).sum() / n) / max(n_speakers - 1, 1)
     between = np.maximum(spread_between - spread_within, 0) / max(typical_size, 1)
     total = between + spread_within
@@ -45,7 +45,7 @@ def speaker_variances(
     return pd.DataFrame(
         {
             "latent": np.arange(codes.n_latents),
-            "n_active": np.asarray((active > 0).sum(axis=0)).ravel(),
+            "n_active": np.bincount(active.indices, minlength=codes.n_latents),
             "between": between,
             "within": spread_within,
             "within_between": np.where(total > 0, ratio, 0.0),
@@ -54,11 +54,17 @@ def speaker_variances(
     )
 
 
+def _column_sums(table: csr_matrix, values: np.ndarray) -> np.ndarray:
+    """Sums by column of `values`, which stand where the table's own stand."""
+    return np.bincount(table.indices, weights=values, minlength=table.shape[1])
+
+
 def _csr(codes: SparseCodes, rows: np.ndarray) -> csr_matrix:
     latents, activations = np.asarray(codes.latents[rows]), np.asarray(codes.activations[rows])
-    clip, slot = np.nonzero(activations > 0)
-    values = activations[clip, slot].astype(np.float64)
-    return csr_matrix((values, (clip, latents[clip, slot])), shape=(len(rows), codes.n_latents))
+    is_active = activations > 0
+    starts = np.append(0, np.cumsum(is_active.sum(axis=1)))
+    values = activations[is_active].astype(np.float64)
+    return csr_matrix((values, latents[is_active], starts), shape=(len(rows), codes.n_latents))
 
 
 def ablation_eers(
@@ -99,8 +105,8 @@ def changes_with_interval(
     before: VerificationResult,
 ) -> pd.DataFrame:
     """EER change when each prepared latent is ablated: latent, eer_change, low, high (95 %, speakers resampled)."""
-    lines = []
+    drawn, lines = draw_pairs(trials, speaker_groups), []
     for latent in steering.latents:
-        after = verify(_ablated(steering, latent, scores, trials), trials, speaker_groups)
+        after = verify(_ablated(steering, latent, scores, trials), trials, speaker_groups, drawn=drawn)
         lines.append((latent, *after.eer_change_from(before)))
     return pd.DataFrame(lines, columns=["latent", "eer_change", "low", "high"])

@@ -10,11 +10,22 @@ from scipy.sparse import csr_matrix
 N_DRAWS = 1000
 CONFIDENCE = 0.95
 MAX_LEVELS = 512
+MAX_UNITS = 1_000
+
+
+def resampling_units(speaker_groups: Int[np.ndarray, " m"]) -> tuple[int, Int[np.ndarray, " m"]]:
+    """What is drawn with replacement, a number for each clip: its speaker.
+
+    Beyond `MAX_UNITS` speakers, that many fixed groups of whole speakers are drawn instead. The spread stays as it is
+    (1,000 units estimate a standard error to within 2.2 %) and the work no longer grows with the speakers.
+    """
+    found, unit = np.unique(speaker_groups, return_inverse=True)
+    return min(len(found), MAX_UNITS), unit % MAX_UNITS
 
 
 @dataclass(frozen=True)
 class SpeakerCounts:
-    """Counts of clips by speaker, over the speakers of some chosen clips.
+    """Counts of clips by speaker, over the speakers of some chosen clips (many speakers: see `resampling_units`).
 
     n_speakers: S. speaker_of_row: a number below S for each chosen clip, -1 for the others.
     """
@@ -27,10 +38,10 @@ class SpeakerCounts:
         cls, speaker_groups: Int[np.ndarray, " n"], is_chosen: Bool[np.ndarray, " n"]
     ) -> "SpeakerCounts":
         """Number the speakers of the chosen clips."""
-        groups, speaker = np.unique(speaker_groups[is_chosen], return_inverse=True)
+        n_units, unit = resampling_units(speaker_groups[is_chosen])
         of_row = np.full(len(speaker_groups), -1, dtype=np.int64)
-        of_row[is_chosen] = speaker
-        return cls(len(groups), of_row)
+        of_row[is_chosen] = unit
+        return cls(n_units, of_row)
 
     def count(self, rows_of: list[np.ndarray]) -> csr_matrix:
         """Clips per speaker of several lists of chosen rows: a sparse m×S table, one line a list."""
@@ -68,10 +79,8 @@ class PairDraws:
         cls, one: Int[np.ndarray, " p"], other: Int[np.ndarray, " p"], *, seed: int, n_draws: int
     ) -> "PairDraws":
         """Draw the speakers that occur in pairs, given the speaker group of either side."""
-        found, numbered = np.unique(np.concatenate([one, other]), return_inverse=True)
-        return cls(
-            draw_speakers(len(found), seed=seed, n_draws=n_draws), numbered[: len(one)], numbered[len(one) :]
-        )
+        n_units, unit = resampling_units(np.concatenate([one, other]))
+        return cls(draw_speakers(n_units, seed=seed, n_draws=n_draws), unit[: len(one)], unit[len(one) :])
 
     def blocks(self, n_at_once: int = 2**21) -> Iterator[slice]:
         """Ranges of draws whose weights fit in memory together."""

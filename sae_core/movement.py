@@ -165,9 +165,11 @@ def tabulate_moves(
 SHARES = tuple(f"{move}_of_{whole}" for whole in ("group", "index") for move in MOVES)
 
 
-def _labels(corpus: Corpus, name: str) -> np.ndarray:
+def _labels(corpus: Corpus, name: str) -> pd.Categorical:
+    """What each clip's attribute is, "–" where unknown; in order of the alphabet."""
     codes, values = corpus.coded(name)
-    return np.array([*values, "–"], dtype=object)[codes]
+    labels = pd.Categorical.from_codes(np.where(codes < 0, len(values), codes), [*values, "–"])
+    return labels.reorder_categories(sorted(labels.categories))
 
 
 def _count_group(corpus: Corpus, group: pd.DataFrame, seed: int) -> dict[str, object]:
@@ -256,9 +258,9 @@ def tell_apart(
     return found[APART_COLUMNS].reset_index(drop=True)
 
 
-def _voices(corpus: Corpus) -> np.ndarray:
-    names = corpus.table["speaker_id"].astype("object")
-    return names.where(names.notna(), "–").to_numpy()
+def _voices(corpus: Corpus) -> pd.Categorical:
+    """Who speaks on each clip, "–" where unknown."""
+    return pd.Categorical(corpus.table["speaker_id"].fillna("–"))
 
 
 def _value_bounds(

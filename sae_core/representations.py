@@ -14,7 +14,7 @@ from scipy.sparse import csr_matrix
 from sae_core.errors import CorpusError
 from sae_core.experiments import SteeringExperiment, rebuilt
 from sae_core.identity import ablation_eers, changes_with_interval, speaker_variances
-from sae_core.steering import Change, Steering
+from sae_core.steering import Change, Steering, draw_pairs
 from sae_core.trial_sets import TrialSet
 from sae_core.verification import Trials, VerificationResult, cosine_scores, sample_trials, verify
 from sae_core.workspace import SaeView
@@ -60,16 +60,19 @@ def compare_forms(
     }
     if experiment is not None and changes:
         forms[STEERED] = experiment.steered_vectors(rows, changes)
+    drawn = draw_pairs(everything, voices)
     results = {
-        name: verify(_scores(form, rows, everything), everything, voices) for name, form in forms.items()
+        name: verify(_scores(form, rows, everything), everything, voices, drawn=drawn)
+        for name, form in forms.items()
     }
     lines = []
     for attribute, value, trials in value_trials:
+        drawn = drawn if trials is None else draw_pairs(trials, voices)
         for name, form in forms.items():
             known = UNTESTED
             if trials is not None:
                 scores = _scores(form, rows, trials)
-                known = _measure(scores, trials, voices, results[name].threshold)
+                known = _measure(verify(scores, trials, voices, drawn=drawn), scores, trials, results[name])
             lines.append({"attribute": attribute, "value": value, "form": name, **known})
     return Comparison(results, pd.DataFrame(lines))
 
@@ -101,10 +104,10 @@ def _listed_within(trial_set: TrialSet, carries: np.ndarray) -> Trials | None:
 
 
 def _measure(
-    scores: np.ndarray, trials: Trials, speaker_groups: np.ndarray, threshold: float
+    found: VerificationResult, scores: np.ndarray, trials: Trials, everywhere: VerificationResult
 ) -> dict[str, object]:
-    found = verify(scores, trials, speaker_groups)
-    is_few, is_accepted = found.n_speakers < FEW_SPEAKERS, scores >= np.float32(threshold)
+    """A line of the table by group: errors at a threshold of its own, and at the one for everybody."""
+    is_few, is_accepted = found.n_speakers < FEW_SPEAKERS, scores >= np.float32(everywhere.threshold)
     return {
         "is_tested": True,
         "is_few": is_few,

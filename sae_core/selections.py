@@ -6,12 +6,10 @@ from jaxtyping import Bool, Float, Float32, Int, Shaped
 
 from sae_core.corpus import Corpus
 from sae_core.detection import matthews
-from sae_core.intervals import bounds, draw_speakers
+from sae_core.intervals import bounds, draw_speakers, resampling_units
 from sae_core.maps import PointMap
 from sae_core.profiles import value_shares
 from sae_core.workspace import SaeView
-
-N_VOICE_GROUPS = 400
 
 
 def points_inside(
@@ -122,10 +120,9 @@ def _beside(
 
 
 def _share_bounds(by_voice: Int[np.ndarray, "s v"]) -> Float32[np.ndarray, "v 2"]:
-    """Bounds of each value's share when voices are drawn again; many voices are drawn in `N_VOICE_GROUPS` fixed groups,
-    which leaves the spread as it is and the work small."""
-    n_groups = min(len(by_voice), N_VOICE_GROUPS)
-    grouped = np.zeros((n_groups, by_voice.shape[1]))
-    np.add.at(grouped, np.arange(len(by_voice)) % n_groups, by_voice)
-    draws = draw_speakers(n_groups, seed=0) @ grouped
+    """Bounds of each value's share when voices are drawn again."""
+    n_units, unit = resampling_units(np.arange(len(by_voice)))
+    grouped = np.zeros((n_units, by_voice.shape[1]))
+    np.add.at(grouped, unit, by_voice)
+    draws = draw_speakers(n_units, seed=0) @ grouped
     return bounds(draws / np.maximum(draws.sum(axis=1, keepdims=True), 1))

@@ -3,17 +3,20 @@
 Speakers that the SAE learnt from take no part in drawn trials, so that what is said holds for new voices.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
+import pandas as pd
 from jaxtyping import Bool, Float32, Int
 
 from sae_core.corpus import Corpus
 from sae_core.errors import CorpusError
 from sae_core.intervals import PairDraws
 from sae_core.steering import draw_pairs
+from sae_core.trial_lists import TrialList, kept_trial_lists, read_kept_trials
 from sae_core.verification import (
+    MAX_LISTED_TRIALS,
     Trials,
     VerificationResult,
     cosine_scores,
@@ -40,7 +43,8 @@ class TrialSet:
     corpus: all clips. pool_rows: i64[m], the clips they were drawn from. rows: i64[n], the clips that take part,
     ascending. trials: pairs of places in `rows`. vectors: f32[n, d], their embeddings. scores: f32[p], the cosine of
     each pair. groups: trial group → bool[p]. is_listed: whether they come from a list. n_training: trials with a clip
-    of a speaker that the SAE learnt from.
+    of a speaker that the SAE learnt from. came_as: the list that came with the corpus, where they are
+    from one. n_passed_over: how many of its trials were not drawn, since it is too long to ask all of them.
     """
 
     corpus: Corpus
@@ -52,6 +56,8 @@ class TrialSet:
     groups: dict[str, Bool[np.ndarray, " p"]]
     is_listed: bool
     n_training: int
+    came_as: TrialList | None = None
+    n_passed_over: int = 0
 
     @cached_property
     def speaker_groups(self) -> Int[np.ndarray, " n"]:
@@ -73,7 +79,7 @@ class TrialSet:
     @cached_property
     def verified(self) -> VerificationResult:
         """How well the embeddings as they are tell voices apart."""
-        return verify(self.scores, self.trials, self.speaker_groups)
+        return verify(self.scores, self.trials, self.speaker_groups, drawn=self.draws)
 
     @cached_property
     def draws(self) -> PairDraws:
@@ -105,14 +111,36 @@ def read_trial_list(view: SaeView, text: str, *, name: str) -> TrialSet:
 
     Trials of clips without an embedding are left out, since nothing can be said of them.
     """
-    corpus = view.workspace.corpus
-    trials = parse_trials(text, corpus, where=name)
+    return _listed_set(view, parse_trials(text, view.workspace.corpus, where=name), where=name)
+
+
+def open_trial_list(view: SaeView, name: str) -> TrialSet:
+    """Return the trials of a list that came with the corpus and is kept in the workspace.
+
+    From one with more than `MAX_LISTED_TRIALS` that many are drawn, always the same. CorpusError when
+    there is none of that name, or nothing of it can be asked of embedded clips.
+    """
+    folder, clip_ids = view.workspace.path, view.workspace.corpus.table["clip_id"]
+    kept = read_kept_trials(folder, name)
+    enrol, test = (pd.Index(clip_ids).get_indexer(kept[side]) for side in ("enrol", "test"))
+    trials = Trials(enrol, test, kept["is_target"].to_numpy(dtype=bool))
+    is_asked = (enrol >= 0) & (test >= 0)
+    known = np.flatnonzero(is_asked)
+    if len(known) > MAX_LISTED_TRIALS:
+        is_asked[np.random.default_rng(0).permutation(known)[MAX_LISTED_TRIALS:]] = False
+    asked = _listed_set(view, trials.select(is_asked), where=name)
+    came_as = next(found for found in kept_trial_lists(folder) if found.name == name)
+    n_passed_over = max(0, len(known) - MAX_LISTED_TRIALS)
+    return replace(asked, came_as=came_as, n_passed_over=n_passed_over)
+
+
+def _listed_set(view: SaeView, trials: Trials, *, where: str) -> TrialSet:
     is_usable = view.embeddings.is_valid[trials.enrol_rows] & view.embeddings.is_valid[trials.test_rows]
     trials = trials.select(is_usable)
     if trials.is_target.all() or not trials.is_target.any():
         raise CorpusError(
             "holds no targets (1) or no non-targets (0) among embedded clips",
-            where=name,
+            where=where,
             remedy="list trials of both kinds",
         )
     pool = np.unique(np.concatenate([trials.enrol_rows, trials.test_rows]))

@@ -221,11 +221,17 @@ def cosine_scores(vectors: Float32[np.ndarray, "n d"], trials: Trials) -> Float3
 
 
 def verify(
-    scores: Float32[np.ndarray, " p"], trials: Trials, speaker_groups: Int[np.ndarray, " n"], *, seed: int = 0
+    scores: Float32[np.ndarray, " p"],
+    trials: Trials,
+    speaker_groups: Int[np.ndarray, " n"],
+    *,
+    seed: int = 0,
+    drawn: PairDraws | None = None,
 ) -> VerificationResult:
     """Return EER, minDCF and DET of scored trials; ValueError when targets or non-targets are missing.
 
     In each bootstrap draw a trial of one speaker weighs as often as that speaker was drawn, a trial of two the product.
+    drawn: the draws to use, where the same trials are verified over and over; None draws from the seed.
     """
     if trials.is_target.all() or not trials.is_target.any():
         raise ValueError("verification needs targets and non-targets")
@@ -233,7 +239,7 @@ def verify(
     miss, alarm = curve.rates()
     eer, place = _crossing(miss, alarm)
     one, other = speaker_groups[trials.enrol_rows], speaker_groups[trials.test_rows]
-    draws = curve.resampled_eers(PairDraws.over(one, other, seed=seed, n_draws=N_DRAWS))
+    draws = curve.resampled_eers(drawn or PairDraws.over(one, other, seed=seed, n_draws=N_DRAWS))
     low, high = _interval(draws, widest=(0.0, 1.0))
     shown = _shown_points(miss, alarm)
     return VerificationResult(

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import matthews_corrcoef
 
-from sae_core import selections
+from sae_core import intervals, selections
 from sae_core.maps import PointMap
 from sae_core.workspace import Workspace
 
@@ -104,7 +104,7 @@ def test_grouped_voices_keep_the_width_of_the_interval(monkeypatch):
     rng = np.random.default_rng(3)
     by_voice = np.stack([rng.integers(0, 9, 300), rng.integers(0, 9, 300)], axis=1)
     exact = selections._share_bounds(by_voice)
-    monkeypatch.setattr(selections, "N_VOICE_GROUPS", 100)
+    monkeypatch.setattr(intervals, "MAX_UNITS", 100)
     np.testing.assert_allclose(selections._share_bounds(by_voice), exact, atol=0.015)
 
 
