@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float, Float32, Int
 from torch import Tensor
 
+from sae_core.parallel import ALONE, Team
 from sae_core.sae import SparseAutoencoder
 from sae_core.sparse_products import differentiable_products, nested_weighted_rows, weighted_rows
 
@@ -73,12 +74,14 @@ class SaeFit:
         aux  = Σ‖r − W_decᵀ v_dead‖² / Σ‖r − r̄‖²,  r = x − ε without gradient
 
     ε_p is rebuilt from the latents below prefix p alone (for the plain variant, the only prefix is L). v_dead are the
-    strongest latents among the dead ones: they learn to say what the living leave over.
+    strongest latents among the dead ones: they learn to say what the living leave over. With a team, each process
+    steps on its share of a batch, and Σ runs over all of them.
     """
 
-    def __init__(self, sae: SparseAutoencoder, settings: StepSettings) -> None:
+    def __init__(self, sae: SparseAutoencoder, settings: StepSettings, team: Team = ALONE) -> None:
         self.sae = sae
         self.settings = settings
+        self.team = team
         self.is_on_cpu = sae.W_dec.device.type == "cpu"
         self.n_steps_done = 0
         self.n_seen = 0
@@ -95,15 +98,17 @@ class SaeFit:
         rebuilt = nested_weighted_rows(sae.W_dec, latents, values, prefixes) + sae.b_dec  # [b, p, d]
         residuals = inputs[:, None] - rebuilt
         residual = residuals[:, -1].detach()
-        loss = residuals.square().sum() / (inputs.square().sum() * len(prefixes)).clamp_min(TINY)
+        norm = self.team.total(inputs.square().sum())
+        loss = residuals.square().sum() / (norm * len(prefixes)).clamp_min(TINY)
         if self.settings.aux_coefficient > 0:
             # the order of clips is random, so the first part of a batch stands for all of it at a part of the cost
-            part = slice(max(MIN_AUX_CLIPS, len(inputs) // 4))
+            part = slice(self.team.share_of_first(max(MIN_AUX_CLIPS, len(inputs) * self.team.size // 4)))
             loss = loss + self.settings.aux_coefficient * self.auxiliary_loss(
                 inputs[part], residual[part], bias
             )
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
+        self.team.add_gradients(sae.parameters())
         self._update()
         self._count(inputs, residual, values.detach(), latents)
 
@@ -116,7 +121,7 @@ class SaeFit:
             return inputs.new_zeros(())
         values, latents, n_answering = self._answers_of(is_dead, inputs, bias)
         unexplained = (residual - weighted_rows(self.sae.W_dec, latents, values)).square().sum()
-        variance = (residual - residual.mean(0)).square().sum()
+        variance = self.team.variance(residual)
         # few dead latents can explain little: weighing them less keeps them from being torn about
         weight = n_answering / self.settings.n_aux_latents
         return torch.where(variance > TINY, weight * unexplained / variance.clamp_min(TINY), 0.0)
@@ -156,18 +161,19 @@ class SaeFit:
     @torch.no_grad()
     def _count(self, inputs: Tensor, residual: Tensor, values: Tensor, latents: Tensor) -> None:
         self.n_steps_done += 1
-        self.n_seen += len(inputs)
+        self.n_seen += len(inputs) * self.team.size
         strengths = torch.zeros_like(self.sae.b_enc).index_add_(0, latents.flatten(), values.flatten())
-        self.last_fired.masked_fill_(strengths > 0, self.n_seen)
+        self.last_fired.masked_fill_(self.team.total(strengths) > 0, self.n_seen)
         self.sums.error += residual.square().sum()
         self.sums.norm += inputs.square().sum()
         self.sums.n_active += (values > 0).sum()
         self.sums.n_clips += len(inputs)
 
     def take_sums(self) -> StepSums:
-        """Return the sums since the last call, and start new ones."""
+        """Return the sums since the last call, over the whole team, and start new ones."""
         taken, self.sums = self.sums, StepSums.zero(self.last_fired.device)
-        return taken
+        totals = self.team.total(torch.stack([taken.error, taken.norm, taken.n_active]))
+        return StepSums(*totals.unbind(), taken.n_clips * self.team.size)
 
     @property
     def is_finite(self) -> bool:

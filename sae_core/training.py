@@ -3,7 +3,6 @@
 import dataclasses
 import logging
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,8 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from jaxtyping import Float, Float32, Int
-from torch import Tensor
+from jaxtyping import Float32, Int
 
 from sae_core.artifacts import (
     ArtifactMeta,
@@ -23,17 +21,18 @@ from sae_core.artifacts import (
     write_table,
     write_tensors,
 )
+from sae_core.batches import TrainingInputs, shuffled_batches
 from sae_core.corpus import Corpus
 from sae_core.embeddings import Embeddings
 from sae_core.errors import ArtifactError, CorpusError, StaleArtifactError
-from sae_core.fitting import TINY, SaeFit, StepSettings
+from sae_core.fitting import SaeFit, StepSettings
 from sae_core.metrics import (
     activity_metrics,
     gamma,
     max_decoder_cosine,
-    mean_and_spread,
     reconstruction_metrics,
 )
+from sae_core.parallel import Team, together
 from sae_core.progress import Progress, ignore
 from sae_core.sae import RETRAIN, SaeConfig, SparseAutoencoder, WeightType
 from sae_core.sparse_codes import SparseCodes
@@ -52,6 +51,8 @@ TABLE_COLUMNS = (
 )
 N_TABLE_ROWS = 100
 N_HELD_OUT_SAMPLE = 4096
+N_MEASURED = 1_000_000
+"""Of a larger split, every so many-th clip is measured, so that memory does not grow with the corpus."""
 CHECKPOINT = "checkpoint.safetensors"
 PIECE = 65_536
 
@@ -140,19 +141,19 @@ def train(
     A finished SAE of the same settings and parents is left as it is; an unfinished one goes on from its checkpoint, and
     ends where it would have without the break (on the CPU to the last bit). Raises CorpusError when there is nothing to
     train on, StaleArtifactError when embeddings and corpus differ in length, ArtifactError when training diverges.
+
+    Under `torchrun` all processes call this with the same arguments and train together; the first one writes.
     """
     task = _Task.of(embeddings, corpus, config, training, Path(folder))
-    done = task.finished_metrics()
-    if done is not None:
-        return done
-    if len(task.train_rows) < config.n_latents:
-        logger.warning(
-            "%d training clips for %d latents: many latents will answer to single clips; fewer would generalise better",
-            len(task.train_rows),
-            config.n_latents,
-        )
-    fit, table = _fit(task, progress)
-    return _finish(task, fit.sae, table)
+    with together(task.training.device) as team:
+        done = task.finished_metrics()
+        team.check_same(done is not None, "whether this SAE is finished")
+        if done is None and team.is_leader:
+            done = _finish(task, *_fit(task, team, progress))
+        elif done is None:
+            _fit(task, team, ignore)
+        team.wait()
+    return done or read_json(task.folder / "metrics.json", remedy=RETRAIN)
 
 
 @dataclass(frozen=True)
@@ -240,13 +241,14 @@ class _Task:
         return len(self.train_rows) // self.training.batch_size
 
 
-def _fit(task: _Task, progress: Progress) -> tuple[SaeFit, pd.DataFrame]:
+def _fit(task: _Task, team: Team, progress: Progress) -> tuple[SaeFit, pd.DataFrame]:
     """Take all steps, from the checkpoint if there is one; a row of the training table about every hundredth part."""
-    training, device = task.training, torch.device(task.training.device or "cpu")
-    inputs, fit = _start(task, device)
+    training = task.training
+    inputs, fit = _start(task, team)
     n_steps = fit.settings.n_steps
     table = _resume(task, fit)
-    sample = task.vectors[task.held_out_rows[:: max(1, len(task.held_out_rows) // N_HELD_OUT_SAMPLE)]]
+    team.check_same(fit.n_steps_done, "how many steps are done")
+    sample = task.vectors[_at_most(N_HELD_OUT_SAMPLE, task.held_out_rows[: None if team.is_leader else 0])]
     every = max(1, n_steps // N_TABLE_ROWS)
     saved_s = since_s = time.monotonic()
     assert training.batch_size is not None
@@ -254,27 +256,30 @@ def _fit(task: _Task, progress: Progress) -> tuple[SaeFit, pd.DataFrame]:
         len(inputs), training.batch_size, seed=task.config.seed, first_step=fit.n_steps_done
     )
     while fit.n_steps_done < n_steps:
-        fit.step(inputs[next(batches).to(device)])
+        fit.step(inputs.draw(team.share(next(batches))))
         if fit.n_steps_done % every and fit.n_steps_done < n_steps:
             continue
         if not fit.is_finite:
             raise _divergence(task, fit)
         table.append(_table_row(fit, sample, time.monotonic() - since_s))
         progress(fit.n_steps_done, n_steps, f"FVU {table[-1][2]:.3f}, dead {table[-1][5]:.0%}")
-        if time.monotonic() - saved_s >= training.checkpoint_every_s:
+        if team.is_leader and time.monotonic() - saved_s >= training.checkpoint_every_s:
             _save_checkpoint(task, fit, table)
             saved_s = time.monotonic()
         since_s = time.monotonic()
     return fit, pd.DataFrame(table, columns=list(TABLE_COLUMNS)).astype({"step": "int64", "n_seen": "int64"})
 
 
-def _start(task: _Task, device: torch.device) -> tuple[Float[Tensor, "t d"], SaeFit]:
+def _start(task: _Task, team: Team) -> tuple[TrainingInputs, SaeFit]:
     """The training inputs x on the device, and an autoencoder with first weights."""
-    training, vectors = task.training, np.array(task.vectors[task.train_rows])
-    mean, spread = mean_and_spread(vectors)
-    scale = max(spread, TINY) / task.config.dim**0.5
-    inputs = torch.from_numpy(vectors).to(device)
-    inputs = inputs.sub_(torch.as_tensor(mean, dtype=torch.float32, device=device)).div_(scale)
+    training, device = task.training, torch.device(task.training.device or "cpu")
+    if team.is_leader and len(task.train_rows) < task.config.n_latents:
+        logger.warning(
+            "%d training clips for %d latents: many latents will answer to single clips; fewer would generalise better",
+            len(task.train_rows),
+            task.config.n_latents,
+        )
+    inputs = TrainingInputs(task.vectors, task.train_rows, device=device)
     assert (
         training.n_epochs and training.learning_rate and training.n_aux_latents and training.dead_after_clips
     )
@@ -287,19 +292,8 @@ def _start(task: _Task, device: torch.device) -> tuple[Float[Tensor, "t d"], Sae
         training.n_aux_latents,
         training.dead_after_clips,
     )
-    return inputs, SaeFit(SparseAutoencoder.untrained(task.config, mean, scale).to(device), settings)
-
-
-def shuffled_batches(
-    n: int, batch_size: int, *, seed: int, first_step: int = 0
-) -> Iterator[Int[Tensor, " b"]]:
-    """Yield batches of row numbers without end: each epoch in an order of its own, known from seed and epoch alone."""
-    epoch, place = divmod(first_step, n // batch_size)
-    while True:
-        generator = torch.Generator().manual_seed(1_000_003 * seed + epoch)
-        order = torch.randperm(n, generator=generator)
-        yield from order[: n // batch_size * batch_size].view(-1, batch_size)[place:]
-        epoch, place = epoch + 1, 0
+    sae = SparseAutoencoder.untrained(task.config, inputs.mean, inputs.scale).to(device)
+    return inputs, SaeFit(sae, settings, team)
 
 
 def _table_row(fit: SaeFit, sample: Float32[np.ndarray, "h d"], elapsed_s: float) -> list[int | float | None]:
@@ -352,9 +346,9 @@ def _resume(task: _Task, fit: SaeFit) -> list[list[int | float | None]]:
     return [[None if np.isnan(cell) else float(cell) for cell in row] for row in arrays["table"]]
 
 
-def _finish(task: _Task, sae: SparseAutoencoder, table: pd.DataFrame) -> dict[str, Any]:
+def _finish(task: _Task, fit: SaeFit, table: pd.DataFrame) -> dict[str, Any]:
     """Write the SAE and what is known of it, meta.json last; return the metrics."""
-    folder = task.folder
+    folder, sae = task.folder, fit.sae
     # without its meta.json, a folder whose files are being replaced one by one counts as unfinished
     (folder / "meta.json").unlink(missing_ok=True)
     sae.save(folder, stored_as=task.training.stored_as)
@@ -369,18 +363,24 @@ def _finish(task: _Task, sae: SparseAutoencoder, table: pd.DataFrame) -> dict[st
 
 def _describe(task: _Task, sae: SparseAutoencoder, table: pd.DataFrame) -> dict[str, Any]:
     overlap = max_decoder_cosine(sae.decoder_directions())
-    splits = {"train": task.vectors[task.train_rows], "held-out": task.vectors[task.held_out_rows]}
+    rows = {"train": task.train_rows, "held-out": task.held_out_rows}
+    splits = {name: task.vectors[_at_most(N_MEASURED, some)] for name, some in rows.items()}
     return {
         **{name: _measure(sae, part) if _can_measure(part) else None for name, part in splits.items()},
         "gamma": gamma(splits["train"]),
         "max_decoder_cosine_mean": float(overlap.mean()),
         "max_decoder_cosine_p95": float(np.quantile(overlap, 0.95)),
-        "n_train": len(splits["train"]),
-        "n_held_out": len(splits["held-out"]),
+        "n_train": len(task.train_rows),
+        "n_held_out": len(task.held_out_rows),
         "n_steps": int(table["step"].iloc[-1]),
         "clips_per_s": float(table["clips_per_s"].median()),
         "device": task.training.device,
     }
+
+
+def _at_most(n: int, rows: Int[np.ndarray, " m"]) -> Int[np.ndarray, " s"]:
+    """All rows, or evenly chosen ones when there are more than about n."""
+    return rows[:: max(1, len(rows) // n)]
 
 
 def _can_measure(vectors: Float32[np.ndarray, "n d"]) -> bool:
