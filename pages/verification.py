@@ -31,8 +31,11 @@ def main() -> None:
 
 
 def choose_trials(view: SaeView) -> TrialSet | None:
-    """Trials as drawn or as listed in a file of the visitor's own."""
+    """Trials as drawn, as listed in a file of the visitor's own, or in a list that came with the corpus."""
     with st.container(horizontal=True, vertical_alignment="bottom", key="verification_settings"):
+        kept = trial_choice.choose_list(view)
+        if kept is not None:
+            return trial_choice.kept_trials(view, kept)
         among = trial_choice.choose_among(view)
         seed = st.number_input(
             "Draw",

@@ -45,7 +45,7 @@ def keep_trial_lists(workspace: Path, lists: Mapping[str, pd.DataFrame]) -> None
             old.unlink()
 
 
-def trial_lists(workspace: Path) -> tuple[TrialList, ...]:
+def kept_trial_lists(workspace: Path) -> tuple[TrialList, ...]:
     """The lists of a workspace that hold any trial, by name; ArtifactError when their index is damaged."""
     return tuple(
         TrialList(name, entry["n_listed"], entry["n_kept"])
@@ -54,7 +54,7 @@ def trial_lists(workspace: Path) -> tuple[TrialList, ...]:
     )
 
 
-def read_trial_list_of(workspace: Path, name: str) -> pd.DataFrame:
+def read_kept_trials(workspace: Path, name: str) -> pd.DataFrame:
     """The trials of one list: `is_target`, and `enrol` and `test` as clip_id. CorpusError when it is not there."""
     index = _index(workspace)
     if name not in index:

@@ -17,12 +17,15 @@ from sae_core import (
     TrialSet,
     compare_forms,
     draw_trials,
+    kept_trial_lists,
+    open_trial_list,
     rank_latents,
     read_trial_list,
     usual_among,
 )
 
 AMONG, STEERED, EVERYONE = "among", "who", "all"
+LIST, DRAWN = "trials", "drawn"
 HIDDEN_ATTRIBUTES = {"source"}
 MAX_LIST_MIB = 8
 
@@ -46,6 +49,27 @@ def as_value(choice: str | None) -> AttributeValue | None:
         return None
     name, _, value = choice.partition("=")
     return name, value
+
+
+def choose_list(view: SaeView) -> str | None:
+    """Let people choose a list of trials that came with the corpus, where there is any; None to draw some instead."""
+    lists = {found.name: found for found in kept_trial_lists(view.workspace.path)}
+    if not lists:
+        return None
+    wanted, key = links.chosen(LIST), "trials_choice"
+    st.session_state[key] = wanted if wanted in lists else DRAWN
+    choice = st.selectbox(
+        "Trials from",
+        [DRAWN, *lists],
+        format_func=lambda name: f"{name} ({lists[name].n_kept:,})" if name in lists else "a draw",
+        key=key,
+        width=230,
+        on_change=lambda: links.choose(LIST, st.session_state[key]),
+        help="Lists that were published with the corpus, so that results can be compared with others'; or pairs of "
+        "clips drawn here.",
+    )
+    links.choose(LIST, choice)
+    return str(choice) if choice in lists else None
 
 
 def choose_among(view: SaeView) -> AttributeValue | None:
@@ -106,7 +130,7 @@ def describe_trials(trial_set: TrialSet) -> str:
     """One sentence on which trials these are."""
     n_targets = int(trial_set.trials.is_target.sum())
     n = len(trial_set.trials)
-    where = "from your list" if trial_set.is_listed else "drawn among selection and held-out voices"
+    where = _where_from(trial_set)
     heard = (
         f"; **{trial_set.n_training:,} of them include voices that the SAE learnt from**"
         if trial_set.n_training
@@ -116,6 +140,16 @@ def describe_trials(trial_set: TrialSet) -> str:
         f"{n:,} pairs of clips ({n_targets:,} by one speaker, {n - n_targets:,} by two) of "
         f"{counted(trial_set.n_speakers, 'voice')}, {where}{heard}."
     )
+
+
+def _where_from(trial_set: TrialSet) -> str:
+    came_as = trial_set.came_as
+    if came_as is None:
+        return "from your list" if trial_set.is_listed else "drawn among selection and held-out voices"
+    n_missing = came_as.n_listed - len(trial_set.trials) - trial_set.n_passed_over
+    drawn = f"; drawn at random, {trial_set.n_passed_over:,} more were not" if trial_set.n_passed_over else ""
+    missing = f"; {n_missing:,} of its {came_as.n_listed:,} want a clip" if n_missing else ""
+    return f"from {came_as.name}, which came with the corpus{missing}{drawn}"
 
 
 def _key(view: SaeView) -> str:
@@ -130,6 +164,16 @@ def drawn_trials(view: SaeView, among: AttributeValue | None, *, seed: int = 0) 
 @st.cache_resource(max_entries=8, show_spinner="Drawing trials …")
 def _drawn_trials(key: str, among: AttributeValue | None, seed: int, _view: SaeView) -> TrialSet:  # noqa: ARG001
     return draw_trials(_view, among=among, seed=seed)
+
+
+def kept_trials(view: SaeView, name: str) -> TrialSet:
+    """The trial set of a list that came with the corpus."""
+    return _kept_trials(_key(view), name, view)
+
+
+@st.cache_resource(max_entries=4, show_spinner="Reading the list …")
+def _kept_trials(key: str, name: str, _view: SaeView) -> TrialSet:  # noqa: ARG001
+    return open_trial_list(_view, name)
 
 
 def listed_trials(view: SaeView, content: bytes, *, name: str) -> TrialSet:

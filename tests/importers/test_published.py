@@ -13,7 +13,7 @@ from sae_core.errors import CorpusError
 from sae_core.importers import IMPORTERS, ImportSettings, import_corpus, recognise_layout, values
 from sae_core.importers.tables import find_named, read_text_table
 from sae_core.importers.walking import glimpse
-from sae_core.trial_lists import TrialList, read_trial_list_of, trial_lists
+from sae_core.trial_lists import TrialList, kept_trial_lists, read_kept_trials
 from tests.importers import published
 from tests.importers.published import COMMON_VOICE, record, volunteer, write_tsv
 
@@ -175,24 +175,27 @@ def test_voxceleb1(folder, workspace):
 
 def test_trials_of_voxceleb_are_kept_with_the_workspace(folder, workspace):
     import_corpus(published.voxceleb1(folder), workspace)
-    assert trial_lists(workspace) == (TrialList("veri_test.txt", 4, 3), TrialList("veri_test2.txt", 3, 3))
-    trials = read_trial_list_of(workspace, "veri_test.txt")
+    assert kept_trial_lists(workspace) == (
+        TrialList("veri_test.txt", 4, 3),
+        TrialList("veri_test2.txt", 3, 3),
+    )
+    trials = read_kept_trials(workspace, "veri_test.txt")
     assert trials["is_target"].tolist() == [True, False, True]
     assert trials.loc[0, ["enrol", "test"]].tolist() == [
         "test--wav--id10270--5r0dWxy17C8--00001",
         "test--wav--id10270---8jEAjG6SegY--00002",
     ]
     with pytest.raises(CorpusError, match="no list of trials '../clips.parquet'"):
-        read_trial_list_of(workspace, "../clips.parquet")
+        read_kept_trials(workspace, "../clips.parquet")
 
 
 def test_trial_lists_go_when_another_corpus_comes(folder, workspace):
     import_corpus(published.voxceleb1(folder), workspace)
     (folder / "veri_test.txt").unlink()
     import_corpus(folder, workspace)
-    assert [found.name for found in trial_lists(workspace)] == ["veri_test2.txt"]
+    assert [found.name for found in kept_trial_lists(workspace)] == ["veri_test2.txt"]
     import_corpus(folder, workspace, ImportSettings(layout="folder"))
-    assert trial_lists(workspace) == ()
+    assert kept_trial_lists(workspace) == ()
     assert [path.name for path in (workspace / "trials").iterdir()] == ["lists.json"]
 
 

@@ -1,6 +1,7 @@
 """The Verification page on the small workspace: forms, groups and latents as the core has them."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from sae_core.steering import Change
@@ -107,6 +108,33 @@ def test_a_list_of_ones_own_is_asked_instead(app_test, small_workspace, view, tr
     app.file_uploader(key="trial_list").set_value(broken).run()
     assert not app.exception
     assert "names 'nobody'" in words(app)
+
+
+def test_a_list_that_came_with_the_corpus_is_offered_and_stays_in_the_address(app_test, own_workspace, words):
+    from sae_core import draw_trials, open_workspace
+    from sae_core.trial_lists import keep_trial_lists
+
+    assert not [
+        box for box in app_test(own_workspace, "verification").run().selectbox if box.label == "Trials from"
+    ]
+    workspace = open_workspace(own_workspace)
+    drawn = draw_trials(workspace.sae(workspace.sae_names()[0]))
+    ids, pairs = workspace.corpus.table["clip_id"], drawn.clip_trials
+    trials = pd.DataFrame(
+        {
+            "is_target": pairs.is_target,
+            "enrol": ids.iloc[pairs.enrol_rows].to_numpy(),
+            "test": ids.iloc[pairs.test_rows].to_numpy(),
+        }
+    )
+    gone = pd.DataFrame({"is_target": [True], "enrol": [ids.iloc[0]], "test": [None]})
+    keep_trial_lists(own_workspace, {"veri_test.txt": pd.concat([trials, gone])})
+    app = app_test(own_workspace, "verification").run()
+    app.selectbox(key="trials_choice").set_value("veri_test.txt").run()
+    assert not app.exception
+    assert "from veri_test.txt, which came with the corpus; 1 of its " in words(app)
+    assert table(app, "min_dcf_0.01")["eer"][0] == pytest.approx(100 * drawn.verified.eer)
+    assert app.query_params["trials"] == "veri_test.txt"
 
 
 def test_too_few_voices_are_told_calmly(app_test, own_workspace, words):
