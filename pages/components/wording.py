@@ -4,6 +4,7 @@ import re
 
 import pandas as pd
 
+from pages.components.language_names import LANGUAGES
 from sae_core import NEW_VOICES, SAME_VOICES, SaeView
 
 LANGUAGES = {

@@ -1,6 +1,7 @@
 """Every corpus in its published layout: what is filled in, what a foreign layout is told, what cannot be tricked."""
 
 import json
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -344,6 +345,17 @@ def test_a_plain_folder_is_recognised_as_one(calls, workspace):
     (calls / "train.tsv").write_text("a\tb\n")
     (calls / "clips").mkdir()
     assert import_corpus(calls, workspace, ImportSettings(layout="folder")).layout == "folder"
+
+
+def test_the_readme_and_the_help_tell_every_layout(capsys):
+    from sae_core.__main__ import main
+
+    readme = (Path(__file__).parent.parent.parent / "README.md").read_text("utf-8")
+    assert re.findall(r"^\| `([\w-]+)` \|", readme, re.MULTILINE)[: len(IMPORTERS)] == list(IMPORTERS)
+    with pytest.raises(SystemExit):
+        main(["import", "--help"])
+    said = "".join(capsys.readouterr().out.split())
+    assert all(name in said for name in IMPORTERS)
 
 
 def test_a_layout_nobody_knows_or_beside_labels_is_refused(tmp_path):
