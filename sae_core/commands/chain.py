@@ -1,6 +1,7 @@
 """The verbs of the chain: import, embed, train, index, info."""
 
 import argparse
+import os
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -167,10 +168,12 @@ def run_train(options: argparse.Namespace) -> None:
     }
     config = choose_config(workspace.corpus, embeddings, choices)
     training = TrainingConfig(n_epochs=options.epochs, device=options.device)
-    with Bar(f"train {config.name}") as bar:
+    is_leader = os.environ.get("RANK", "0") == "0"  # of the processes that torchrun started, one speaks
+    with Bar(f"train {config.name}", is_shown=is_leader) as bar:
         folder = train_in_workspace(workspace, config, training, embedder=embeddings.embedder, progress=bar)
-    print(f"trained {folder}")
-    say_next(f"index --workspace {options.workspace}")
+    if is_leader:
+        print(f"trained {folder}")
+        say_next(f"index --workspace {options.workspace}")
 
 
 def _add_index(verbs: Verbs) -> None:

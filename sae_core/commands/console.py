@@ -46,10 +46,10 @@ def say_next(verb: str) -> None:
 class Bar:
     """A tqdm bar that follows a `Progress`."""
 
-    def __init__(self, title: str) -> None:
+    def __init__(self, title: str, *, is_shown: bool = True) -> None:
         from tqdm import tqdm
 
-        self._bar = tqdm(desc=title, unit="", dynamic_ncols=True, mininterval=0.2)
+        self._bar = tqdm(desc=title, unit="", dynamic_ncols=True, mininterval=0.2, disable=not is_shown)
 
     def __enter__(self) -> "Bar":
         return self
