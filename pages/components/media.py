@@ -2,6 +2,8 @@
 
 import streamlit as st
 from streamlit import runtime
+from streamlit.runtime.scriptrunner import get_script_run_ctx
+from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 
 def media_url(content: bytes, mime: str, slot: str) -> str:
@@ -14,3 +16,12 @@ def media_url(content: bytes, mime: str, slot: str) -> str:
     url = runtime.get_instance().media_file_mgr.add(content, mime, f"voxscope-{slot}")
     base = str(st.get_option("server.baseUrlPath") or "").strip("/")
     return f"/{base}{url}" if base else url
+
+
+def take_over(upload: UploadedFile) -> bytes:
+    """Return the bytes of an upload and let Streamlit drop its own copy, which it would hold until the visit ends."""
+    content = upload.getvalue()
+    context = get_script_run_ctx()
+    if context is not None and runtime.exists():
+        context.uploaded_file_mgr.remove_file(context.session_id, upload.file_id)
+    return content

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
-from pages.components import clip_finder, links
+from pages.components import clip_finder, links, media
 from sae_core import (
     MAX_HEARD_S,
     MAX_RECORDING_BYTES,
@@ -190,14 +190,15 @@ def _brought_probe(view: SaeView) -> Probe | None:
 
 
 def _take(widget: str) -> None:
-    """Hold what was just uploaded or recorded in place of what was held, or let go of it when it was taken back."""
+    """Hold what was just uploaded or recorded in place of what was held.
+
+    Both ways of bringing begin anew: the bytes are then held once, and only the figure below plays them.
+    """
     given = st.session_state.get(widget)
-    for slot in (_BROUGHT, PROBED):
-        st.session_state.pop(slot, None)
+    let_go()
     if given is not None:
         name = "your recording" if "record" in widget else given.name
-        number = st.session_state["brought number"] = st.session_state.get("brought number", 0) + 1
-        st.session_state[_BROUGHT] = Brought(name, given.getvalue(), number)
+        st.session_state[_BROUGHT] = Brought(name, media.take_over(given), st.session_state[_COUNT])
 
 
 def let_go() -> None:
