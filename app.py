@@ -4,7 +4,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from pages.components import problems
+from pages.components import problems, session
 
 ASSETS = Path(__file__).parent / "assets"
 
@@ -25,10 +25,12 @@ def main() -> None:
             st.Page("pages/map.py", title="Map", icon=":material/scatter_plot:"),
             st.Page("pages/steering.py", title="Steering", icon=":material/tune:"),
             st.Page("pages/verification.py", title="Verification", icon=":material/verified_user:"),
+            st.Page("pages/build.py", title="Build", icon=":material/construction:"),
         ],
         position="top",
     )
     with problems.shown():
+        session.enter_workspace()
         page.run()
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from sae_core.atlas import MAP_KINDS, MapKind, map_fingerprint, open_map, stored_maps
     from sae_core.attributes import NEW_VOICES, SAME_VOICES
+    from sae_core.building import BUILD_STAGES, BuildPlan, expected_s, suggest_grid
     from sae_core.comparison import (
         IndexChoice,
         Splitting,
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
         split_index,
         steer_index,
     )
+    from sae_core.curves import training_curves
     from sae_core.decoders import AudioInfo
     from sae_core.errors import (
         ArtifactError,
@@ -83,6 +85,8 @@ if TYPE_CHECKING:
         sizes_by_firing,
     )
     from sae_core.hints import ACOUSTIC_MEASURES, AcousticMeasure, hint, say_limit
+    from sae_core.job_records import JobStatus, StageStatus, log_tail, read_plan
+    from sae_core.jobs import cancel_job, is_building, job_status, resume_job, start_job
     from sae_core.latent_acoustics import LatentAcoustics, acoustics_of, relate_to_sound
     from sae_core.listening import ClipGroup, ListeningExamples
     from sae_core.maps import PointMap
@@ -107,11 +111,13 @@ if TYPE_CHECKING:
         notes_from_json,
         notes_to_json,
     )
-    from sae_core.notes import SubjectNotes
+    from sae_core.notes import SubjectNotes, trained_saes
+    from sae_core.places import Places, is_name
     from sae_core.profiles import CorpusSummary, MethodExample
     from sae_core.representations import Comparison, compare_forms, rank_latents
     from sae_core.selections import clips_table, in_turns, latents_apart, rows_inside, values_apart
     from sae_core.steering import Change
+    from sae_core.surveys import Survey, is_at_hand, survey_folder, survey_zip
     from sae_core.sweep import SWEEP_MEASURES, best_of_each, combine_seeds, probe_ceiling, tabulate_saes
     from sae_core.trial_lists import TrialList, kept_trial_lists
     from sae_core.trial_sets import (
@@ -122,11 +128,13 @@ if TYPE_CHECKING:
         read_trial_list,
         usual_among,
     )
+    from sae_core.uploads import USUAL_LIMITS, inspect_zip, unpack_zip
     from sae_core.verification import VerificationResult
     from sae_core.workspace import SaeView, Stage, Workspace, open_workspace, workspace_stamp
 
 _HOMES = {
     "ACOUSTIC_MEASURES": "hints",
+    "BUILD_STAGES": "building",
     "ELSEWHERE": "movement",
     "ENTER": "movement",
     "IN_INDEX": "movement",
@@ -146,10 +154,12 @@ _HOMES = {
     "SAME_VOICES": "attributes",
     "STAY": "movement",
     "SWEEP_MEASURES": "sweep",
+    "USUAL_LIMITS": "uploads",
     "AcousticMeasure": "hints",
     "ArtifactError": "errors",
     "AudioError": "errors",
     "AudioInfo": "decoders",
+    "BuildPlan": "building",
     "Change": "steering",
     "ClipGroup": "listening",
     "Comparison": "representations",
@@ -162,6 +172,7 @@ _HOMES = {
     "Grouping": "groupings",
     "Histograms": "experiments",
     "IndexChoice": "comparison",
+    "JobStatus": "job_records",
     "KeptExcerpt": "excerpts",
     "LatentAcoustics": "latent_acoustics",
     "ListeningExamples": "listening",
@@ -172,17 +183,20 @@ _HOMES = {
     "MissingDependencyError": "errors",
     "Movement": "movement",
     "NoteEntry": "note_entries",
+    "Places": "places",
     "PointGroup": "groupings",
     "PointMap": "maps",
     "SaeView": "workspace",
     "Splitting": "comparison",
     "Stage": "workspace",
+    "StageStatus": "job_records",
     "StaleArtifactError": "errors",
     "SteeringExperiment": "experiments",
     "SteeringOutcome": "experiments",
     "SteeringPreset": "experiments",
     "Subject": "note_entries",
     "SubjectNotes": "notes",
+    "Survey": "surveys",
     "TrialList": "trial_lists",
     "TrialSet": "trial_sets",
     "VerificationResult": "verification",
@@ -190,6 +204,7 @@ _HOMES = {
     "Workspace": "workspace",
     "acoustics_of": "latent_acoustics",
     "best_of_each": "sweep",
+    "cancel_job": "jobs",
     "clean_author": "note_entries",
     "clip_excerpt": "excerpts",
     "clips_table": "selections",
@@ -198,6 +213,7 @@ _HOMES = {
     "draw_trials": "trial_sets",
     "examine": "examination",
     "examine_excerpt": "examination",
+    "expected_s": "building",
     "explain_match": "explanation",
     "follow_clips": "comparison",
     "forget_excerpt": "excerpts",
@@ -210,12 +226,18 @@ _HOMES = {
     "how_unusual": "examination",
     "in_turns": "selections",
     "inspect_recording": "excerpts",
+    "inspect_zip": "uploads",
     "is_accepted": "explanation",
+    "is_at_hand": "surveys",
+    "is_building": "jobs",
+    "is_name": "places",
+    "job_status": "jobs",
     "keep_excerpt": "excerpts",
     "kept_excerpts": "excerpts",
     "kept_trial_lists": "trial_lists",
     "kept_vector": "excerpts",
     "latents_apart": "selections",
+    "log_tail": "job_records",
     "map_fingerprint": "atlas",
     "nearest_clips": "examination",
     "nearest_speakers": "examination",
@@ -233,20 +255,29 @@ _HOMES = {
     "probe_ceiling": "sweep",
     "rank_latents": "representations",
     "read_excerpt": "excerpts",
+    "read_plan": "job_records",
     "read_trial_list": "trial_sets",
     "relate_to_sound": "latent_acoustics",
+    "resume_job": "jobs",
     "rows_inside": "selections",
     "say_limit": "hints",
     "sizes_by_firing": "groupings",
     "smallest_and_largest": "comparison",
     "split_index": "comparison",
+    "start_job": "jobs",
     "steer_index": "comparison",
     "steering_presets": "experiments",
     "stored_maps": "atlas",
+    "suggest_grid": "building",
+    "survey_folder": "surveys",
+    "survey_zip": "surveys",
     "tabulate_moves": "movement",
     "tabulate_saes": "sweep",
     "telling_partners": "explanation",
     "time_latents": "examination",
+    "trained_saes": "notes",
+    "training_curves": "curves",
+    "unpack_zip": "uploads",
     "usual_among": "trial_sets",
     "values_apart": "selections",
     "workspace_stamp": "workspace",
@@ -254,6 +285,7 @@ _HOMES = {
 
 __all__ = [
     "ACOUSTIC_MEASURES",
+    "BUILD_STAGES",
     "ELSEWHERE",
     "ENTER",
     "IN_INDEX",
@@ -273,10 +305,12 @@ __all__ = [
     "SAME_VOICES",
     "STAY",
     "SWEEP_MEASURES",
+    "USUAL_LIMITS",
     "AcousticMeasure",
     "ArtifactError",
     "AudioError",
     "AudioInfo",
+    "BuildPlan",
     "Change",
     "ClipGroup",
     "Comparison",
@@ -289,6 +323,7 @@ __all__ = [
     "Grouping",
     "Histograms",
     "IndexChoice",
+    "JobStatus",
     "KeptExcerpt",
     "LatentAcoustics",
     "ListeningExamples",
@@ -299,17 +334,20 @@ __all__ = [
     "MissingDependencyError",
     "Movement",
     "NoteEntry",
+    "Places",
     "PointGroup",
     "PointMap",
     "SaeView",
     "Splitting",
     "Stage",
+    "StageStatus",
     "StaleArtifactError",
     "SteeringExperiment",
     "SteeringOutcome",
     "SteeringPreset",
     "Subject",
     "SubjectNotes",
+    "Survey",
     "TrialList",
     "TrialSet",
     "VerificationResult",
@@ -317,6 +355,7 @@ __all__ = [
     "Workspace",
     "acoustics_of",
     "best_of_each",
+    "cancel_job",
     "clean_author",
     "clip_excerpt",
     "clips_table",
@@ -325,6 +364,7 @@ __all__ = [
     "draw_trials",
     "examine",
     "examine_excerpt",
+    "expected_s",
     "explain_match",
     "follow_clips",
     "forget_excerpt",
@@ -337,12 +377,18 @@ __all__ = [
     "how_unusual",
     "in_turns",
     "inspect_recording",
+    "inspect_zip",
     "is_accepted",
+    "is_at_hand",
+    "is_building",
+    "is_name",
+    "job_status",
     "keep_excerpt",
     "kept_excerpts",
     "kept_trial_lists",
     "kept_vector",
     "latents_apart",
+    "log_tail",
     "map_fingerprint",
     "nearest_clips",
     "nearest_speakers",
@@ -360,20 +406,29 @@ __all__ = [
     "probe_ceiling",
     "rank_latents",
     "read_excerpt",
+    "read_plan",
     "read_trial_list",
     "relate_to_sound",
+    "resume_job",
     "rows_inside",
     "say_limit",
     "sizes_by_firing",
     "smallest_and_largest",
     "split_index",
+    "start_job",
     "steer_index",
     "steering_presets",
     "stored_maps",
+    "suggest_grid",
+    "survey_folder",
+    "survey_zip",
     "tabulate_moves",
     "tabulate_saes",
     "telling_partners",
     "time_latents",
+    "trained_saes",
+    "training_curves",
+    "unpack_zip",
     "usual_among",
     "values_apart",
     "workspace_stamp",

@@ -147,12 +147,22 @@ def suggest_grid(
     )
 
 
+def expected_s(plan: BuildPlan, n_clips: int) -> float:
+    """Roughly how long a build of n clips takes on two cores, in seconds."""
+    grid = plan.grid(max(1, round(0.6 * n_clips)))
+    clip_s = {"ge2e": 0.05, "titanet": 0.25}.get(plan.embedder, 0.25)
+    training_s = sum(3 + 0.004 * config.n_latents for config in grid.configs(1)) * min(
+        1.0, 0.2 + n_clips / 1000
+    )
+    return 25 + (clip_s + 0.03) * n_clips + training_s
+
+
 @dataclass(frozen=True)
 class BuildMoment:
     """Where a build is.
 
-    stage: its name, one of `STAGES`. n_done, n_total: how far the stage is, 0 of 0 while it begins. note: what goes on.
-    outcome: what the stage left behind, in words, once it is over.
+    stage: its name, one of `BUILD_STAGES`. n_done, n_total: how far the stage is, 0 of 0 while it begins.
+    note: what goes on. outcome: what the stage left behind, in words, once it is over.
     """
 
     stage: str
@@ -164,7 +174,7 @@ class BuildMoment:
     @property
     def number(self) -> int:
         """Which stage this is, from 1."""
-        return STAGES.index(self.stage) + 1
+        return BUILD_STAGES.index(self.stage) + 1
 
 
 BuildReport = Callable[[BuildMoment], None]
@@ -356,7 +366,7 @@ _RUNS: dict[str, Callable[[BuildPlan, Path, Progress], str]] = {
     "lineage": _lineage,
     "maps": _maps,
 }
-STAGES = tuple(_RUNS)
+BUILD_STAGES = tuple(_RUNS)
 
 
 def _record(path: Path) -> dict[str, Any]:

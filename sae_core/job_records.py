@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from sae_core.artifacts import FORMAT_VERSION, read_json, write_json
-from sae_core.building import STAGES, BuildPlan
+from sae_core.building import BUILD_STAGES, BuildPlan
 from sae_core.errors import ArtifactError
+from sae_core.places import JOB_FOLDER
 
 JobState = Literal["running", "finished", "failed", "cancelled", "stopped"]
-FOLDER = "job"
 MAX_LOG_BYTES = 1_000_000
 KEPT_LOG_BYTES = 100_000
 
@@ -100,12 +100,12 @@ class Pace:
 def first_status() -> JobStatus:
     """The status of a job that begins now."""
     now = time.time()
-    return JobStatus("running", tuple(map(StageStatus, STAGES)), started_at=now, updated_at=now)
+    return JobStatus("running", tuple(map(StageStatus, BUILD_STAGES)), started_at=now, updated_at=now)
 
 
 def job_file(workspace: Path, name: str) -> Path:
     """Where one of the files of a workspace's job lies."""
-    return Path(workspace) / FOLDER / name
+    return Path(workspace) / JOB_FOLDER / name
 
 
 def stored_status(workspace: Path) -> JobStatus | None:

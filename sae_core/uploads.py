@@ -64,14 +64,14 @@ class ZipContents:
         return sum(size for _, size in self.files)
 
 
-def look_into(stream: BufferedIOBase, name: str, *, limits: ZipLimits = USUAL_LIMITS) -> ZipContents:
+def inspect_zip(stream: BufferedIOBase, name: str, *, limits: ZipLimits = USUAL_LIMITS) -> ZipContents:
     """Return what a zip holds, nothing of it unpacked; CorpusError names what is wrong with it and what to do."""
     with _open(stream, name, limits) as archive:
         members = _Check(name, limits).members(archive)
     return ZipContents(name, tuple((path, info.file_size) for path, info in members))
 
 
-def unpack(
+def unpack_zip(
     stream: BufferedIOBase,
     name: str,
     folder: Path,

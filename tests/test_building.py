@@ -96,7 +96,7 @@ def test_the_suggested_grid_fits_a_corpus_of_any_size(n_train):
 
 def test_a_build_leaves_a_workspace_that_opens(built):
     from sae_core.atlas import stored_maps
-    from sae_core.building import STAGES
+    from sae_core.building import BUILD_STAGES
     from sae_core.workspace import Workspace
 
     path, _, moments = built
@@ -107,10 +107,10 @@ def test_a_build_leaves_a_workspace_that_opens(built):
     assert stored_maps(workspace.sae(workspace.sae_names()[0])) == ["clips", "codes", "directions"]
     assert all(stage.state == "ready" for stage in workspace.stages())
     ended = {moment.stage: moment.outcome for moment in moments if moment.outcome is not None}
-    assert tuple(ended) == STAGES
+    assert tuple(ended) == BUILD_STAGES
     assert "1 could not be imported" in ended["import"]
     assert [moment.stage for moment in moments if not moment.n_total and moment.outcome is None] == list(
-        STAGES
+        BUILD_STAGES
     )
     assert all(0 <= moment.n_done <= moment.n_total for moment in moments)
 

@@ -39,16 +39,16 @@ def everything_in(folder):
 
 
 def test_a_good_zip_arrives_whole(tmp_path):
-    from sae_core.uploads import look_into, unpack
+    from sae_core.uploads import inspect_zip, unpack_zip
 
     files = {"calls/es/a.wav": WAV, "calls/fr/b ü.wav": WAV * 3, "calls/labels.csv": b"audio_path,language\n"}
     beside = [("calls/", b""), ("__MACOSX/calls/._a.wav", b"x"), ("calls/.DS_Store", b"x")]
     stream = zip_of([*files.items(), *beside])
-    contents = look_into(stream, "calls.zip")
+    contents = inspect_zip(stream, "calls.zip")
     assert dict(contents.files) == {name: len(content) for name, content in files.items()}
     assert contents.n_bytes == sum(map(len, files.values()))
     counts = []
-    folder = unpack(
+    folder = unpack_zip(
         stream, "calls.zip", tmp_path / "w" / "recordings", progress=lambda *n: counts.append(n[:2])
     )
     assert {name: (folder / name).read_bytes() for name in files} == files
@@ -68,16 +68,16 @@ def test_whatever_is_packed_comes_out_or_is_refused_for_a_clash(tmp_path_factory
     import unicodedata
 
     from sae_core.errors import CorpusError
-    from sae_core.uploads import unpack
+    from sae_core.uploads import unpack_zip
 
     folder = tmp_path_factory.mktemp("out")
     wanted = {unicodedata.normalize("NFC", name): content for name, content in files.items()}
     if len({name.casefold() for name in wanted}) < len(files):
         with pytest.raises(CorpusError, match="stands in it twice"):
-            unpack(zip_of(files.items()), "x.zip", folder / "r")
+            unpack_zip(zip_of(files.items()), "x.zip", folder / "r")
         assert everything_in(folder) == []
         return
-    unpack(zip_of(files.items()), "x.zip", folder / "r")
+    unpack_zip(zip_of(files.items()), "x.zip", folder / "r")
     assert {name: (folder / "r" / name).read_bytes() for name in wanted} == wanted
 
 
@@ -112,9 +112,9 @@ HOSTILE = {
 @pytest.mark.parametrize(("files", "reason"), HOSTILE.values(), ids=HOSTILE)
 def test_a_hostile_zip_is_refused_and_leaves_nothing(tmp_path, files, reason):
     from sae_core.errors import CorpusError
-    from sae_core.uploads import look_into, unpack
+    from sae_core.uploads import inspect_zip, unpack_zip
 
-    for check in (look_into, lambda stream, name: unpack(stream, name, tmp_path / "deep" / "r")):
+    for check in (inspect_zip, lambda stream, name: unpack_zip(stream, name, tmp_path / "deep" / "r")):
         with pytest.raises(CorpusError, match=reason) as refused:
             check(zip_of(files), "calls.zip")
         assert refused.value.where == "calls.zip"
@@ -124,16 +124,16 @@ def test_a_hostile_zip_is_refused_and_leaves_nothing(tmp_path, files, reason):
 
 def test_other_packings_and_passwords_are_refused(tmp_path):
     from sae_core.errors import CorpusError
-    from sae_core.uploads import look_into
+    from sae_core.uploads import inspect_zip
 
     for method in (zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA):
         with pytest.raises(CorpusError, match="unusual way"):
-            look_into(zip_of([("a.wav", WAV)], method=method), "x.zip")
+            inspect_zip(zip_of([("a.wav", WAV)], method=method), "x.zip")
     locked = bytearray(zip_of([("a.wav", WAV)]).getvalue())
     for mark, offset in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
         locked[locked.index(mark) + offset] |= 1
     with pytest.raises(CorpusError, match="'a.wav'.*encrypted"):
-        look_into(io.BytesIO(locked), "x.zip")
+        inspect_zip(io.BytesIO(locked), "x.zip")
 
 
 @pytest.mark.parametrize(
@@ -141,15 +141,15 @@ def test_other_packings_and_passwords_are_refused(tmp_path):
 )
 def test_what_is_no_zip_is_refused(content):
     from sae_core.errors import CorpusError
-    from sae_core.uploads import look_into
+    from sae_core.uploads import inspect_zip
 
     with pytest.raises(CorpusError, match="no readable zip"):
-        look_into(io.BytesIO(content), "x.zip")
+        inspect_zip(io.BytesIO(content), "x.zip")
 
 
 def test_limits_hold(tmp_path):
     from sae_core.errors import CorpusError
-    from sae_core.uploads import ZipLimits, look_into
+    from sae_core.uploads import ZipLimits, inspect_zip
 
     stream = zip_of([(f"{n}.wav", WAV) for n in range(5)])
     for limits, reason in (
@@ -160,9 +160,9 @@ def test_limits_hold(tmp_path):
         (ZipLimits(directory_bytes=100), "too long a list"),
     ):
         with pytest.raises(CorpusError, match=reason):
-            look_into(stream, "x.zip", limits=limits)
+            inspect_zip(stream, "x.zip", limits=limits)
     just = ZipLimits(n_files=5, file_bytes=len(WAV), total_bytes=5 * len(WAV))
-    assert len(look_into(stream, "x.zip", limits=just).files) == 5
+    assert len(inspect_zip(stream, "x.zip", limits=just).files) == 5
 
 
 def lie_about_size(stream, announced):
@@ -178,23 +178,23 @@ def lie_about_size(stream, announced):
 @pytest.mark.parametrize("announced", [10, 10**9])
 def test_a_zip_that_lies_about_its_sizes_leaves_nothing(tmp_path, announced):
     from sae_core.errors import CorpusError
-    from sae_core.uploads import unpack
+    from sae_core.uploads import unpack_zip
 
     with pytest.raises(CorpusError, match="'a.wav'"):
-        unpack(lie_about_size(zip_of([("a.wav", WAV * 50)]), announced), "x.zip", tmp_path / "r")
+        unpack_zip(lie_about_size(zip_of([("a.wav", WAV * 50)]), announced), "x.zip", tmp_path / "r")
     assert everything_in(tmp_path) == []
 
 
 @given(place=st.integers(0, 10**6), byte=st.integers(0, 255))
 def test_damage_anywhere_is_refused_or_does_no_harm(tmp_path_factory, place, byte):
     from sae_core.errors import CorpusError
-    from sae_core.uploads import unpack
+    from sae_core.uploads import unpack_zip
 
     folder = tmp_path_factory.mktemp("damaged")
     content = bytearray(zip_of([("a/b.wav", WAV), ("a/c.wav", WAV)]).getvalue())
     content[place % len(content)] = byte
     try:
-        unpack(io.BytesIO(content), "x.zip", folder / "r")
+        unpack_zip(io.BytesIO(content), "x.zip", folder / "r")
     except CorpusError:
         assert everything_in(folder) == []
         return
@@ -204,12 +204,12 @@ def test_damage_anywhere_is_refused_or_does_no_harm(tmp_path_factory, place, byt
 
 def test_a_folder_that_is_there_stays_as_it_is(tmp_path):
     from sae_core.errors import ArtifactError
-    from sae_core.uploads import unpack
+    from sae_core.uploads import unpack_zip
 
     (tmp_path / "r").mkdir()
     (tmp_path / "r" / "mine.wav").write_bytes(WAV)
     with pytest.raises(ArtifactError, match="is there already"):
-        unpack(zip_of([("a.wav", WAV)]), "x.zip", tmp_path / "r")
+        unpack_zip(zip_of([("a.wav", WAV)]), "x.zip", tmp_path / "r")
     assert everything_in(tmp_path) == ["r", "r/mine.wav"]
 
 
@@ -219,5 +219,5 @@ def test_a_full_disk_is_told_before_anything_is_written(tmp_path, monkeypatch):
 
     monkeypatch.setattr(uploads.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 10_000}))
     with pytest.raises(ArtifactError, match="free some space"):
-        uploads.unpack(zip_of([("a.wav", WAV)]), "x.zip", tmp_path / "r")
+        uploads.unpack_zip(zip_of([("a.wav", WAV)]), "x.zip", tmp_path / "r")
     assert everything_in(tmp_path) == []

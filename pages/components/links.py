@@ -1,8 +1,10 @@
-"""Addresses that open exactly one view: the URL carries SAE, latent and clip, and by their widgets the filters.
+"""Addresses that open exactly one view: the URL carries workspace, SAE, latent and clip, and by their
+widgets the filters.
 
 Choices live in the URL. They are kept for the session too, so that they survive a change of page.
 """
 
+from collections.abc import Mapping
 from typing import NoReturn
 from urllib.parse import urlencode
 
@@ -11,6 +13,7 @@ import streamlit as st
 from sae_core import SaeView
 
 SAE, LATENT, CLIP = "sae", "latent", "clip"
+WORKSPACE = "workspace"
 FIRST, SECOND = "a", "b"
 
 
@@ -34,14 +37,25 @@ def forget(name: str) -> None:
         del st.query_params[name]
 
 
+def in_workspace() -> dict[str, str]:
+    """What an address says of the workspace: its name, where the server has several."""
+    name = st.session_state.get(f"choice of {WORKSPACE}")
+    return {} if name is None else {WORKSPACE: str(name)}
+
+
+def query(view: SaeView, more: Mapping[str, str] | None = None) -> dict[str, str]:
+    """What an address says to open a page with this SAE: workspace, SAE, and whatever more."""
+    return {**in_workspace(), SAE: view.name, **(more or {})}
+
+
 def latent_address(view: SaeView, latent: int) -> str:
     """The address of one latent of an SAE, relative to the app."""
-    return f"latents?{urlencode({SAE: view.name, LATENT: latent})}"
+    return f"latents?{urlencode(query(view, {LATENT: str(latent)}))}"
 
 
 def clip_address(view: SaeView, row: int) -> str:
     """The address of one clip as an SAE takes it apart, relative to the app."""
-    return f"clips?{urlencode({SAE: view.name, CLIP: clip_id(view, row)})}"
+    return f"clips?{urlencode(query(view, {CLIP: clip_id(view, row)}))}"
 
 
 def clip_id(view: SaeView, row: int) -> str:
@@ -51,15 +65,15 @@ def clip_id(view: SaeView, row: int) -> str:
 
 def open_latent(view: SaeView, latent: int) -> NoReturn:
     """Leave for the Latents page at one latent."""
-    st.switch_page("pages/latents.py", query_params={SAE: view.name, LATENT: str(latent)})
+    st.switch_page("pages/latents.py", query_params=query(view, {LATENT: str(latent)}))
 
 
 def open_clip(view: SaeView, row: int) -> NoReturn:
     """Leave for the Clips page at one clip."""
-    st.switch_page("pages/clips.py", query_params={SAE: view.name, CLIP: clip_id(view, row)})
+    st.switch_page("pages/clips.py", query_params=query(view, {CLIP: clip_id(view, row)}))
 
 
 def open_match(view: SaeView, row: int) -> NoReturn:
     """Leave for the Match page with one clip chosen and the other still to choose."""
     forget(SECOND)
-    st.switch_page("pages/match.py", query_params={SAE: view.name, FIRST: clip_id(view, row)})
+    st.switch_page("pages/match.py", query_params=query(view, {FIRST: clip_id(view, row)}))

@@ -8,7 +8,7 @@ from typing import Any
 
 import streamlit as st
 
-from pages.components import session
+from pages.components import links, session
 from sae_core import StaleArtifactError, VoxScopeError
 
 _log = logging.getLogger("voxscope")
@@ -53,7 +53,15 @@ def _show_known(error: VoxScopeError) -> None:
             command = error.remedy.removeprefix("run: ")
             st.markdown("What to do:" if command == error.remedy else "Run this, then reload the page:")
             st.code(command, language="bash", wrap_lines=True)
-        st.button("Try again", icon=":material/refresh:")
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.button("Try again", icon=":material/refresh:")
+            if (error.remedy or "").startswith("run: python -m sae_core"):
+                st.page_link(
+                    "pages/build.py",
+                    label="Or do it here, on the Build page",
+                    icon=":material/construction:",
+                    query_params=links.in_workspace(),
+                )
     _show_stages()
 
 

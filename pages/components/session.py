@@ -1,7 +1,8 @@
-"""What every page of a visit shares: the one opened workspace, and the SAE that is looked through."""
+"""What every page of a visit shares: the opened workspace, which others there are, the SAE that is looked through."""
 
 import gc
-import os
+import threading
+from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -10,9 +11,11 @@ from streamlit.runtime.pages_manager import PagesManager
 
 from pages.components import links
 from pages.components.wording import TERMS
-from sae_core import ArtifactError, SaeView, Workspace, open_workspace
+from sae_core import ArtifactError, Places, SaeView, Workspace, open_workspace
 
-WORKSPACE_VARIABLE = "VOXSCOPE_WORKSPACE"
+MAX_OPENED = 4
+"""Workspaces kept open for everyone; the one not looked at for longest is let go."""
+_ENTERED, _SWITCH = "workspace entered", "workspace_choice"
 _WATCHED = (
     "workspace.json",
     "corpus.json",
@@ -24,17 +27,90 @@ _WATCHED = (
 
 
 def current_workspace() -> Workspace:
-    """The server's workspace, opened once for everyone and again only when its files have been made anew."""
-    path = os.environ.get(WORKSPACE_VARIABLE, "")
-    if not path:
-        raise ArtifactError(
-            "no workspace was given to this server", remedy="run: python -m sae_core serve --workspace FOLDER"
+    """The workspace that the URL names, else the server's own; opened once for everyone and again only when its files
+    have been made anew."""
+    name = links.chosen(links.WORKSPACE)
+    path = Places.from_environment().workspace(name)
+    return _shelf().open(path)
+
+
+def enter_workspace() -> None:
+    """Before a page is drawn: take note of the workspace it is to show, and let people switch where there are several.
+
+    What was chosen in another workspace is forgotten; latents and clips of one mean nothing in the other.
+    """
+    _leave_automatic_pages()
+    places = Places.from_environment()
+    names = list(places.workspaces())
+    wanted = links.chosen(links.WORKSPACE)
+    entered = wanted if wanted is not None else next(iter(names), None)
+    before = st.session_state.get(_ENTERED)
+    if before is not None and before != entered:
+        for key in [key for key in st.session_state if key != _SWITCH]:
+            del st.session_state[key]
+    st.session_state[_ENTERED] = entered
+    if len(names) > 1 or (wanted is not None and wanted not in names):
+        if entered is not None:
+            links.choose(links.WORKSPACE, entered)
+        _draw_switch(names, entered)
+
+
+def _draw_switch(names: list[str], entered: str | None) -> None:
+    st.session_state[_SWITCH] = entered if entered in names else None
+    with st.sidebar:
+        st.selectbox(
+            "Workspace",
+            names,
+            key=_SWITCH,
+            on_change=_switch,
+            placeholder="choose one",
+            help="Everything on these pages is about one workspace: the clips of one corpus and what was made of them.",
         )
-    return _open(path, _stamp(Path(path)))
+        st.page_link("pages/build.py", label="Build another", icon=":material/add:")
 
 
-@st.cache_resource(max_entries=1, show_spinner="Opening the workspace …")
-def _open(path: str, stamp: tuple[tuple[str, int], ...]) -> Workspace:  # noqa: ARG001
+def _switch() -> None:
+    """Enter the chosen workspace with a clean address: the rest of it belongs to the one that is left."""
+    name = st.session_state[_SWITCH]
+    if name is not None:
+        st.query_params.from_dict({links.WORKSPACE: name})
+
+
+class _Shelf:
+    """Opened workspaces, the latest used last; opening one keeps nobody from the others."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._opening: dict[Path, threading.Lock] = {}
+        self._opened: OrderedDict[Path, tuple[object, Workspace]] = OrderedDict()
+
+    def open(self, path: Path) -> Workspace:
+        """The workspace, opened unless it is and nothing in it was made anew."""
+        stamp = _stamp(path)
+        with self._lock:
+            opening = self._opening.setdefault(path, threading.Lock())
+        with opening:
+            with self._lock:
+                kept = self._opened.get(path)
+                if kept is not None and kept[0] == stamp:
+                    self._opened.move_to_end(path)
+                    return kept[1]
+            with st.spinner("Opening the workspace …"):
+                workspace = _open(path)
+            with self._lock:
+                self._opened[path] = stamp, workspace
+                self._opened.move_to_end(path)
+                while len(self._opened) > MAX_OPENED:
+                    self._opened.popitem(last=False)
+        return workspace
+
+
+@st.cache_resource(show_spinner=False)
+def _shelf() -> _Shelf:
+    return _Shelf()
+
+
+def _open(path: Path) -> Workspace:
     workspace = open_workspace(path)
     for name in workspace.sae_names()[:1]:
         _warm_up(workspace, name)
@@ -92,14 +168,20 @@ def _leave_automatic_pages() -> None:
         st.rerun()
 
 
+def draw_head(title: str, what: str, *, why: str) -> None:
+    """Draw the head of a page alone: for a page that needs no SAE."""
+    _leave_automatic_pages()
+    st.title(title, anchor=False)
+    st.markdown(f"{what} :gray[{why}]")
+
+
 def open_page(title: str, what: str, *, why: str) -> tuple[Workspace, SaeView]:
     """Draw the head of a page, what it shows and why it matters, and return the workspace and the chosen SAE."""
     _leave_automatic_pages()
     workspace = current_workspace()
     words, choice = st.columns([5, 2], vertical_alignment="top", gap="large")
     with words:
-        st.title(title, anchor=False)
-        st.markdown(f"{what} :gray[{why}]")
+        draw_head(title, what, why=why)
     with choice:
         st.caption(f"{workspace.name} · seen through", text_alignment="right")
         view = choose_sae(workspace)
@@ -111,4 +193,4 @@ def try_next(view: SaeView, pages: Mapping[str, tuple[str, str]]) -> None:
     with st.container(horizontal=True, vertical_alignment="center", key="try_next"):
         st.markdown("**Try next**")
         for page, (words, icon) in pages.items():
-            st.page_link(page, label=words, icon=icon, query_params={links.SAE: view.name})
+            st.page_link(page, label=words, icon=icon, query_params=links.query(view))

@@ -100,9 +100,10 @@ def _workspace_of(options: argparse.Namespace) -> Path:
 def _plan_of(options: argparse.Namespace) -> "BuildPlan":
     from sae_core.building import BuildPlan
 
+    labels = options.labels or _labels_in(options)
     return BuildPlan(
         str(options.source.resolve()),
-        labels=None if options.labels is None else str(options.labels.resolve()),
+        labels=None if labels is None else str(labels.resolve()),
         channel=options.channel,
         window_s=options.window_s,
         layout=options.layout,
@@ -116,6 +117,16 @@ def _plan_of(options: argparse.Namespace) -> "BuildPlan":
         n_at_once=options.at_once,
         device=options.device,
     )
+
+
+def _labels_in(options: argparse.Namespace) -> Path | None:
+    """The table of labels at the top of the folder, as the Build page would take it."""
+    from sae_core.surveys import find_labels
+
+    if options.layout is not None or not options.source.is_dir():
+        return None
+    found = find_labels(options.source)
+    return None if found is None else Path(options.source / found)
 
 
 class BuildBar:
@@ -134,9 +145,9 @@ class BuildBar:
 
     def __call__(self, moment: "BuildMoment") -> None:
         """Follow the build; a stage that is over leaves a line."""
-        from sae_core.building import STAGES
+        from sae_core.building import BUILD_STAGES
 
-        title = f"{moment.number}/{len(STAGES)} {moment.stage}"
+        title = f"{moment.number}/{len(BUILD_STAGES)} {moment.stage}"
         if moment.outcome is not None:
             self._bar.write(f"{title}: {moment.outcome} ({moment.note})")
         elif not moment.n_total:

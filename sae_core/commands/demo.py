@@ -43,7 +43,7 @@ def run_demo_open(options: argparse.Namespace) -> None:
 
     with Bar("demo") as bar:
         workspace = unpack_demo(options.workspace, progress=bar)
-    serve(workspace, port=options.port, headless=options.headless)
+    serve(workspace, options)
 
 
 def run_demo_build(options: argparse.Namespace) -> None:
