@@ -26,6 +26,7 @@ BENCHMARKS = (
     "index",
     "attributes",
     "steering",
+    "ge2e",
     "imports",
 )
 N_THREADS = 2
