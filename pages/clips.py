@@ -6,6 +6,7 @@ from pages.components import links, sounds, wording
 from pages.components.clip_finder import find_clip
 from pages.components.facts import fact_list
 from pages.components.heading import Heading
+from pages.components.measured_facts import measured_facts
 from pages.components.player import clip_list
 from pages.components.ranking import RankedBar, ranking
 from pages.components.session import open_page, try_next
@@ -58,7 +59,8 @@ def draw_clip(view: SaeView, row: int) -> None:
     )
     clip = view.workspace.corpus.table.iloc[row]
     names = ["speaker_id", *view.workspace.corpus.attributes, "split", "audio_path"]
-    fact_list({wording.column_words(name): wording.known_value(name, clip[name]) for name in names})
+    facts = {wording.column_words(name): wording.known_value(name, clip[name]) for name in names}
+    fact_list({**facts, **measured_facts(view.workspace, row)})
 
 
 def draw_latents(view: SaeView, row: int) -> None:

@@ -6,6 +6,7 @@ import streamlit as st
 from pages.components import sounds, wording
 from pages.components.heading import Heading
 from pages.components.latent_finder import find_latents, step_latent
+from pages.components.latent_sound import draw_hint, draw_sound
 from pages.components.near_latents import draw_near
 from pages.components.session import open_page, try_next
 from pages.components.steering_state import steer_link
@@ -44,12 +45,14 @@ def main() -> None:
         return
     with st.container(key="latent_detail"):
         draw_heading(view, latent)
+        draw_hint(view, latent)
         draw_facts(view, latent)
         if view.latents["n_active"].iloc[latent] == 0:
             st.info(NEVER_ACTIVE, icon=":material/volume_off:")
         else:
             draw_who(view, latent)
             draw_clips(view, latent)
+            draw_sound(view, latent)
         draw_near(view, latent)
     try_next(
         view,

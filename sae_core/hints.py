@@ -36,7 +36,7 @@ class AcousticMeasure:
 
     def say(self, value: float) -> str:
         """A value with its unit."""
-        return f"{value * self.factor:.{self.digits}f} {self.unit}".replace("-", "−").rstrip()
+        return f"{value * self.factor:.{self.digits}f} {self.unit}".replace("-", "−")
 
 
 ACOUSTIC_MEASURES = {
@@ -67,8 +67,8 @@ ACOUSTIC_MEASURES = {
     "syllables_per_s": AcousticMeasure(
         "Rate of speech",
         "Syllable-like swells of the voice a second, pauses included.",
-        "syllables a second",
         "",
+        "syllables a second",
         digits=1,
     ),
     "duration_s": AcousticMeasure("Length", "Length of the clip.", "length", "s", digits=1),
@@ -117,10 +117,8 @@ def _ranges(view: SaeView, latent: int) -> list[str] | None:
     """The ranges that may be said, surest first; None where clips are not measured."""
     kept = _ranges_of.setdefault(view, {})
     if latent not in kept:
-        is_named = bool(view.latents["is_named"].iloc[latent])
-        threshold = view.threshold_of(latent) if is_named else 0.0
         try:
-            found = relate_to_sound(view, latent, threshold=threshold).ranges
+            found = relate_to_sound(view, latent).ranges
         except ArtifactError:
             return None
         kept[latent] = _in_words(found)
@@ -130,8 +128,10 @@ def _ranges(view: SaeView, latent: int) -> list[str] | None:
 def _in_words(ranges: pd.DataFrame) -> list[str]:
     borne_out = ranges[(ranges["share_low"] >= LEAST_SHARE) & (ranges["excess_low"] >= LEAST_EXCESS)]
     surest = borne_out.sort_values("excess_low", ascending=False, kind="stable").head(MOST_RANGES)
-    lines = []
-    for measure, is_below, limit in zip(surest["measure"], surest["is_below"], surest["limit"], strict=True):
-        words = ACOUSTIC_MEASURES[measure]
-        lines.append(f"{'below' if is_below else 'above'} {words.say(limit)} {words.noun}")
-    return lines
+    lines = zip(surest["measure"], surest["is_below"], surest["limit"], strict=True)
+    return [f"{say_limit(*line)} {ACOUSTIC_MEASURES[line[0]].noun}".rstrip() for line in lines]
+
+
+def say_limit(measure: str, is_below: bool, limit: float) -> str:
+    """One side of a limit in words: "below 3.4 kHz"."""
+    return f"{'below' if is_below else 'above'} {ACOUSTIC_MEASURES[measure].say(limit)}"

@@ -81,8 +81,9 @@ def acoustics_of(workspace: Workspace) -> Acoustics:
         return _opened[key]
 
 
-def relate_to_sound(view: SaeView, latent: int, *, threshold: float = 0.0) -> LatentAcoustics:
-    """How the clips of a latent sound; `threshold` is the activation above which a clip counts for its ranges.
+def relate_to_sound(view: SaeView, latent: int) -> LatentAcoustics:
+    """How the clips of a latent sound; for its ranges those count on which it tells its value, if it may be called by
+    one, else those on which it is active.
 
     Raises ArtifactError or StaleArtifactError where clips are not measured.
     """
@@ -91,6 +92,7 @@ def relate_to_sound(view: SaeView, latent: int, *, threshold: float = 0.0) -> La
     places = sample.place_of_row[rows]
     is_in = places >= 0
     places, activations = places[is_in], np.asarray(activations)[is_in]
+    threshold = view.threshold_of(latent) if view.latents["is_named"].iloc[latent] else 0.0
     return LatentAcoustics(
         sample.correlations(places, activations),
         sample.ranges(places[activations > threshold]),

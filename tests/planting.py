@@ -50,3 +50,20 @@ def plant_embeddings(n_clips=240, dim=16, *, seed=0, failed=()):
     return Embeddings.make(
         vectors, failures if len(failed) else None, embedder="planted", revision="1", sample_rate_hz=16000
     )
+
+
+def plant_measures(n_clips=240, *, seed=0, **columns):
+    """Acoustic measures: random and rounded so that ties abound, some pitches missing; but for the columns given."""
+    from sae_core.acoustics import ACOUSTIC_COLUMNS
+
+    rng = np.random.default_rng(seed)
+    table = pd.DataFrame(
+        {
+            name: pd.array(np.round(100 + 10 * rng.normal(size=n_clips)), "Float32")
+            for name in ACOUSTIC_COLUMNS
+        }
+    )
+    table.loc[rng.random(n_clips) < 0.2, "f0_median_hz"] = None
+    for name, values in columns.items():
+        table[name] = pd.array(np.asarray(values, dtype=float), "Float32")
+    return table

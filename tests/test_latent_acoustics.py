@@ -14,23 +14,9 @@ from sae_core.errors import ArtifactError, StaleArtifactError
 from sae_core.hints import ACOUSTIC_MEASURES, NOT_MEASURED, NOTHING, SILENT, hint
 from sae_core.latent_acoustics import FEWEST_VOICES, ClipSample
 from sae_core.workspace import Workspace
+from tests.planting import plant_measures
 
 PITCH, BANDWIDTH = ACOUSTIC_COLUMNS.index("f0_median_hz"), ACOUSTIC_COLUMNS.index("bandwidth_hz")
-
-
-def measures(n_clips, *, seed=0, **columns):
-    """Measures of clips: random ones, rounded so that ties abound, some missing; but for those given."""
-    rng = np.random.default_rng(seed)
-    table = pd.DataFrame(
-        {
-            name: pd.array(np.round(100 + 10 * rng.normal(size=n_clips)), "Float32")
-            for name in ACOUSTIC_COLUMNS
-        }
-    )
-    table.loc[rng.random(n_clips) < 0.2, "f0_median_hz"] = None
-    for name, values in columns.items():
-        table[name] = pd.array(np.asarray(values, dtype=float), "Float32")
-    return table
 
 
 def sample(table, *, n_speakers=40, is_valid=None):
@@ -45,7 +31,7 @@ def sample(table, *, n_speakers=40, is_valid=None):
 @pytest.mark.parametrize("seed", range(5))
 def test_correlations_are_spearmans_with_silent_clips_as_zeros_and_ties_shared(seed):
     rng = np.random.default_rng(seed)
-    table, is_valid = measures(300, seed=seed), rng.random(300) < 0.9
+    table, is_valid = plant_measures(300, seed=seed), rng.random(300) < 0.9
     activation = np.where(rng.random(300) < 0.3, np.round(rng.exponential(size=300), 1), 0.0)
     found = sample(table, is_valid=is_valid)
     rows = np.flatnonzero((activation > 0) & is_valid)
@@ -64,7 +50,7 @@ def test_bounds_are_those_of_drawing_speakers_and_ranking_anew():
     voice = np.arange(400) % 40
     pitch = 150 + 40 * rng.normal(size=40)[voice] + 10 * rng.normal(size=400)
     activation = np.maximum(0, (pitch - 170) / 20 + rng.normal(size=400))
-    found = sample(measures(400, f0_median_hz=pitch))
+    found = sample(plant_measures(400, f0_median_hz=pitch))
     rows = np.flatnonzero(activation)
     got = found.correlations(rows, activation[rows]).iloc[PITCH]
     drawn = []
@@ -77,7 +63,7 @@ def test_bounds_are_those_of_drawing_speakers_and_ranking_anew():
 
 
 def test_few_voices_give_a_correlation_but_no_interval():
-    table = measures(400)
+    table = plant_measures(400)
     rows = np.flatnonzero(np.arange(400) % 40 < FEWEST_VOICES - 1)
     got = sample(table).correlations(rows, np.ones(len(rows)))
     assert got["low"].isna().all() and got["high"].isna().all() and got["correlation"].notna().all()
@@ -85,7 +71,7 @@ def test_few_voices_give_a_correlation_but_no_interval():
 
 
 def test_measures_that_no_clip_has_or_that_never_vary_are_left_out():
-    table = measures(100, snr_db=np.full(100, 20.0), syllables_per_s=np.full(100, np.nan))
+    table = plant_measures(100, snr_db=np.full(100, 20.0), syllables_per_s=np.full(100, np.nan))
     got = sample(table).correlations(np.arange(0, 100, 3), np.ones(34))
     assert set(ACOUSTIC_COLUMNS) - set(got["measure"]) == {"snr_db", "syllables_per_s"}
 
@@ -95,7 +81,7 @@ def test_ranges_hold_nine_tenths_of_the_clips_and_say_how_many_others():
     is_told = np.zeros(400, bool)
     is_told[:200] = rng.random(200) < 0.5
     hz = np.where(is_told, rng.uniform(2500, 3500, 400), rng.uniform(3000, 8000, 400))
-    got = sample(measures(400, bandwidth_hz=hz)).ranges(np.flatnonzero(is_told)).set_index("measure")
+    got = sample(plant_measures(400, bandwidth_hz=hz)).ranges(np.flatnonzero(is_told)).set_index("measure")
     found = got.loc["bandwidth_hz"]
     assert found["is_below"] and found["limit"] == 3400
     assert found["share"] == pytest.approx(np.mean(hz[is_told] < 3400))
@@ -106,15 +92,15 @@ def test_ranges_hold_nine_tenths_of_the_clips_and_say_how_many_others():
 
 def test_a_large_corpus_is_drawn_by_whole_speakers(monkeypatch):
     monkeypatch.setattr(latent_acoustics, "MAX_CLIPS", 105)
-    found = sample(measures(400), n_speakers=40)
+    found = sample(plant_measures(400), n_speakers=40)
     assert found.is_sample and len(found.speaker) == 100
     taken = np.flatnonzero(found.place_of_row >= 0) % 40
     assert len(np.unique(taken)) == 10
-    assert np.array_equal(found.place_of_row, sample(measures(400)).place_of_row)
+    assert np.array_equal(found.place_of_row, sample(plant_measures(400)).place_of_row)
     monkeypatch.setattr(latent_acoustics, "MAX_SPEAKERS", 4)
-    assert len(sample(measures(400)).speaker) == 40
+    assert len(sample(plant_measures(400)).speaker) == 40
     monkeypatch.setattr(latent_acoustics, "MAX_CLIPS", 10_000)
-    assert len(sample(measures(400)).speaker) == 40
+    assert len(sample(plant_measures(400)).speaker) == 40
 
 
 @pytest.fixture
@@ -128,7 +114,7 @@ def planted(small_workspace, tmp_path):
 def plant(folder, **columns):
     """Save measures and return the SAE's view of the workspace."""
     workspace = Workspace(folder)
-    table = measures(len(workspace.corpus), **columns)
+    table = plant_measures(len(workspace.corpus), **columns)
     acoustics._save(folder, workspace.corpus, table, {})
     return workspace.sae(workspace.sae_names()[0])
 
