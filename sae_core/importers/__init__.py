@@ -50,6 +50,7 @@ class Importer:
     read: Callable[[Path], Rows]
 
 
+FIRST_COLUMNS = ("language", "locale", "gender", "kind")
 # The layout with the strongest evidence of itself first: the first that recognises a folder reads it.
 IMPORTERS = {
     "common-voice": Importer(common_voice.LAYOUT, common_voice.recognise, common_voice.read),
@@ -140,12 +141,19 @@ def import_corpus(
         rows = label_file.read(Path(settings.labels))
     elif settings.layout is not None:
         layout, evidence = settings.layout, "asked for"
-        rows = IMPORTERS[layout].read(folder)
+        rows = _read_as(layout, folder)
     else:
         layout, evidence = recognise_layout(folder)
-        rows = IMPORTERS[layout].read(folder)
+        rows = _read_as(layout, folder)
     report = import_rows(rows, folder, workspace=workspace, settings=settings.cuts, progress=progress)
     return replace(report, layout=layout, evidence=evidence)
+
+
+def _read_as(layout: str, folder: Path) -> Rows:
+    """The rows of a folder, what every corpus tells of voices first."""
+    rows = IMPORTERS[layout].read(folder)
+    first = [name for name in FIRST_COLUMNS if name in rows.table]
+    return replace(rows, table=rows.table[[*first, *rows.table.columns.drop(first)]])
 
 
 def import_rows(

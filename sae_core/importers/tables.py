@@ -10,7 +10,7 @@ import pyarrow.csv
 
 from sae_core.errors import CorpusError
 
-REMEDY = "unpack the corpus again, or take that file out"
+REMEDY = "unpack the corpus again, take that file out, or import with --layout folder"
 _BLOCK_BYTES = 16 * 2**20
 
 

@@ -20,7 +20,7 @@ EXPECTED = "vox1_meta.csv or vox2_meta.csv, or recordings as id10270/<video>/000
 META = re.compile(r"(?:.*/)?(?:full_)?vox[12]_meta\.csv")
 TRIAL_LIST = re.compile(r"(?:.*/)?((?:veri_test2?|list_test_(?:hard|all)2?|voxceleb1_test(?:_v2)?)\.txt)")
 UTTERANCE = r"(?:^|/)(?P<utterance>(?P<speaker_id>id\d{5})/[^/]+/[^/]+?)\.[^./]+$"
-SPEAKER = re.compile(r"(?:.*/)?id\d{5}(?:/[^/]+)?")
+VIDEO = re.compile(r"(?:.*/)?id\d{5}/[^/]+")
 FIRST_OF_VOXCELEB1 = "id10001"
 TRIAL_COLUMNS = ("is_target", "enrol", "test")
 
@@ -28,10 +28,10 @@ TRIAL_COLUMNS = ("is_target", "enrol", "test")
 def recognise(seen: Glimpse) -> str | None:
     """The evidence that a folder is laid out so, or nothing."""
     meta = next((name for name in seen.files if META.fullmatch(name)), None)
-    speaker = next((name for name in seen.folders if SPEAKER.fullmatch(name)), None)
+    video = next((name for name in seen.folders if VIDEO.fullmatch(name)), None)
     if meta is not None:
         return f"it holds {meta}"
-    return f"it holds {speaker}/" if speaker is not None else None
+    return f"it holds {video}/" if video is not None else None
 
 
 def read(folder: Path) -> Rows:

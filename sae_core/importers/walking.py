@@ -105,7 +105,7 @@ class Glimpse:
         return CorpusError(
             f"is not laid out as {corpus} is published: expected {expected}; found {found}",
             where=self.folder,
-            remedy="give the folder that holds these, or leave out --layout to let it be recognised",
+            remedy="give the folder that holds these, or choose another --layout (folder fits any)",
         )
 
 

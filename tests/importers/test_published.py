@@ -57,7 +57,7 @@ def test_common_voice(folder, workspace):
     assert table.groupby("speaker_id")["split"].nunique().max() == 1
     subsets = table["subset"].filter(like="es/").tolist()
     assert subsets == ["train", "train", "dev", "validated", "validated", "validated", "validated", "other"]
-    assert report.corpus.attributes == ("kind", "language", "locale", "gender", "age", "accent")
+    assert report.corpus.attributes == ("language", "locale", "gender", "kind", "age", "accent")
 
 
 def test_common_voice_of_one_language_and_of_many_releases(folder, workspace, tmp_path):
@@ -138,7 +138,7 @@ def test_fleurs(folder, workspace):
     assert table.groupby("subset")["split"].unique().str[0].to_dict() == {
         "train": "train", "dev": "selection", "test": "held-out",
     }  # fmt: skip
-    assert report.corpus.attributes == ("kind", "language", "locale", "gender")
+    assert report.corpus.attributes == ("language", "locale", "gender", "kind")
 
 
 def test_fleurs_with_one_subset_is_split_by_recording(folder, workspace):
@@ -219,6 +219,11 @@ def test_voxceleb2_in_two_formats_and_without_a_table(folder, workspace):
     again = import_corpus(folder, workspace)
     assert again.layout == "voxceleb" and "gender" not in again.corpus.table
     assert again.corpus.table.groupby("speaker_id")["subset"].first().tolist() == ["dev", "dev", "test"]
+
+
+def test_folders_of_speakers_without_videos_are_no_voxceleb(folder):
+    record(folder / "data" / "id00001" / "speech-01-001.flac")
+    assert recognise_layout(folder)[0] == "folder"
 
 
 def test_a_damaged_table_of_speakers_names_itself(folder, workspace):
