@@ -1,5 +1,7 @@
 """Probe: any sound, taken apart as the clips of the corpus are, with when each latent fires on it."""
 
+from pathlib import Path
+
 import streamlit as st
 
 from pages.components import probe_choice, probe_keeping, probe_map, probe_result
@@ -50,7 +52,7 @@ def choose(view: SaeView, source: str) -> Probe | None:
 
 def tell_trouble(error: VoxScopeError) -> None:
     """Why a sound cannot be probed, and what would help."""
-    place = f"**{error.where}** " if isinstance(error, AudioError) and error.where else "This workspace "
+    place = f"**{Path(error.where).name}** " if error.where else "It "
     with st.container(key="probe_trouble"):
         st.error(f"{place}{error.what}.", icon=":material/mic_off:")
         if error.remedy:

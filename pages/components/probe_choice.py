@@ -4,7 +4,7 @@ What is brought lives in the visit alone: its bytes and what was computed from t
 replaced by the next sound and gone with the visit.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,17 +15,20 @@ from pages.components import clip_finder, links, media
 from sae_core import (
     MAX_HEARD_S,
     MAX_RECORDING_BYTES,
+    ArtifactError,
     AudioError,
     AudioInfo,
     Examination,
     Examiner,
     Excerpt,
     FiringTimes,
+    KeptExcerpt,
     SaeView,
     VoxScopeError,
     clip_excerpt,
     examine,
     examine_excerpt,
+    forget_excerpt,
     inspect_recording,
     kept_excerpts,
     kept_vector,
@@ -149,18 +152,7 @@ def _kept_probe(view: SaeView) -> Probe | None:
     kept = {each.mark: each for each in kept_excerpts(path)}
     if not kept:
         return None
-    wanted = links.chosen(KEPT)
-    st.session_state["kept_choice"] = wanted if wanted in kept else next(iter(kept))
-    mark = st.selectbox(
-        "Kept recordings",
-        list(kept),
-        format_func=lambda mark: (
-            f"{kept[mark].name} · {kept[mark].duration_s:.1f} s · kept {kept[mark].kept_at[:16].replace('T', ' ')} UTC"
-        ),
-        key="kept_choice",
-        on_change=lambda: links.choose(KEPT, st.session_state["kept_choice"]),
-    )
-    links.choose(KEPT, mark)
+    mark = _choose_kept(view, kept)
 
     def make() -> Probe:
         examiner = examiner_of(view)
@@ -171,6 +163,45 @@ def _kept_probe(view: SaeView) -> Probe | None:
         return Probe(STORED, excerpt.name, found, excerpt, times, excerpt.mp3(), mark)
 
     return _once((view.name, view.fingerprint, STORED, mark), make)
+
+
+def _choose_kept(view: SaeView, kept: Mapping[str, KeptExcerpt]) -> str:
+    """Which of the kept recordings; any of them can be deleted, damaged ones too."""
+    wanted = links.chosen(KEPT)
+    st.session_state["kept_choice"] = wanted if wanted in kept else next(iter(kept))
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        mark = st.selectbox(
+            "Kept recordings",
+            list(kept),
+            format_func=lambda mark: _kept_words(kept[mark]),
+            key="kept_choice",
+            on_change=lambda: links.choose(KEPT, st.session_state["kept_choice"]),
+        )
+        st.button(
+            "Delete it for everyone",
+            icon=":material/delete_forever:",
+            on_click=lambda: _delete_kept(view, mark),
+        )
+    links.choose(KEPT, mark)
+    return str(mark)
+
+
+def _kept_words(kept: KeptExcerpt) -> str:
+    if kept.problem:
+        return f"{kept.name} · damaged: {kept.problem}"
+    return f"{kept.name} · {kept.duration_s:.1f} s · kept {kept.kept_at[:16].replace('T', ' ')} UTC"
+
+
+def _delete_kept(view: SaeView, mark: str) -> None:
+    try:
+        forget_excerpt(view.workspace.path, mark)
+    except ArtifactError as error:
+        st.toast(str(error), icon=":material/error:")
+        return
+    let_go()
+    st.session_state.pop(f"choice of {KEPT}", None)
+    st.query_params.pop(KEPT, None)
+    st.query_params[SOURCE] = STORED if kept_excerpts(view.workspace.path) else BRING
 
 
 def _brought_probe(view: SaeView) -> Probe | None:
@@ -213,14 +244,6 @@ def open_kept_one(mark: str) -> None:
     let_go()
     links.choose(KEPT, mark)
     st.query_params[SOURCE] = STORED
-
-
-def leave_kept() -> None:
-    """Go on without the kept recording that was just deleted."""
-    let_go()
-    st.session_state.pop(f"choice of {KEPT}", None)
-    st.query_params.pop(KEPT, None)
-    st.query_params[SOURCE] = BRING
 
 
 def _probe_of(view: SaeView, brought: Brought) -> Probe:

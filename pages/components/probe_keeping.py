@@ -1,10 +1,10 @@
-"""What is heard of a probed sound, and what can be done with it: keep it, let go of it, delete what was kept."""
+"""What is heard of a probed sound, and what can be done with it: keep it, let go of it, open it."""
 
 import streamlit as st
 
 from pages.components import links, probe_choice
-from pages.components.probe_choice import BRING, CLIP, STORED, Probe
-from sae_core import MAX_HEARD_S, ArtifactError, SaeView, forget_excerpt, keep_excerpt
+from pages.components.probe_choice import BRING, CLIP, Probe
+from sae_core import MAX_HEARD_S, ArtifactError, SaeView, keep_excerpt
 
 
 def draw_head(view: SaeView, probe: Probe) -> None:
@@ -14,16 +14,12 @@ def draw_head(view: SaeView, probe: Probe) -> None:
         if probe.source == BRING:
             st.button("Keep it in this workspace", icon=":material/save:", on_click=lambda: keep(view, probe))
             st.button("Let go of it", icon=":material/delete_forever:", on_click=probe_choice.let_go)
-        elif probe.source == STORED:
-            st.button(
-                "Delete it for everyone",
-                icon=":material/delete_forever:",
-                on_click=lambda: delete(view, probe),
-            )
         elif probe.source == CLIP and probe.found.row is not None:
-            clip = {links.SAE: view.name, links.CLIP: links.clip_id(view, probe.found.row)}
             st.page_link(
-                "pages/clips.py", label="Open in Clips", icon=":material/library_music:", query_params=clip
+                "pages/clips.py",
+                label="Open in Clips",
+                icon=":material/library_music:",
+                query_params=links.query(view, {links.CLIP: links.clip_id(view, probe.found.row)}),
             )
 
 
@@ -61,13 +57,3 @@ def keep(view: SaeView, probe: Probe) -> None:
     st.toast(
         "Kept. It is listed under Kept here, for everyone who opens this workspace.", icon=":material/save:"
     )
-
-
-def delete(view: SaeView, probe: Probe) -> None:
-    """Delete a kept sound."""
-    try:
-        forget_excerpt(view.workspace.path, probe.mark)
-    except ArtifactError as error:
-        st.toast(str(error), icon=":material/error:")
-        return
-    probe_choice.leave_kept()

@@ -128,6 +128,9 @@ def test_a_sound_is_kept_only_when_asked_and_can_be_deleted(
     assert app.segmented_control(key="probe_source").value == "kept"
     again = app_test(folder, "probe", kept=meta.parent.name).run()
     assert [row["opens"] for row in drawn(again, "firing_times")["rows"]] == rows
+    meta.write_text("{")
+    again = app_test(folder, "probe", kept=meta.parent.name).run()
+    assert "**probe.json** is not valid JSON" in again.error[0].value
     press(again, "Delete it for everyone")
     assert not list((folder / "probes").iterdir())
     assert again.segmented_control(key="probe_source").value == "yours"
