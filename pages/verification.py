@@ -86,7 +86,7 @@ def draw_next(view: SaeView) -> None:
             "pages/steering.py",
             label="Switch a latent off and see it here as a fourth form",
             icon=":material/tune:",
-            query_params={links.SAE: view.name},
+            query_params=links.query(view),
         )
 
 

@@ -42,6 +42,6 @@ def leave_if_asked() -> None:
     """Leave for the Match page where a click has just asked for it."""
     asked = st.session_state.pop(ASKED, None)
     if asked is not None:
-        query = {links.FIRST: asked[0], links.SECOND: asked[1]}
+        query = {**links.in_workspace(), links.FIRST: asked[0], links.SECOND: asked[1]}
         sae = links.chosen(links.SAE)
         st.switch_page("pages/match.py", query_params=query if sae is None else {links.SAE: sae, **query})

@@ -140,7 +140,7 @@ def only_changes() -> int:
 
 def address(view: SaeView, colour: str, *, only: str = "", latent: int | None = None) -> str:
     """The address of the map coloured so, one value alone if `only` names it, relative to the app."""
-    query = {links.SAE: view.name, COLOUR: colour}
+    query = links.query(view, {COLOUR: colour})
     if only:
         query[ONLY] = f"{colour}|{only}"
     if latent is not None:

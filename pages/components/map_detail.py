@@ -53,7 +53,7 @@ def draw_clip(view: SaeView, row: int, *, is_placed: bool) -> None:
         "pages/clips.py",
         label="Open in Clips",
         icon=":material/library_music:",
-        query_params={links.SAE: view.name, links.CLIP: links.clip_id(view, row)},
+        query_params=links.query(view, {links.CLIP: links.clip_id(view, row)}),
     )
 
 
@@ -94,7 +94,7 @@ def draw_latent(view: SaeView, latent: int) -> None:
         "pages/latents.py",
         label="Open in Latents",
         icon=":material/hub:",
-        query_params={links.SAE: view.name, links.LATENT: str(latent)},
+        query_params=links.query(view, {links.LATENT: str(latent)}),
     )
 
 

@@ -224,7 +224,7 @@ def _draw_listening(view: SaeView, match: MatchExplanation, latent: int, rows: t
     st.caption(measured(view, latent))
     st.page_link(
         "pages/latents.py", label="Open this latent", icon=":material/hub:",
-        query_params={links.SAE: view.name, links.LATENT: str(latent)},
+        query_params=links.query(view, {links.LATENT: str(latent)}),
     )  # fmt: skip
     if opened is not None:
         links.open_clip(view, opened)

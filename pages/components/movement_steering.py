@@ -19,7 +19,7 @@ def steered_station(station: IndexChoice) -> IndexChoice:
         "pages/steering.py",
         label=words,
         icon=":material/tune:",
-        query_params={links.SAE: view.name, STEER: as_address(view, changes)},
+        query_params=links.query(view, {STEER: as_address(view, changes)}),
         help="What is changed in every clip before it is encoded again. Choose other latents on the page Steering.",
     )
     key = (view.fingerprint, station.latent, station.threshold, station.attribute, station.value, changes)

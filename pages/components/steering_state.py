@@ -56,5 +56,5 @@ def steer_link(view: SaeView, latent: int) -> None:
         "pages/steering.py",
         label="Steer this",
         icon=":material/tune:",
-        query_params={links.SAE: view.name, STEER: f"{view.name}:{latent}"},
+        query_params=links.query(view, {STEER: f"{view.name}:{latent}"}),
     )
