@@ -272,3 +272,20 @@ def test_many_threads_get_what_one_gets(voiced, examiner, voiced_workspace):
     with ThreadPoolExecutor(4) as pool:
         together = list(pool.map(lambda sound: examiner.embed([sound])[0], sounds))
     np.testing.assert_allclose(together, alone, atol=1e-6)
+
+
+def test_the_model_that_a_workspace_was_embedded_with_is_the_one_that_is_opened(voiced, monkeypatch):
+    from sae_core import StaleArtifactError, examination, open_examiner
+
+    asked = []
+
+    def remember(name, model):
+        asked.append((name, model))
+        return TwoHums(None)
+
+    monkeypatch.setattr(examination, "open_embedder", remember)
+    for settings in ({"embedder": "ge2e", "embedder_model": "/m.safetensors"}, {"embedder": "other"}, {}):
+        monkeypatch.setattr(voiced.workspace, "settings", settings)
+        with pytest.raises(StaleArtifactError, match="--model NAME_OR_PATH"):
+            open_examiner(voiced)
+    assert asked == [("ge2e", "/m.safetensors"), ("ge2e", None), ("ge2e", None)]
