@@ -7,7 +7,7 @@ import pandas as pd
 from sae_core.importers.rows import SUBSET_COLUMN, Rows
 from sae_core.importers.tables import find_named, read_text_table
 from sae_core.importers.values import genders_of, languages_of, splits_from
-from sae_core.importers.walking import Glimpse, glimpse, list_recordings
+from sae_core.importers.walking import Glimpse, Listing, glimpse, list_recordings
 
 LAYOUT = """`<language>/train.tsv` (dev, test), tables of seven columns without a header, beside
 `<language>/audio/train/*.wav`; the folder may be one language or hold several. Fills language (and locale, from the
@@ -57,11 +57,13 @@ def _read_part(folder: Path, place: str, subset: str) -> tuple[pd.DataFrame, lis
     unread = [(place + where, why) for where, why in read.unread]
     table = read.table.drop_duplicates("file_name", ignore_index=True)
     audio = f"{place}audio/{subset}/"
-    listing = list_recordings(folder / audio)
+    is_there = (folder / audio).is_dir()
+    listing = list_recordings(folder / audio) if is_there else Listing([], ())
+    hint = "" if is_there else f" (unpack audio/{subset}.tar.gz there)"
     unread += [(audio + name, why) for name, why in listing.unread]
     found = find_named(table["file_name"], listing.names)
     unread += [
-        (f"{audio}{name}", f"is named in {subset}.tsv and is not in {audio}")
+        (f"{audio}{name}", f"is named in {subset}.tsv and is not in {audio}{hint}")
         for name in table["file_name"][found.isna()].fillna("")
     ]
     table = table[found.notna()]

@@ -1,4 +1,4 @@
-"""Tables of corpora with millions of lines: separated by tabs or blanks, no quotes, read column by column."""
+"""Tables of corpora with millions of lines: separated by tabs, no quotes, read column by column."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,19 +23,14 @@ class TextTable:
 
 
 def read_text_table(
-    path: Path,
-    *,
-    needed: Sequence[str],
-    wanted: Sequence[str] = (),
-    has_header: bool = True,
-    delimiter: str = "\t",
+    path: Path, *, needed: Sequence[str], wanted: Sequence[str] = (), has_header: bool = True
 ) -> TextTable:
     """The `needed` columns of a table and those of `wanted` that it has, all as text.
 
     Without a header `needed` names all columns, in their order. Quotes are plain characters. CorpusError when the file
     cannot be read, or has other columns.
     """
-    header = _first_line(path, delimiter)
+    header = _first_line(path)
     if has_header:
         missing = [name for name in needed if name not in header]
         if missing:
@@ -57,12 +52,12 @@ def read_text_table(
     if not header:
         return TextTable(pd.DataFrame(columns=columns, dtype="str"), ())
     names = list(header) if has_header else columns
-    found, unread = _read(path, names, columns, skips_first=has_header, delimiter=delimiter)
+    found, unread = _read(path, names, columns, skips_first=has_header)
     return TextTable(found, unread)
 
 
 def _read(
-    path: Path, names: list[str], columns: list[str], *, skips_first: bool, delimiter: str
+    path: Path, names: list[str], columns: list[str], *, skips_first: bool
 ) -> tuple[pd.DataFrame, tuple[tuple[str, str], ...]]:
     unread: list[tuple[str, str]] = []
 
@@ -78,7 +73,7 @@ def _read(
             pa.csv.ReadOptions(
                 column_names=names, skip_rows=int(skips_first), use_threads=False, block_size=_BLOCK_BYTES
             ),
-            pa.csv.ParseOptions(delimiter=delimiter, quote_char=False, invalid_row_handler=pass_over),
+            pa.csv.ParseOptions(delimiter="\t", quote_char=False, invalid_row_handler=pass_over),
             pa.csv.ConvertOptions(
                 include_columns=columns,
                 column_types=dict.fromkeys(names, pa.string()),
@@ -91,14 +86,14 @@ def _read(
     return table.to_pandas().astype("str"), tuple(unread)
 
 
-def _first_line(path: Path, delimiter: str) -> list[str]:
+def _first_line(path: Path) -> list[str]:
     try:
         with path.open(encoding="utf-8-sig", newline="\n") as stream:
             line = stream.readline().rstrip("\r\n")
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise CorpusError(f"cannot be read ({why})", where=path, remedy=REMEDY) from error
-    return [name.strip() for name in line.split(delimiter)] if line else []
+    return [name.strip() for name in line.split("\t")] if line else []
 
 
 def _shown(values: Sequence[str]) -> str:

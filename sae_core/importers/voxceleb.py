@@ -7,7 +7,6 @@ import pandas as pd
 
 from sae_core.errors import CorpusError
 from sae_core.importers.rows import SUBSET_COLUMN, Rows
-from sae_core.importers.tables import read_text_table
 from sae_core.importers.values import genders_of
 from sae_core.importers.walking import Glimpse, Listing, glimpse, list_recordings
 
@@ -120,10 +119,23 @@ def _read_trials(folder: Path, seen: Glimpse, table: pd.DataFrame) -> dict[str, 
         name = TRIAL_LIST.fullmatch(place)
         if name is None or name[1] in lists:
             continue
-        read = read_text_table(folder / place, needed=TRIAL_COLUMNS, has_header=False, delimiter=" ").table
+        read = _read_trial_list(folder / place)
         sides = {
             side: read[side].str.replace(r"\.[^./]+$", "", regex=True).map(path_of).astype("str")
             for side in ("enrol", "test")
         }
         lists[name[1]] = pd.DataFrame({"is_target": read["is_target"] == "1", **sides})
     return lists
+
+
+def _read_trial_list(path: Path) -> pd.DataFrame:
+    """The lines `0 or 1, enrol, test` of a list as text; a line that is none names no recordings."""
+    try:
+        text = path.read_text("utf-8", errors="replace")
+    except OSError as error:
+        raise CorpusError(
+            f"cannot be read ({error.strerror})", where=path, remedy="take that list out of the folder"
+        ) from error
+    lines = [line.split() for line in text.splitlines() if line.strip()]
+    trials = [line if len(line) == 3 and line[0] in ("0", "1") else ["0", None, None] for line in lines]
+    return pd.DataFrame(trials, columns=list(TRIAL_COLUMNS), dtype="str")

@@ -113,9 +113,9 @@ def voxceleb1(root: Path) -> Path:
         "1 id10271/5r0dWxy17C8/00001.wav id10271/5r0dWxy17C8/00002.wav",
     ]
     gone = "0 id10270/5r0dWxy17C8/00001.wav id10999/5r0dWxy17C8/00001.wav"
-    (root / "veri_test.txt").write_text("\n".join([*pairs, gone]) + "\n")
+    (root / "veri_test.txt").write_text("\r\n".join([*pairs, gone]) + " \r\n\n")
     (root / "veri_test2.txt").write_text("\n".join(pairs) + "\n")
-    (root / "list_test_hard.txt").write_text(gone + "\n")
+    (root / "list_test_hard.txt").write_text(f"{gone}\nno trial\n")
     return root
 
 

@@ -152,6 +152,15 @@ def test_fleurs_with_one_subset_is_split_by_recording(folder, workspace):
     assert table["split"].tolist() == [split_of(f"recording:{path}") for path in table["audio_path"]]
 
 
+def test_fleurs_still_packed_says_so(folder, workspace):
+    published.fleurs(folder)
+    audio = folder / "es_419" / "audio"
+    (audio / "dev").rename(folder / ".dev")
+    report = import_corpus(folder, workspace)
+    assert len(report.corpus) == 10
+    assert report.failures["reason"].str.endswith("(unpack audio/dev.tar.gz there)").tolist() == [True, True]
+
+
 def test_fleurs_with_another_table_or_a_path_in_it(folder, workspace):
     published.fleurs(folder)
     table = folder / "es_419" / "dev.tsv"
