@@ -1,8 +1,8 @@
 """The demo that ships with VoxScope: made from gathered voices by the ordinary chain, opened as a copy of one's own.
 
-The bundle holds what cannot be derived in seconds: sound, labels, embeddings, trained SAEs. Codes, indexes and
-statistics are made again when it is opened first, by the same code as for anyone's workspace; shipping them would
-double its size.
+The bundle holds what cannot be derived in seconds: sound, labels, acoustic measures, embeddings, trained SAEs. Codes,
+indexes and statistics are made again when it is opened first, by the same code as for anyone's workspace; shipping them
+would double its size.
 """
 
 import hashlib
@@ -64,6 +64,7 @@ def build_demo(
     Raises CorpusError or MissingDependencyError when packages cannot be had, ArtifactError when the bundle is too large
     to ship. Finished steps are kept when it is run again.
     """
+    from sae_core.acoustics import measure_workspace
     from sae_core.atlas import map_workspace
     from sae_core.demo.recipe import gather
     from sae_core.importers import ImportSettings, import_corpus
@@ -75,6 +76,7 @@ def build_demo(
     out = BUNDLE if out is None else Path(out)
     gather(out, cache=cache, progress=progress)
     import_corpus(out, out, ImportSettings(labels=out / "labels.parquet"), progress=progress)
+    measure_workspace(out, progress=progress)
     embed_workspace(out, embedder, model=model, progress=progress)
     training = TrainingConfig(n_epochs=N_EPOCHS, stored_as="float16")
     grid = SweepGrid(n_latents=N_LATENTS, ks=KS)

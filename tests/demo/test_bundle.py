@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 
-from sae_core import open_workspace
+from sae_core import acoustics, open_workspace
 from sae_core.artifacts import read_json
 from sae_core.corpus import Corpus
 from sae_core.demo import bundle
 from sae_core.errors import ArtifactError
+from tests.planting import plant_measures
 
 
 @pytest.fixture
@@ -28,6 +29,16 @@ def test_what_is_not_shipped_is_derived_again_just_as_it_was(shipped, small_work
         one, other = before.sae(name), after.sae(name)
         assert np.array_equal(one.index.rows, other.index.rows)
         assert one.latents.equals(other.latents)
+
+
+def test_acoustic_measures_are_shipped(own_workspace, tmp_path, monkeypatch):
+    corpus = Corpus.load(own_workspace)
+    acoustics._save(own_workspace, corpus, plant_measures(len(corpus)), {})
+    bundle._strip(own_workspace)
+    bundle.seal(own_workspace)
+    monkeypatch.setattr(bundle, "BUNDLE", own_workspace)
+    own = open_workspace(bundle.unpack_demo(tmp_path / "own"))
+    assert [stage.state for stage in own.stages() if stage.name == "acoustics"] == ["ready"]
 
 
 def test_the_demo_is_copied_once_and_own_work_in_it_stays(shipped, tmp_path):
