@@ -68,14 +68,17 @@ class SparseAutoencoder(torch.nn.Module):
 
     @classmethod
     def untrained(cls, config: SaeConfig, mean: Float[np.ndarray, " d"], scale: float) -> "SparseAutoencoder":
-        """Return first weights, drawn from the seed: random unit decoder directions; the encoder is their transpose."""
+        """Return first weights, drawn from the seed: random unit decoder directions; the encoder is half of them.
+
+        Among many latents several answer for the same part of an input; the whole of each would rebuild it twice over.
+        """
         generator = torch.Generator().manual_seed(config.seed)
         directions = torch.randn(config.n_latents, config.dim, generator=generator)
         directions /= directions.norm(dim=1, keepdim=True)
         return cls(
             config,
             {
-                "W_enc": directions.clone(),
+                "W_enc": directions / 2,
                 "b_enc": torch.zeros(config.n_latents),
                 "W_dec": directions,
                 "b_dec": torch.zeros(config.dim),

@@ -107,9 +107,9 @@ class TestDecoding:
         np.testing.assert_allclose(moved[0], 2.5 * 0.7 * sae.decoder_directions()[23], atol=1e-6)
         np.testing.assert_allclose(np.linalg.norm(sae.decoder_directions(), axis=1), 1, atol=1e-6)
 
-    def test_an_untrained_encoder_is_the_decoder_transposed(self):
+    def test_an_untrained_encoder_is_half_the_decoder_transposed(self):
         sae = SparseAutoencoder.untrained(SaeConfig(dim=4, n_latents=9, k=2, seed=3), np.zeros(4), 1.0)
-        assert torch.equal(sae.W_enc, sae.W_dec)
+        assert torch.equal(2 * sae.W_enc, sae.W_dec)
         other = SparseAutoencoder.untrained(SaeConfig(dim=4, n_latents=9, k=2, seed=4), np.zeros(4), 1.0)
         assert not torch.equal(sae.W_dec, other.W_dec)
 
