@@ -98,12 +98,14 @@ def _bar(view: SaeView, line: pd.Series, others: str) -> RankedBar:
     facts = view.latents.iloc[latent]
     weaker, rate = wording.percent(line["share_weaker"]), wording.percent(line["firing_rate"], 1)
     is_told = not pd.isna(facts["best_f1"]) and float(facts["best_f1"]) >= FAINTLY_TOLD
-    told = f"{wording.best_value(facts)}, F1 {facts['best_f1']:.2f} · " if is_told else ""
+    # a latent with a name need not be told twice what it stands for
+    value = "" if wording.short_meaning(view, latent) else f"{wording.best_value(facts)}, "
+    told = f" · {value}F1 {facts['best_f1']:.2f}" if is_told else ""
     return RankedBar(
         label=wording.latent_name(view, latent),
         share=float(line["share_weaker"]),
         value_text=f"{activation:.2f} · top {wording.percent(1 - line['share_weaker'])}",
-        detail=f"{told}fires on {rate}",
+        detail=f"fires on {rate}{told}",
         tone="" if line["is_above"] else "below",
         help=f"Activation {activation:.2f}. It fires on {rate} of the {others} ({int(line['n_active']):,}) and is "
         f"weaker than here on {weaker} of those; {wording.percent(line['share_as_strong'], 1)} of all {others} fire it "
