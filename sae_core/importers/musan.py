@@ -59,7 +59,7 @@ def read(folder: Path) -> Rows:
     table["gender"] = genders_of(table["gender"])
     table["language"] = table["language"].str.lower().map(LANGUAGES_BY_NAME).fillna(table["language"])
     table["genre"] = table["genre"].str.split(",").str[0].astype("str")
-    table["vocals"] = table["vocals"].map({"Y": "yes", "N": "no"}).astype("str")
+    table["vocals"] = table["vocals"].map({"Y": "vocals", "N": "instrumental"}).astype("str")
     unread = [(name, "does not lie in music/, speech/ or noise/ and a source") for name in names[~is_known]]
     return Rows(
         table.drop(columns="name").dropna(axis="columns", how="all"),
