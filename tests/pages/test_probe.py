@@ -141,13 +141,15 @@ def press(app, label):
     assert not app.exception
 
 
-def test_letting_go_frees_what_was_brought(app_test, voiced_workspace, brought):
-    app = upload(app_test(voiced_workspace, "probe").run(), brought)
+def test_letting_go_frees_what_was_recorded(app_test, voiced_workspace, brought, drawn):
+    app = app_test(voiced_workspace, "probe").run()
+    app.audio_input[0].upload("audio.wav", brought, "audio/wav").run()
+    assert drawn(app, "firing_times")["title"] == "your recording"
     held = ("brought sound", "probed sound")
     assert all(slot in app.session_state for slot in held)
     press(app, "Let go of it")
     assert not any(slot in app.session_state for slot in held)
-    assert not app.file_uploader[0].value
+    assert not app.audio_input[0].value
     assert not app.get("bidi_component")
 
 
