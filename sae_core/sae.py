@@ -1,6 +1,6 @@
 """The sparse autoencoder: its equations, its file."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -112,21 +112,36 @@ class SparseAutoencoder(torch.nn.Module):
     ) -> SparseCodes:
         """Return the codes of these embeddings, strongest latent first, 0 in unused slots.
 
-        One pass in pieces of `batch_size`, so memory does not grow beyond the codes. A row of zeros (a clip without an
-        embedding) gets no active latent. `device` is where to compute: by default, where the weights are.
+        Memory does not grow beyond the codes. A row of zeros (a clip without an embedding) gets no active latent.
+        `device` is where to compute: by default, where the weights are.
         """
-        n, k = len(vectors), self.config.k
+        latents = np.zeros((len(vectors), self.config.k), np.int32)
+        activations = np.zeros(latents.shape, np.float32)
+        start = 0
+        for codes in self.encode_in_pieces(vectors, batch_size=batch_size, device=device):
+            piece = slice(start, start := start + len(codes))
+            latents[piece], activations[piece] = codes.latents, codes.activations
+        return SparseCodes(latents, activations, self.config.n_latents)
+
+    def encode_in_pieces(
+        self,
+        vectors: Float32[np.ndarray, "n d"],
+        *,
+        batch_size: int = 8192,
+        device: str | torch.device | None = None,
+    ) -> Iterator[SparseCodes]:
+        """Yield the same codes for `batch_size` clips after another, in memory that does not grow with their number."""
         if vectors.shape[1] != self.config.dim:
             raise ValueError(f"vectors have {vectors.shape[1]} dimensions, this SAE reads {self.config.dim}")
         weight, bias = (part.to(device or self.W_enc.device) for part in self.plain_encoder())
-        latents, activations = np.zeros((n, k), np.int32), np.zeros((n, k), np.float32)
-        for start in range(0, n, batch_size):
+        for start in range(0, len(vectors), batch_size):
             piece = np.array(vectors[start : start + batch_size])
-            values, places = strongest_products(torch.from_numpy(piece).to(weight.device), weight, bias, k)
-            values[torch.from_numpy(~piece.any(axis=1)).to(weight.device)] = 0
-            activations[start : start + len(piece)] = values.cpu().numpy()
-            latents[start : start + len(piece)] = (places * (values > 0)).cpu().numpy()
-        return SparseCodes(latents, activations, self.config.n_latents)
+            inputs = torch.from_numpy(piece).to(weight.device)
+            values, latents = strongest_products(inputs, weight, bias, self.config.k)
+            activations = values.cpu().numpy()
+            activations[~piece.any(axis=1)] = 0
+            used = (latents.cpu().numpy() * (activations > 0)).astype(np.int32)
+            yield SparseCodes(used, activations, self.config.n_latents)
 
     @torch.no_grad()
     def encode_dense(self, vectors: Float[Tensor, "b d"]) -> Float[Tensor, "b L"]:
