@@ -38,6 +38,7 @@ MAX_RETRIES = 3
 """How often a shard is given to another worker before it is blamed itself for their deaths."""
 
 _CPUS_TO_READ = 2
+_RAY_FOLDER = "RAY_TMPDIR"
 _log = logging.getLogger(__name__)
 
 
@@ -135,7 +136,8 @@ class ShardWorker:
 
 def _do(entry: Mapping[str, Any], outfit: Outfit, embedder: Embedder) -> None:
     """Do one shard; what lies at an address is brought into a folder of this machine, and the result sent."""
-    with tempfile.TemporaryDirectory(prefix="voxscope-") as scratch:
+    # Ray's own folder when it names one: a killed worker cannot clear up, but whoever ends Ray does
+    with tempfile.TemporaryDirectory(prefix="voxscope-", dir=os.environ.get(_RAY_FOLDER)) as scratch:
         folder, audio_root = Path(outfit.shards), Path(outfit.audio)
         if is_remote(outfit.shards):
             folder = Path(scratch) / "shards"
@@ -247,6 +249,8 @@ def _cluster(address: str | None, n_workers: int | None) -> Iterator[Any]:
         yield ray
     finally:
         ray.shutdown()
+        if os.environ.get(_RAY_FOLDER) == folder:
+            del os.environ[_RAY_FOLDER]
         shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -276,6 +280,7 @@ def _import_ray() -> Any:
 
 def _start(ray: Any, n_workers: int | None, folder: str) -> None:
     """Start Ray here. CPUs are only counted: with some to spare, what reads the manifest never waits for a worker."""
+    os.environ[_RAY_FOLDER] = folder
     ray.init(
         address="local",
         num_cpus=(n_workers or os.cpu_count() or 1) + _CPUS_TO_READ,
