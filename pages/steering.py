@@ -72,9 +72,7 @@ def draw_next(view: SaeView) -> None:
             "pages/verification.py",
             label="Compare the steered voices with the others",
             icon=":material/verified_user:",
-            query_params=links.query(
-                view, {steering_state.STEER: links.chosen(steering_state.STEER) or ""}
-            ),
+            query_params=links.query(view, {steering_state.STEER: links.chosen(steering_state.STEER) or ""}),
         )
 
 

@@ -100,7 +100,7 @@ def app_test(_navigation_under_app_test: None, monkeypatch: pytest.MonkeyPatch):
     """`app_test(folder, page, **query)` returns an AppTest of the whole app on that workspace, not yet run."""
     from streamlit.testing.v1 import AppTest
 
-    def open_app(workspace: Path, page: str | None = None, **query: str) -> AppTest:
+    def open_app(workspace: Path, page: str | None = None, /, **query: str) -> AppTest:
         monkeypatch.setenv("VOXSCOPE_WORKSPACE", str(workspace))
         app = AppTest.from_file(str(REPOSITORY / "app.py"), default_timeout=60)
         app.query_params.update(query)

@@ -60,6 +60,8 @@ def _draw(name: str, path: Path, status: JobStatus) -> None:
         st.warning(STOPPED)
     stages, curves = st.columns([2, 3], gap="large")
     with stages:
+        if not status.number and status.state == "running":
+            st.caption("The process is starting …")
         for stage in status.stages:
             _draw_stage(stage, status)
     with curves:

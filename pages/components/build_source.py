@@ -17,7 +17,7 @@ KIND_WORDS = {
     ZIP: ":material/folder_zip: A zip from your computer",
     HERE: ":material/library_music: The clips of the open workspace",
 }
-ROOT, INSIDE = "root", "in"
+FROM, ROOT, INSIDE = "from", "root", "in"
 UPLOADS = "build uploads"
 MIB = 1024 * 1024
 NO_ROOTS = (
@@ -41,10 +41,16 @@ def choose_source(places: Places) -> BuildSource | None:
     """Let people choose, show what was found, and return it; None while there is nothing to build from."""
     can_go_on = places.opened is not None or bool(places.workspaces())
     kinds = [kind for kind in KIND_WORDS if kind != HERE or can_go_on]
+    wanted = links.chosen(FROM)
+    st.session_state["build_from"] = wanted if wanted in kinds else (FOLDER if places.roots else ZIP)
     kind = st.segmented_control(
-        "Build from", kinds, default=FOLDER if places.roots else ZIP, required=True, key="build_from",
-        format_func=KIND_WORDS.__getitem__, bind="query-params", persist_state="session",
-    )  # fmt: skip
+        "Build from",
+        kinds,
+        required=True,
+        key="build_from",
+        format_func=KIND_WORDS.__getitem__,
+        on_change=lambda: links.choose(FROM, st.session_state["build_from"]),
+    )
     if kind == HERE:
         path = places.workspace(links.chosen(links.WORKSPACE))
         st.markdown(

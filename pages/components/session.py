@@ -66,7 +66,6 @@ def _draw_switch(names: list[str], entered: str | None) -> None:
             placeholder="choose one",
             help="Everything on these pages is about one workspace: the clips of one corpus and what was made of them.",
         )
-        st.page_link("pages/build.py", label="Build another", icon=":material/add:")
 
 
 def _switch() -> None:

@@ -1,0 +1,248 @@
+"""The Build page: what is found is shown first, nothing starts twice, jobs are watched; and switching workspaces."""
+
+import dataclasses
+import io
+import os
+import shutil
+import zipfile
+
+import pytest
+
+
+@pytest.fixture
+def site(small_workspace, tmp_path, monkeypatch):
+    """A server's places: two workspaces, `one` and `two`, and an import root with recordings; returns the folder."""
+    for name in ("one", "two"):
+        shutil.copytree(small_workspace, tmp_path / "workspaces" / name, copy_function=os.link)
+    for file in sorted(small_workspace.rglob("*.wav"))[:6]:
+        place = tmp_path / "root" / "calls" / "es"
+        place.mkdir(parents=True, exist_ok=True)
+        (place / file.name).write_bytes(file.read_bytes())
+    (tmp_path / "root" / "calls" / "labels.csv").write_text("audio_path,language\n")
+    (tmp_path / "secret").mkdir()
+    (tmp_path / "root" / "out").symlink_to(tmp_path / "secret")
+    monkeypatch.setenv("VOXSCOPE_WORKSPACES", str(tmp_path / "workspaces"))
+    monkeypatch.setenv("VOXSCOPE_IMPORT_ROOTS", str(tmp_path / "root"))
+    return tmp_path
+
+
+@pytest.fixture
+def started(monkeypatch):
+    """Every build that the page would have started: its plan and its workspace; no process begins."""
+    import sae_core.jobs
+    from sae_core.job_records import first_status, write_status
+
+    builds = []
+
+    def start(plan, workspace):
+        builds.append((plan, workspace))
+        write_status(workspace, dataclasses.replace(first_status(), state="cancelled"))
+
+    monkeypatch.setattr(sae_core.jobs, "start_job", start)
+    return builds
+
+
+def zip_bytes(names, content):
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        for name in names:
+            archive.writestr(name, content)
+    return stream.getvalue()
+
+
+def facts(app):
+    return "\n".join(element.proto.body for element in app.get("html"))
+
+
+def test_a_folder_is_looked_at_and_built_from(app_test, site, started, words):
+    app = app_test(site / "workspaces" / "one", "build").run()
+    assert not app.exception
+    assert app.title[0].value == "Build your own"
+    assert app.selectbox(key="build_folder").options == ["calls"]
+    app.selectbox(key="build_folder").set_value("calls").run()
+    assert app.query_params["in"] == "calls"
+    found = facts(app)
+    assert ">6 (6 wav)<" in found and "labels.csv" in found and "folder:" in found
+    assert "8 autoencoders" in words(app)
+    app.radio(key="build_embedder").set_value("ge2e").run()
+    app.button(key="build_start").click().run()
+    assert not app.exception
+    ((plan, workspace),) = started
+    assert workspace == site / "workspaces" / "calls"
+    assert (plan.source, plan.embedder) == (str(site / "root" / "calls"), "ge2e")
+    assert plan.labels == str(site / "root" / "calls" / "labels.csv")
+    assert app.query_params["job"] == "calls"
+    assert "cancelled" in words(app)
+
+
+@pytest.mark.parametrize("inside", ["..", "../secret", "out", "/etc", "calls/../../secret"])
+def test_an_address_cannot_lead_out_of_the_root(app_test, site, words, inside):
+    app = app_test(site / "workspaces" / "one", "build", **{"from": "folder", "in": inside}).run()
+    assert not app.exception
+    assert "is no folder below this import root" in words(app)
+
+
+def test_a_zip_is_unpacked_into_its_workspace(app_test, site, started, words):
+    app = app_test(site / "workspaces" / "one", "build", **{"from": "zip"}).run()
+    content = zip_bytes(["mine/es/a.wav", "mine/fr/b.wav", "mine/labels.csv"], b"RIFF....")
+    app.file_uploader[0].upload("my calls!.zip", content, "application/zip").run()
+    assert not app.exception, app.exception
+    assert ">2 (2 wav)<" in facts(app)
+    app.button(key="build_start").click().run()
+    ((plan, workspace),) = started
+    assert workspace == site / "workspaces" / "my calls"
+    assert (plan.source, plan.labels) == ("recordings/mine", "recordings/mine/labels.csv")
+    assert (workspace / "recordings" / "mine" / "es" / "a.wav").read_bytes() == b"RIFF...."
+    app.button(key="build_new").click().run()
+    assert not app.file_uploader[0].value
+
+
+def test_a_hostile_zip_is_told_and_leaves_nothing(app_test, site, started, words):
+    app = app_test(site / "workspaces" / "one", "build", **{"from": "zip"}).run()
+    app.file_uploader[0].upload("bad.zip", zip_bytes(["../evil.wav"], b"x"), "application/zip").run()
+    assert not app.exception
+    assert "'../evil.wav', which has a name that leads elsewhere" in words(app)
+    assert sorted(os.listdir(site / "workspaces")) == ["one", "two"] and not started
+
+
+def test_a_taken_name_and_an_impossible_grid_cannot_start(app_test, site, started, words):
+    app = app_test(site / "workspaces" / "one", "build", **{"from": "folder", "in": "calls"}).run()
+    app.text_input[0].set_value("two").run()
+    assert "There is a workspace named two already" in words(app)
+    assert app.button(key="build_start").disabled
+    app.text_input[0].set_value("../three").run()
+    assert app.button(key="build_start").disabled
+    app.text_input[0].set_value("three").run()
+    assert not app.button(key="build_start").disabled
+    app.segmented_control(key="build_grid").set_value("own").run()
+    app.multiselect(key="build_latents").set_value([16]).run()
+    app.multiselect(key="build_ks").set_value([64]).run()
+    assert "grid holds no SAE" in "".join(warning.value for warning in app.warning)
+    assert app.button(key="build_start").disabled
+
+
+def test_a_workspace_without_sae_leads_to_the_page_and_can_be_finished_there(app_test, site, started, words):
+    shutil.rmtree(site / "workspaces" / "two" / "saes")
+    app = app_test(site / "workspaces" / "one", "latents", workspace="two").run()
+    assert "python -m sae_core train" in words(app)
+    assert "Build page" in "".join(link.proto.label for link in app.get("page_link"))
+    app = app_test(site / "workspaces" / "one", "build", workspace="two", **{"from": "here"}).run()
+    assert "**two** lacks" in words(app)
+    app.button(key="build_start").click().run()
+    ((plan, workspace),) = started
+    assert workspace == site / "workspaces" / "two" and plan.source == str(workspace)
+
+
+def test_a_server_without_any_workspace_can_build_its_first(app_test, site, words, monkeypatch):
+    app = app_test(site / "workspaces" / "one", "build")
+    monkeypatch.setenv("VOXSCOPE_WORKSPACE", "")
+    monkeypatch.setenv("VOXSCOPE_WORKSPACES", str(site / "none yet"))
+    app.run()
+    assert not app.exception
+    assert app.button(key="build_up").disabled
+    assert not app.sidebar.selectbox
+
+
+def test_jobs_are_told_as_they_are(app_test, site, words):
+    from sae_core.job_records import JobStatus, StageStatus, first_status, write_status
+
+    done = StageStatus("import", "done", "60 clips", 1.2)
+    running = StageStatus("measure", "running")
+    stages = (done, running, *first_status().stages[2:])
+    for state, said in (
+        ("running", "stopped unexpectedly"),
+        ("failed", "no disk **What to do:** get one"),
+        ("finished", ""),
+    ):
+        status = JobStatus(state, stages, problem="no disk" * (state == "failed"), remedy="get one")
+        write_status(site / "workspaces" / "two", status)
+        app = app_test(site / "workspaces" / "one", "build", job="two").run()
+        assert not app.exception
+        assert said.replace("no disk ", "no disk. ") in words(app) + "".join(
+            error.value for error in app.error
+        )
+        assert "60 clips" in words(app)
+        labels = [link.proto.label for link in app.get("page_link")]
+        assert ("**Open two**" in labels) == (state == "finished")
+
+
+def test_pace_is_told_in_words():
+    from pages.components.build_job import duration_words, pace_words
+    from sae_core.job_records import first_status
+
+    status = dataclasses.replace(first_status(), n_done=120, n_total=1412, rate=14.25, eta_s=90.7)
+    assert pace_words(status) == "120 of 1,412 · 14.2 a second · 2 min left"
+    assert (
+        pace_words(dataclasses.replace(status, rate=0.1, eta_s=30.0))
+        == "120 of 1,412 · 10.0 s each · 30 s left"
+    )
+    assert pace_words(first_status()) == "beginning …"
+    assert duration_words(7200.0) == "2.0 h"
+
+
+def test_workspaces_are_switched_and_choices_stay_behind(app_test, site):
+    app = app_test(site / "workspaces" / "one", "latents").run()
+    switch = app.sidebar.selectbox(key="workspace_choice")
+    assert (switch.options, switch.value) == (["one", "two"], "one")
+    assert app.query_params["workspace"] == "one"
+    app.query_params["latent"] = "5"
+    app.run()
+    assert app.session_state["choice of latent"] == "5"
+    app.sidebar.selectbox(key="workspace_choice").set_value("two").run()
+    assert not app.exception
+    assert app.query_params["workspace"] == "two"
+    assert app.session_state["choice of latent"] != "5"
+    app.switch_page("pages/clips.py").run()
+    assert app.query_params["workspace"] == "two"
+
+
+@pytest.mark.parametrize(
+    "page", [None, "latents", "clips", "map", "movement", "steering", "match", "verification", "sweep"]
+)
+def test_what_is_not_in_this_workspace_does_no_harm(app_test, site, page):
+    odd = {
+        "sae": "nobody",
+        "latent": "99999",
+        "clip": "not here",
+        "a": "nor here",
+        "value": "x=y",
+        "steer": "q:9",
+    }
+    app = app_test(site / "workspaces" / "one", page, workspace="two", **odd).run()
+    assert not app.exception
+    assert not [heading for heading in app.subheader if "went wrong" in heading.value]
+
+
+@pytest.mark.parametrize("name", ["../secret", "three", "..", "/etc"])
+def test_an_unknown_workspace_is_told_and_another_can_be_chosen(app_test, site, words, name):
+    app = app_test(site / "workspaces" / "one", "latents", workspace=name).run()
+    assert not app.exception
+    assert "there is no workspace named" in words(app).lower()
+    assert app.sidebar.selectbox(key="workspace_choice").options == ["one", "two"]
+    app.sidebar.selectbox(key="workspace_choice").set_value("two").run()
+    assert app.header[0].value.startswith("Latent #")
+
+
+def test_a_lone_workspace_needs_no_switch(app_test, small_workspace):
+    app = app_test(small_workspace, "latents").run()
+    assert not app.sidebar.selectbox
+    assert "workspace" not in app.query_params
+
+
+def test_several_workspaces_stay_open_and_few(site, monkeypatch):
+    from pages.components import session
+
+    shelf, opened = session._Shelf(), []
+    monkeypatch.setattr(session, "_open", lambda path: opened.append(path.name) or path.name)
+    for name in "abcdef":
+        (site / "workspaces" / name).mkdir()
+        (site / "workspaces" / name / "clips.parquet").touch()
+    for name in "ababcdcdabe":
+        assert shelf.open(site / "workspaces" / name) == name
+    assert opened == list("abcde")
+    shelf.open(site / "workspaces" / "a")
+    shelf.open(site / "workspaces" / "c")
+    assert opened == list("abcdec")
+    os.utime(site / "workspaces" / "c" / "clips.parquet", (5, 5))
+    shelf.open(site / "workspaces" / "c")
+    assert opened == list("abcdecc")
