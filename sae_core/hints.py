@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from weakref import WeakKeyDictionary
 
 import pandas as pd
 
@@ -110,19 +109,12 @@ def _as_labelled(attribute: str, value: str) -> str:  # noqa: ARG001 - as every 
     return value
 
 
-_ranges_of: WeakKeyDictionary[SaeView, dict[int, list[str] | None]] = WeakKeyDictionary()
-
-
 def _ranges(view: SaeView, latent: int) -> list[str] | None:
     """The ranges that may be said, surest first; None where clips are not measured."""
-    kept = _ranges_of.setdefault(view, {})
-    if latent not in kept:
-        try:
-            found = relate_to_sound(view, latent).ranges
-        except ArtifactError:
-            return None
-        kept[latent] = _in_words(found)
-    return kept[latent]
+    try:
+        return _in_words(relate_to_sound(view, latent).ranges)
+    except ArtifactError:
+        return None
 
 
 def _in_words(ranges: pd.DataFrame) -> list[str]:

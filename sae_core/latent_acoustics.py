@@ -7,6 +7,8 @@ drawn, up to `MAX_CLIPS` clips.
 import threading
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeVar
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import pandas as pd
@@ -46,10 +48,12 @@ RANGE_COLUMNS = (
     "excess_high",
 )
 
-_MAX_KEPT = 4
+T = TypeVar("T")
+_MAX_OPENED, _MAX_RELATED = 4, 2048
 _lock = threading.RLock()
 _opened: dict[object, Acoustics] = {}
 _samples: dict[object, "ClipSample"] = {}
+_related: "WeakKeyDictionary[SaeView, dict[object, LatentAcoustics]]" = WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
@@ -76,8 +80,7 @@ def acoustics_of(workspace: Workspace) -> Acoustics:
     key = (str(workspace.path.resolve()), changed, workspace.corpus.audio_fingerprint)
     with _lock:
         if key not in _opened:
-            found = load_acoustics(workspace.path, workspace.corpus)
-            _keep(_opened, key, found)
+            _keep(_opened, _MAX_OPENED, key, load_acoustics(workspace.path, workspace.corpus))
         return _opened[key]
 
 
@@ -85,8 +88,17 @@ def relate_to_sound(view: SaeView, latent: int) -> LatentAcoustics:
     """How the clips of a latent sound; for its ranges those count on which it tells its value, if it may be called by
     one, else those on which it is active.
 
-    Raises ArtifactError or StaleArtifactError where clips are not measured.
+    Worked out once and kept. Raises ArtifactError or StaleArtifactError where clips are not measured.
     """
+    key = (acoustics_of(view.workspace).fingerprint, latent)
+    with _lock:
+        kept = _related.setdefault(view, {})
+        if key not in kept:
+            _keep(kept, _MAX_RELATED, key, _relate(view, latent))
+        return kept[key]
+
+
+def _relate(view: SaeView, latent: int) -> LatentAcoustics:
     sample = sample_of(view)
     rows, activations = view.index.postings(latent)
     places = sample.place_of_row[rows]
@@ -107,12 +119,14 @@ def sample_of(view: SaeView) -> "ClipSample":
     key = (acoustics.fingerprint, view.embeddings.fingerprint, corpus.labels_fingerprint)
     with _lock:
         if key not in _samples:
-            _keep(_samples, key, ClipSample.draw(acoustics, corpus.speaker_groups, view.embeddings.is_valid))
+            found = ClipSample.draw(acoustics, corpus.speaker_groups, view.embeddings.is_valid)
+            _keep(_samples, _MAX_OPENED, key, found)
         return _samples[key]
 
 
-def _keep(kept: dict, key: object, value: object) -> None:
-    while len(kept) >= _MAX_KEPT:
+def _keep(kept: dict[object, T], n_at_most: int, key: object, value: T) -> None:
+    """Add to what is kept; what came first goes first."""
+    while len(kept) >= n_at_most:
         kept.pop(next(iter(kept)))
     kept[key] = value
 

@@ -12,15 +12,16 @@ from tests.planting import plant_measures
 
 @pytest.fixture(scope="module")
 def measured(small_workspace, tmp_path_factory):
-    """The small workspace with planted measures: where its first striking latent tells its value, bandwidth ends at
-    3310 Hz; the first clip has no pitch."""
+    """The small workspace with planted measures: where one latent tells its value, bandwidth ends at 3310 Hz;
+    the first clip has no pitch."""
     from sae_core import acoustics, open_workspace
 
     folder = tmp_path_factory.mktemp("measured") / "w"
     shutil.copytree(small_workspace, folder, copy_function=os.link)
     workspace = open_workspace(folder)
     view = workspace.sae(workspace.sae_names()[0])
-    latent = view.striking_latents(1)[0]
+    facts = view.latents
+    latent = int(facts.loc[facts["is_named"] & facts["warning"].isna(), "n_active"].idxmax())
     n_clips = len(workspace.corpus)
     hz = np.random.default_rng(0).uniform(5000, 7000, n_clips)
     hz[view.index.rows_active(latent, view.threshold_of(latent))] = 3310.0
