@@ -73,7 +73,7 @@ def open_examiner(view: SaeView) -> Examiner:
         raise ArtifactError(
             f"was embedded by {name}, which cannot be opened on this machine: {error.what}",
             where=workspace.path,
-            remedy=error.remedy or again,
+            remedy=f"{again} --model PATH, naming the file of its weights; what is embedded already is kept",
         ) from error
     if embedder.revision != view.embeddings.revision:
         raise StaleArtifactError(

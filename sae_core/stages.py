@@ -37,7 +37,9 @@ def embed_workspace(
     corpus = Corpus.load(path)
     opened = open_embedder(embedder, model=model, device=device)
     found = extract(corpus, opened, path / "embeddings" / opened.name, engine=engine, progress=progress)
-    update_settings(path, embedder=opened.name, embedder_model=model)
+    is_file = model is not None and Path(model).expanduser().is_file()
+    known_as = str(Path(str(model)).expanduser().resolve()) if is_file else model
+    update_settings(path, embedder=opened.name, embedder_model=known_as)
     return found
 
 

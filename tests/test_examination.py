@@ -253,7 +253,7 @@ def test_an_embedder_that_is_not_here_says_what_to_do(view, voiced, monkeypatch)
 
     monkeypatch.setattr(examination, "open_embedder", no_weights)
     with pytest.raises(
-        ArtifactError, match=r"cannot be opened on this machine: the model .* → give --model PATH"
+        ArtifactError, match=r"cannot be opened on this machine: the model .* → .* --model PATH"
     ):
         open_examiner(voiced)
     other = TwoHums(None)
