@@ -6,19 +6,16 @@ Planted clips (no audio) go through training, encoding, indexing, statistics, a 
 by itself; then a fresh process's view of the workspace answers what pages ask. Embedding is timed on the demo's real
 recordings, since it looks at one clip after the other. The exponent is the slope of log seconds over log clips: 1 is in
 proportion, n log n reads 1.08 from 10⁵ to 10⁶, 0 does not grow. A full run writes the figures to
-benchmarks/results/growth.json and growth.md, and draws docs/images/growth.svg.
+benchmarks/results/growth.json, into the table of docs/scale.md, and draws docs/images/growth.svg; `--keep` does so
+after a run of other sizes.
 """
 
 import argparse
 import json
+import resource
 import shutil
-import statistics
-import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -26,44 +23,18 @@ from typing import Any
 import numpy as np
 
 from benchmarks.growth_picture import draw, last_exponent
+from benchmarks.growth_report import N_ASKED, N_LATENTS, K, Timings, cells, report
 from benchmarks.rows import Row, describe_machine
 
 SIZES, QUICK_SIZES = (10_000, 100_000, 1_000_000), (3_000, 6_000)
-N_LATENTS, K, BATCH = 2048, 32, 1024
+BATCH = 1024
 N_MAP_POINTS = 20_000
-N_ASKED = 5
 MOST_STAGE, MOST_PAGE = 1.15, 0.3
 """Exponents to stay below: n log n with some room for noise; and a page that does not grow."""
 RESULTS = Path(__file__).resolve().parent / "results"
+DOCUMENT = Path(__file__).resolve().parents[1] / "docs" / "scale.md"
+BEGIN, END = "<!-- figures of benchmarks.growth -->", "<!-- end of figures -->"
 PICTURE = Path(__file__).resolve().parents[1] / "docs" / "images" / "growth.svg"
-
-
-@dataclass
-class Timings:
-    """Seconds by what was done and for how many clips; `pages` are what one request asks for."""
-
-    stages: dict[str, dict[int, float]] = field(default_factory=dict)
-    pages: dict[str, dict[int, float]] = field(default_factory=dict)
-
-    @contextmanager
-    def stage(self, name: str, n_clips: int) -> Iterator[None]:
-        """Time one run of a stage."""
-        started = time.perf_counter()
-        yield
-        self._note(self.stages, name, n_clips, time.perf_counter() - started)
-
-    def page(self, name: str, n_clips: int, ask: Callable[[int], object]) -> None:
-        """Time what a page asks for: the median of some requests, each for something else; the first one warms up."""
-        took = []
-        for number in range(N_ASKED + 1):
-            started = time.perf_counter()
-            ask(number)
-            took.append(time.perf_counter() - started)
-        self._note(self.pages, name, n_clips, statistics.median(took[1:]))
-
-    def _note(self, found: dict[str, dict[int, float]], name: str, n_clips: int, seconds: float) -> None:
-        found.setdefault(name, {})[n_clips] = seconds
-        print(f"{n_clips:>9,} {_plain(seconds):>8} {name}", file=sys.stderr, flush=True)
 
 
 def measure(*, is_quick: bool) -> Iterator[Row]:
@@ -80,25 +51,36 @@ def measure(*, is_quick: bool) -> Iterator[Row]:
 
 def growth_row(name: str, against: str, seconds: dict[int, float], most: float) -> Row:
     """One row: the exponent between the two largest sizes."""
-    detail = ", ".join(f"{n:,}: {_plain(value)}" for n, value in sorted(seconds.items()))
-    return Row(name, against, last_exponent(seconds), most, detail, unit="exponent", is_limit=True)
-
-
-def fitted_exponent(seconds: dict[int, float]) -> float:
-    """The slope over all sizes, by least squares."""
-    return float(np.polyfit(np.log(list(seconds)), np.log(list(seconds.values())), 1)[0])
+    return Row(name, against, last_exponent(seconds), most, cells(seconds), unit="exponent", is_limit=True)
 
 
 def time_everything(sizes: tuple[int, ...], scratch: Path) -> Timings:
     """All stages and pages at all sizes; the folder of one size is removed before the next."""
     timings = Timings()
-    time_embedding(timings, scratch / "demo", is_quick=max(sizes) < SIZES[1])
     for n_clips in sizes:
         folder = scratch / f"clips-{n_clips}"
         time_stages(timings, folder, n_clips)
         time_pages(timings, folder, n_clips)
+        timings.peak_mb[n_clips] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        timings.bytes_a_clip = weigh(folder, n_clips)
         shutil.rmtree(folder)
+    time_embedding(timings, scratch / "demo", is_quick=max(sizes) < SIZES[1])
     return timings
+
+
+def weigh(folder: Path, n_clips: int) -> dict[str, float]:
+    """Bytes a clip of the files that grow with the clips."""
+    kinds = {
+        "clips table": "clips.parquet",
+        "embeddings (d 192, float32)": "embeddings/*/vectors.npy",
+        f"codes (k {K})": "saes/*/code_*.npy",
+        "feature index": "saes/*/index_*.npy",
+        "maps": "**/map_*.npy",
+    }
+    return {
+        kind: sum(file.stat().st_size for file in folder.glob(files)) / n_clips
+        for kind, files in kinds.items()
+    }
 
 
 def time_embedding(timings: Timings, folder: Path, *, is_quick: bool) -> None:
@@ -269,40 +251,25 @@ def time_map_page(timings: Timings, view: Any, latents: list[int]) -> None:
 
 def keep(timings: Timings, machine: dict[str, str]) -> None:
     """Write the figures, the table and the picture."""
+    today = datetime.now(UTC).date().isoformat()
     found = {
-        "date": datetime.now(UTC).date().isoformat(),
+        "date": today,
         "machine": machine,
         "sae": {"n_latents": N_LATENTS, "k": K},
         "stages": timings.stages,
         "pages": timings.pages,
+        "bytes_a_clip": timings.bytes_a_clip,
+        "peak_mb": timings.peak_mb,
     }
     RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "growth.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-    (RESULTS / "growth.md").write_text(growth_table(timings, machine) + "\n", encoding="utf-8")
+    (RESULTS / "growth.json").write_text(
+        json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
+    )
+    before, _, after = DOCUMENT.read_text("utf-8").partition(BEGIN)
+    after = after.partition(END)[2]
+    told = f"Measured on {today}. {report(timings, machine)}"
+    DOCUMENT.write_text(f"{before}{BEGIN}\n\n{told}\n\n{END}{after}", encoding="utf-8")
     PICTURE.write_text(draw(timings.stages, timings.pages), encoding="utf-8")
-
-
-def growth_table(timings: Timings, machine: dict[str, str]) -> str:
-    """The figures as Markdown: seconds at each size, the exponents, and the cost of a million clips."""
-    lines = [
-        "# How cost grows",
-        "",
-        f"{machine['processor']}, {machine['threads']} threads, {machine['versions']}; L {N_LATENTS}, k {K}.",
-        "",
-    ]
-    for title, found in (("Stage", timings.stages), ("Data behind a page", timings.pages)):
-        lines += [f"| {title} | measured | exponent over all | in the last step |", "|---|---|---|---|"]
-        for name, seconds in found.items():
-            cells = ", ".join(f"{n:,}: {_plain(value)}" for n, value in sorted(seconds.items()))
-            lines.append(
-                f"| {name} | {cells} | {fitted_exponent(seconds):.2f} | {last_exponent(seconds):.2f} |"
-            )
-        lines.append("")
-    return "\n".join(lines).rstrip()
-
-
-def _plain(seconds: float) -> str:
-    return f"{seconds:.2f} s" if seconds >= 0.1 else f"{1e3 * seconds:.2g} ms"
 
 
 def _n_threads() -> int:
@@ -319,6 +286,7 @@ def main() -> None:
     parser.add_argument("--sizes", type=int, nargs="+", default=list(SIZES))
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--scratch", type=Path, help="where to put workspaces (3 GB for a million clips)")
+    parser.add_argument("--keep", action="store_true", help="keep the figures of other sizes, too")
     options = parser.parse_args()
     import torch
 
@@ -326,8 +294,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=options.scratch) as scratch:
         timings = time_everything(tuple(sorted(options.sizes)), Path(scratch))
     machine = describe_machine(options.threads)
-    print(growth_table(timings, machine))
-    if tuple(sorted(options.sizes)) == SIZES:
+    print(report(timings, machine))
+    if options.keep or tuple(sorted(options.sizes)) == SIZES:
         keep(timings, machine)
 
 
