@@ -26,6 +26,7 @@ def main() -> None:
             st.Page("pages/steering.py", title="Steering", icon=":material/tune:"),
             st.Page("pages/verification.py", title="Verification", icon=":material/verified_user:"),
             st.Page("pages/build.py", title="Build", icon=":material/construction:"),
+            st.Page("pages/notes.py", title="Notes", icon=":material/edit_note:"),
         ],
         position="top",
     )

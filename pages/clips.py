@@ -7,6 +7,7 @@ from pages.components.clip_finder import find_clip
 from pages.components.facts import fact_list
 from pages.components.heading import Heading
 from pages.components.measured_facts import measured_facts
+from pages.components.notes_panel import draw_clip_notes
 from pages.components.player import clip_list
 from pages.components.ranking import RankedBar, ranking
 from pages.components.session import open_page, try_next
@@ -34,6 +35,7 @@ def main() -> None:
             draw_clip(view, row)
         with latents.container(border=True, height="stretch", key="clip_latents"):
             draw_latents(view, row)
+        draw_clip_notes(workspace, links.clip_id(view, row))
         draw_nearest(view, row)
     try_next(
         view,
@@ -55,7 +57,7 @@ def draw_clip(view: SaeView, row: int) -> None:
         "pages/probe.py",
         label="Probe it: when each latent fires",
         icon=":material/mic:",
-        query_params={links.SAE: view.name, links.CLIP: links.clip_id(view, row)},
+        query_params=links.query(view, {links.CLIP: links.clip_id(view, row)}),
     )
     clip = view.workspace.corpus.table.iloc[row]
     names = ["speaker_id", *view.workspace.corpus.attributes, "split", "audio_path"]

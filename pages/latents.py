@@ -8,6 +8,7 @@ from pages.components.heading import Heading
 from pages.components.latent_finder import find_latents, step_latent
 from pages.components.latent_sound import draw_hint, draw_sound
 from pages.components.near_latents import draw_near
+from pages.components.notes_panel import draw_latent_notes
 from pages.components.session import open_page, try_next
 from pages.components.steering_state import steer_link
 from pages.components.who_fires import draw_activations, draw_who
@@ -46,6 +47,7 @@ def main() -> None:
     with st.container(key="latent_detail"):
         draw_heading(view, latent)
         draw_hint(view, latent)
+        draw_latent_notes(view, latent)
         draw_facts(view, latent)
         if view.latents["n_active"].iloc[latent] == 0:
             st.info(NEVER_ACTIVE, icon=":material/volume_off:")
@@ -65,7 +67,8 @@ def main() -> None:
 
 def draw_heading(view: SaeView, latent: int) -> None:
     """Its number and name, and the way to the next, the one before, or any."""
-    name = wording.short_meaning(view, latent)
+    named = [wording.plain(f"“{label}”")] if (label := view.label_of(latent)) else []
+    name = " :gray[·] ".join([*named, *filter(None, [wording.short_meaning(view, latent)])])
     with st.container(horizontal=True, vertical_alignment="center", key="latent_heading"):
         st.header(f"Latent #{latent}" + (f" :gray[·] {name}" if name else ""), anchor=False, width="stretch")
         for key, words, icon, by in STEPS:

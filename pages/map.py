@@ -89,7 +89,7 @@ def draw_figure(view: SaeView, choice: MapChoice, found: PointMap, row: int | No
         only_change=map_choice.only_changes(),
     )
     point_map(
-        map_views.dot_files(map_id, choice.kind, view),
+        map_views.dot_files(map_id, choice.kind, view.workspace.notes.version(), view),
         map_views.legend(map_id, view.fingerprint, choice, view),
         state,
         MapEvents(open_dot, keep_area, lambda keys: map_choice.keep_only(choice, keys)),

@@ -11,7 +11,7 @@ from pages.components.movement_splits import draw_splitting
 from pages.components.problems import part_of_page
 from pages.components.session import open_page, try_next
 from pages.components.value_choice import choose_value, evidence_badge
-from pages.components.wording import EVIDENCE, value_words, with_interval
+from pages.components.wording import EVIDENCE, latent_words, value_words, with_interval
 from sae_core import ENTER, LEAVE, STAY, IndexChoice, Movement, Workspace
 
 ONE_SAE = (
@@ -105,7 +105,7 @@ def end_words(station: IndexChoice) -> str:
     address = links.latent_address(station.view, station.latent)
     told = with_interval(facts["f1"], facts["f1_low"], facts["f1_high"])
     value = value_words(station.attribute, station.value)
-    name = f"[{station.view.name} #{station.latent}]({address})"
+    name = f"[{station.view.name} {latent_words(station.view, station.latent)}]({address})"
     badge = evidence_badge(str(facts["evidence"]))
     if station.steering:
         return f"{name} above {station.threshold:.2f}, every clip steered and encoded again"

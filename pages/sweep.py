@@ -8,7 +8,7 @@ from pages.components.session import open_page, try_next
 from pages.components.sweep_charts import Ceiling, figures, pick_latent, variant_words
 from pages.components.sweep_table import MEASURE_WORDS
 from pages.components.value_choice import choose_value, evidence_badge
-from pages.components.wording import EVIDENCE, TERMS, value_words, with_interval
+from pages.components.wording import EVIDENCE, TERMS, latent_words, value_words, with_interval
 from sae_core import (
     SWEEP_MEASURES,
     SaeView,
@@ -52,14 +52,14 @@ def main() -> None:
         return
     table = sweep_table.of_value(workspace, view.embeddings.embedder, *chosen)
     ceiling = find_ceiling(workspace, view, chosen, measure)
-    points = combine_seeds(table, measure)
+    points = sweep_table.named(workspace, combine_seeds(table, measure))
     draw_best(workspace, table, chosen, measure, ceiling)
     if len(points) < 2:
         st.info(ALONE.format(path=workspace.path), icon=":material/grid_view:")
     draw_figures(workspace, points, measure, ceiling, key=(view.embeddings.embedder, *chosen))
     with st.container(border=True, key="sweep_grid"):
         sweep_grid.draw_grid(workspace, points, MEASURE_WORDS[measure])
-    sweep_table.draw_table(table, chosen, measure)
+    sweep_table.draw_table(sweep_table.named(workspace, table), chosen, measure)
     try_next(
         view,
         {
@@ -104,7 +104,7 @@ def draw_best(
     view = workspace.sae(str(best["sae"]))
     with st.container(border=True, key="sweep_best"):
         family = variant_words(best["variant"], best["prefixes"])
-        name = f"{family}, L {best['n_latents']:,}, k {best['k']}, latent #{best['latent']}"
+        name = f"{family}, L {best['n_latents']:,}, k {best['k']}, latent {latent_words(view, int(best['latent']))}"
         address = links.latent_address(view, int(best["latent"]))
         said = f"{evidence_badge(best['evidence'])} Best for **{words}**: [{name}]({address})"
         said += f" · **{MEASURE_WORDS[measure]} {reached}**"
@@ -125,9 +125,8 @@ def draw_figures(
 ) -> None:
     """Lines over L, and the trade-off; a click opens the latent."""
     words = MEASURE_WORDS[measure]
-    lines, trade_off = figures(
-        (workspace_stamp(workspace.path), *key), points, measure=words, ceiling=ceiling
-    )
+    stamp = f"{workspace_stamp(workspace.path)} {workspace.notes.version()}"
+    lines, trade_off = figures((stamp, *key), points, measure=words, ceiling=ceiling)
     left, right = st.columns([3, 2], gap="medium")
     with left.container(border=True, height="stretch"):
         st.subheader(

@@ -14,6 +14,7 @@ from dataclasses import astuple, dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
+from sae_core.artifacts import ArtifactMeta
 from sae_core.errors import ArtifactError
 from sae_core.note_entries import COMMENT, LABEL, STAR, TAG, UNSTAR, UNTAG, NoteEntry, Subject, in_order
 
@@ -82,7 +83,7 @@ class Notes:
         self.path = folder / NOTES_FILE
         self._lock = threading.Lock()
         self._known: tuple[object, dict[Subject, SubjectNotes] | ArtifactError] = (None, {})
-        self._labels: tuple[object, dict[str, dict[int, str]]] = (None, {})
+        self._labels: tuple[object, dict[str, dict[int | str, str]]] = (None, {})
         self._looked_at, self._stamp = 0.0, object()
 
     def write(self, subject: Subject, kind: str, text: str = "", *, author: str) -> NoteEntry:
@@ -139,16 +140,24 @@ class Notes:
 
     def latent_labels(self, fingerprint: str) -> dict[int, str]:
         """The newest labels of latents of one SAE; none where the notes cannot be read at all."""
+        return self._newest_labels().get(fingerprint, {})  # type: ignore[return-value]
+
+    def clip_labels(self) -> dict[str, str]:
+        """The newest labels of clips, by clip_id; none where the notes cannot be read at all."""
+        return self._newest_labels().get("", {})  # type: ignore[return-value]
+
+    def _newest_labels(self) -> dict[str, dict[int | str, str]]:
+        """By fingerprint of an SAE and number of a latent; clips under no fingerprint, by clip_id."""
         stamp = self.version()
         labels = self._labels
         if labels[0] != stamp:
-            by_sae: dict[str, dict[int, str]] = defaultdict(dict)
+            by_sae: dict[str, dict[int | str, str]] = defaultdict(dict)
             with contextlib.suppress(ArtifactError):
                 for subject, notes in self.subjects().items():
-                    if notes.label and not subject.clip:
-                        by_sae[subject.fingerprint][subject.latent] = notes.label
+                    if notes.label:
+                        by_sae[subject.fingerprint][subject.clip or subject.latent] = notes.label
             self._labels = labels = (stamp, dict(by_sae))
-        return labels[1].get(fingerprint, {})
+        return labels[1]
 
     def entries(self) -> list[NoteEntry]:
         """Everything, oldest first."""
@@ -204,6 +213,15 @@ class Notes:
     def _with_database(self, use: Callable[[sqlite3.Connection], T], *, mode: str) -> T:
         with contextlib.closing(_connect(self.path, mode)) as database:
             return use(database)
+
+
+def trained_saes(folder: Path) -> dict[str, str]:
+    """The SAEs of a workspace folder that are finished: fingerprint of the weights → name."""
+    found = {}
+    for file in sorted(folder.glob("saes/*/meta.json")):
+        with contextlib.suppress(ArtifactError):  # a damaged one is told where it is opened
+            found[ArtifactMeta.read(file, kind="sae", remedy="").fingerprint] = file.parent.name
+    return found
 
 
 def gather_notes(entries: Iterable[NoteEntry]) -> dict[Subject, SubjectNotes]:

@@ -369,3 +369,18 @@ class TestBrokenFiles:
                 Notes(tmp_path).write(CLIP, LABEL, "speech", author="Ana")
         finally:
             tmp_path.chmod(0o755)
+
+
+def test_verbs_take_notes_away_and_bring_them_in(own_workspace, tmp_path, capsys):
+    from sae_core.__main__ import main
+
+    Notes(own_workspace).write(LATENT, LABEL, "hold music", author="Ana")
+    file = tmp_path / "notes.json"
+    assert main(["notes", "export", "--workspace", str(own_workspace), "--file", str(file)]) == 0
+    (own_workspace / "notes.sqlite").unlink()
+    for said in ("1 entries added, 0 were there", "0 entries added, 1 were there"):
+        assert main(["notes", "import", str(file), "--workspace", str(own_workspace)]) == 0
+        assert said in capsys.readouterr().out
+    assert Notes(own_workspace).of(LATENT).label == "hold music"
+    assert main(["notes", "import", str(tmp_path / "none.json"), "--workspace", str(own_workspace)]) != 0
+    assert "cannot be read" in capsys.readouterr().err

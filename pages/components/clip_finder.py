@@ -20,12 +20,13 @@ def find_clip(workspace: Workspace) -> int:
     if st.session_state.pop(PICKED, False):
         st.rerun()
     table = tables.clip_rows(workspace)
+    table = tables.with_notes(table, table["clip_id"], workspace.notes.of_clips)
     with st.container(horizontal=True, vertical_alignment="bottom", key="clip_filters"):
         text = st.text_input(
             "Search",
             key="find",
             bind="query-params",
-            placeholder="any column",
+            placeholder="any column, label …",
             icon=":material/search:",
             live=True,
             width=230,
@@ -33,6 +34,10 @@ def find_clip(workspace: Workspace) -> int:
         keep = tables.search_clips(workspace, text or "")
         for name in (*workspace.corpus.attributes[:N_FILTERS], "split"):
             keep &= _choose_values(table, name)
+        if st.toggle(
+            "Starred", key="starred", bind="query-params", help="Only those that somebody gave a star."
+        ):
+            keep &= table["star"] != ""
     found = table[keep]
     row = _chosen_clip(table, found if len(found) else table)
     if len(found):
@@ -72,6 +77,7 @@ def _draw_table(found: pd.DataFrame, row: int) -> None:
     st.session_state[TABLE] = {
         "selection": {"rows": [rows.index(row)] if row in found.index else [], "columns": [], "cells": []}
     }
+    shown = [name for name in found if name not in (*tables.NOTED, "note_words")]
     headings = {
         "clip_id": st.column_config.TextColumn("Clip", width="medium", pinned=True),
         "duration_s": st.column_config.NumberColumn("Length", format="%.1f s", width="small"),
@@ -80,12 +86,12 @@ def _draw_table(found: pd.DataFrame, row: int) -> None:
         ),
     }
     st.dataframe(
-        tables.in_words(found),
+        tables.in_words(found)[["clip_id", *tables.noted(found), *shown[1:]]],
         key=TABLE,
         height=TABLE_HEIGHT_PX,
         hide_index=True,
         column_config={
-            **{name: st.column_config.Column(column_words(name)) for name in found},
+            **{name: st.column_config.Column(column_words(name)) for name in (*shown, *tables.NOTED)},
             **headings,
         },
         on_select=lambda: _take_selection(found),

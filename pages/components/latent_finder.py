@@ -13,6 +13,7 @@ from sae_core import NEW_VOICES, SAME_VOICES, SaeView
 
 TABLE, IN_ORDER, PICKED = "latents_table", "latents_in_order", "latent_picked"
 TABLE_HEIGHT_PX = 286
+STARRED_HELP = "Only those that somebody gave a star, in the notes of a latent."
 EVIDENCE_WORDS = {NEW_VOICES: "New voices", SAME_VOICES: "Same voices"}
 
 
@@ -26,7 +27,7 @@ def find_latents(view: SaeView) -> int:
             "Search",
             key="q",
             bind="query-params",
-            placeholder="value, number, voice …",
+            placeholder="value, label, voice …",
             icon=":material/search:",
             live=True,
             width=210,
@@ -34,9 +35,12 @@ def find_latents(view: SaeView) -> int:
         evidence = _choose_evidence()
         table = tables.latent_table(view, evidence)
         values = _choose_values(table)
+        only_starred = st.toggle("Starred", key="starred", bind="query-params", help=STARRED_HELP)
         order = st.selectbox("Order", list(tables.ORDERS), key="order", bind="query-params", width=150)
         limits = _choose_limits()
     found = _filter(table, text=text or "", values=values, limits=limits)
+    if only_starred:
+        found = found[found["star"] != ""]
     column, is_ascending = tables.ORDERS[order or "Best F1"]
     found = found.sort_values(column, ascending=is_ascending, kind="stable", na_position="last")
     numbers = [int(latent) for latent in found["latent"]]
@@ -119,7 +123,7 @@ def _draw_table(found: pd.DataFrame, numbers: list[int], chosen: int) -> None:
     rows = [numbers.index(chosen)] if chosen in numbers else []
     st.session_state[TABLE] = {"selection": {"rows": rows, "columns": [], "cells": []}}
     st.dataframe(
-        found[tables.SHOWN],
+        found[[tables.SHOWN[0], *tables.noted(found), *tables.SHOWN[1:]]],
         key=TABLE,
         height=TABLE_HEIGHT_PX,
         hide_index=True,
@@ -147,7 +151,7 @@ def _draw_footer(found: pd.DataFrame, view: SaeView) -> None:
         ):
             st.download_button(
                 words,
-                data=partial(write, found),
+                data=partial(write, found.drop(columns="note_words")),
                 file_name=f"voxscope-{view.name}-latents.{suffix}",
                 mime=mime,
                 icon=":material/download:",

@@ -65,7 +65,7 @@ def offer_colours(view: SaeView, latents: list[int]) -> None:
     st.pills(
         "Colour the map by",
         latents,
-        format_func=lambda latent: wording.latent_name(view, latent),
+        format_func=lambda latent: wording.latent_words(view, latent),
         key="map_colour_latent",
         on_change=lambda: colour_by(BY_LATENT, latent=st.session_state["map_colour_latent"]),
     )
@@ -74,7 +74,7 @@ def offer_colours(view: SaeView, latents: list[int]) -> None:
 def draw_latent(view: SaeView, latent: int) -> None:
     """One latent: what it tells, how often it fires, and its strongest clips."""
     facts = view.latents.iloc[latent]
-    st.subheader(wording.latent_name(view, latent), anchor=False)
+    st.subheader(wording.latent_words(view, latent), anchor=False)
     warning = "" if pd.isna(facts["warning"]) else f"  \n:orange[:material/warning: {facts['warning']}]"
     st.caption(
         f"Fires on {wording.percent(float(facts['firing_rate']), 1)} of clips, "

@@ -47,8 +47,8 @@ def opened(map_name: str, kind: MapKind, _view: SaeView) -> PointMap:  # noqa: A
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)
-def dot_files(map_name: str, kind: MapKind, _view: SaeView) -> DotFiles:
-    """Its dots as bytes."""
+def dot_files(map_name: str, kind: MapKind, labels: object, _view: SaeView) -> DotFiles:  # noqa: ARG001
+    """Its dots as bytes; `labels` says when people have given latents other names."""
     found = opened(map_name, kind, _view)
     if kind == "directions":
         names = _latent_names(_view, found)

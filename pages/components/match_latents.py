@@ -11,7 +11,7 @@ from pages.components.heading import Heading
 from pages.components.match_choice import OperatingPoint
 from pages.components.match_parts import signed
 from pages.components.player import clip_list
-from pages.components.wording import TERMS, latent_name, measured, plain
+from pages.components.wording import TERMS, latent_name, latent_words, measured
 from sae_core import MatchExplanation, SaeView, is_accepted
 
 OUT = "out"
@@ -89,7 +89,7 @@ def _without_words(
 
 
 def _names(view: SaeView, latents: list[int]) -> str:
-    return ", ".join(f"**{plain(latent_name(view, latent))}**" for latent in latents)
+    return ", ".join(f"**{latent_words(view, latent)}**" for latent in latents)
 
 
 def draw_latents(

@@ -1,5 +1,8 @@
 """The score of two clips: what it decides, and how it is built up, part by part."""
 
+from html import escape
+
+import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
@@ -148,7 +151,7 @@ def waterfall_figure(steps: pd.DataFrame, score: float, threshold: float | None)
     """Each bar begins where the one above it ends; the last is the score itself."""
     ends = steps["adds"].cumsum().to_numpy()
     starts = ends - steps["adds"].to_numpy()
-    labels = [*(_short(words) for words in steps["words"]), "Score"]
+    labels = [*(escape(_short(words)) for words in steps["words"]), "Score"]
     adds, colours = (
         [*steps["adds"], score],
         [*map(_colour, steps["kind"], steps["adds"]), _colour("score", 0)],
@@ -164,10 +167,24 @@ def waterfall_figure(steps: pd.DataFrame, score: float, threshold: float | None)
             text=[*(signed(value) for value in steps["adds"]), signed(score, plus="")],
             textposition="outside",
             cliponaxis=False,
-            customdata=[*steps["words"], "Score"],
+            customdata=[*map(escape, steps["words"]), "Score"],
             hovertemplate="%{customdata}: %{text}<extra></extra>",
         )
     )
+    _add_guides(figure, ends, threshold)
+    figure = charts.dress(figure, height_px=60 + LINE_PX * len(labels), x="cosine")
+    reach = [0.0, *ends, threshold or 0.0]
+    low, high = min(reach), max(reach)
+    figure.update_xaxes(
+        range=[low - 0.14 * (high - low), high + 0.14 * (high - low)], zeroline=True, showgrid=True
+    )
+    return figure.update_yaxes(
+        tickvals=places, ticktext=labels, range=[len(labels) - 0.4, -0.6], showgrid=False
+    ).update_layout(bargap=0.28, margin_t=26)
+
+
+def _add_guides(figure: go.Figure, ends: np.ndarray, threshold: float | None) -> None:
+    """Thin lines from the end of each bar to the next, and the threshold."""
     for place, end in enumerate(ends):
         figure.add_shape(
             type="line", x0=end, x1=end, y0=place - 0.4, y1=place + 1.4, line={"width": 1, "color": GUIDE}
@@ -178,15 +195,6 @@ def waterfall_figure(steps: pd.DataFrame, score: float, threshold: float | None)
             x=threshold, y=1, yref="paper", yanchor="bottom", showarrow=False, text=f"threshold {threshold:.3f}",
             font_size=11,
         )  # fmt: skip
-    figure = charts.dress(figure, height_px=60 + LINE_PX * len(labels), x="cosine")
-    reach = [0.0, *ends, threshold or 0.0]
-    low, high = min(reach), max(reach)
-    figure.update_xaxes(
-        range=[low - 0.14 * (high - low), high + 0.14 * (high - low)], zeroline=True, showgrid=True
-    )
-    return figure.update_yaxes(
-        tickvals=places, ticktext=labels, range=[len(labels) - 0.4, -0.6], showgrid=False
-    ).update_layout(bargap=0.28, margin_t=26)
 
 
 def _short(words: str) -> str:

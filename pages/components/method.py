@@ -22,9 +22,11 @@ def method_figure(view: SaeView, example: MethodExample, *, key: str) -> int | N
         {
             "latent": int(latent),
             "activation": float(activation),
-            "label": wording.short_meaning(view, int(latent)) or f"#{int(latent)}",
-            "number": f"#{int(latent)}" if view.latents["is_named"].iloc[latent] else "no name yet",
-            "is_named": bool(view.latents["is_named"].iloc[latent]),
+            "label": view.label_of(int(latent))
+            or wording.short_meaning(view, int(latent))
+            or f"#{int(latent)}",
+            "number": f"#{int(latent)}" if _has_name(view, int(latent)) else "no name yet",
+            "is_named": _has_name(view, int(latent)),
             "help": wording.latent_name(view, int(latent)),
             "href": links.latent_address(view, int(latent)),
         }
@@ -42,6 +44,10 @@ def method_figure(view: SaeView, example: MethodExample, *, key: str) -> int | N
     }
     opened = _mount_method(key=key, data=data, on_opened_change=_stay).get("opened")
     return None if opened is None else int(opened)
+
+
+def _has_name(view: SaeView, latent: int) -> bool:
+    return bool(view.label_of(latent) or view.latents["is_named"].iloc[latent])
 
 
 def _stay() -> None:

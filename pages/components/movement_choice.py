@@ -6,7 +6,7 @@ import streamlit as st
 
 from pages.components import links
 from pages.components.movement_steering import steered_station
-from pages.components.wording import latent_name
+from pages.components.wording import latent_words
 from sae_core import IndexChoice, SaeView, Workspace, order_by_size, predominant_index, smallest_and_largest
 
 SAES, THRESHOLDS, STEERING = "SAEs", "Thresholds", "Steering"
@@ -95,7 +95,7 @@ def _thresholds(view: SaeView, value: tuple[str, str]) -> list[IndexChoice]:
     usual = predominant_index(view, *value)
     highest = float(view.latents["max_activation"].iloc[usual.latent])
     low, high = st.slider(
-        f"Thresholds of {latent_name(view, usual.latent)}", 0.0, round(highest, 2),
+        f"Thresholds of {latent_words(view, usual.latent)}", 0.0, round(highest, 2),
         (0.0, round(min(max(usual.threshold, 0.1 * highest), highest), 2)), 0.01,
         key=f"thresholds_{view.name}_{usual.latent}", width=300,
         help="From active at all to active above this; at first the upper one is the threshold chosen for the value.",

@@ -53,7 +53,7 @@ def _node(choice: MovementChoice, station: int, place: int, kin: set[int]) -> Fl
     stop = choice.stations[station]
     if place == IN_INDEX:
         label = latent_name(stop.view, stop.latent)
-        words = f"{stop.view.name}: in the index of latent #{stop.latent}, active above {stop.threshold:.2f}"
+        words = f"{stop.view.name}: in the index of latent {label}, active above {stop.threshold:.2f}"
         return FlowNode(
             _name(station, place), station, label, "in", links.latent_address(stop.view, stop.latent), words
         )

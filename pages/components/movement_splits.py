@@ -25,7 +25,7 @@ def draw_splitting(choice: MovementChoice, splitting: Splitting, within: Splitti
     columns = st.columns(2 if within is not None else 1, gap="medium")
     with columns[0].container(border=True, height="stretch"):
         words = Heading(
-            f"#{first.latent} of {first.view.name} in {last.view.name}",
+            f"{latent_name(first.view, first.latent)} of {first.view.name} in {last.view.name}",
             "bar: share of its index that the child holds",
             f"No latent of {last.view.name} descends from #{first.latent}: its clips scatter, or no latent there has a "
             "like direction.",

@@ -4,7 +4,7 @@ import streamlit as st
 
 from pages.components import links
 from pages.components.steering_state import STEER, as_address, steered_changes
-from pages.components.wording import latent_name
+from pages.components.wording import latent_words
 from sae_core import Change, IndexChoice, steer_index
 
 Key = tuple[object, ...]
@@ -14,7 +14,7 @@ def steered_station(station: IndexChoice) -> IndexChoice:
     """The index after what the page Steering changes; by default the value's own latent is switched off."""
     view = station.view
     changes = tuple(steered_changes(view) or [Change(station.latent, "ablate")])
-    words = ", ".join(f"{latent_name(view, change.latent)} {_done_to(change)}" for change in changes)
+    words = ", ".join(f"{latent_words(view, change.latent)} {_done_to(change)}" for change in changes)
     st.page_link(
         "pages/steering.py",
         label=words,

@@ -59,7 +59,7 @@ def clip_card(
         title=str(clip["clip_id"]),
         duration_s=float(clip["duration_s"]),
         sound=clip_sound(workspace, row),
-        chips=clip_labels(workspace, row),
+        chips=(*_given_label(workspace, str(clip["clip_id"])), *clip_labels(workspace, row)),
         note=note,
         share=0.0 if value is None else float(value) / max(top, 1e-9),
         value_text="" if value is None else f"{float(value):.2f}",
@@ -67,6 +67,11 @@ def clip_card(
         href=links.clip_address(view, row),
         clip=str(clip["clip_id"]),
     )
+
+
+def _given_label(workspace: Workspace, clip_id: str) -> list[str]:
+    label = workspace.notes.clip_labels().get(clip_id)
+    return [f"“{label}”"] if label else []
 
 
 def playable_clips(view: SaeView, group: ClipGroup, *, key: str, top: float, heading: Heading) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from html import escape
 from typing import Any
 
 import pandas as pd
@@ -14,7 +15,7 @@ from pages.components.charts import dress
 VARIANT_WORDS = {"topk": "Plain TopK", "matryoshka": "Nested"}
 SYMBOLS = {"topk": "circle", "matryoshka": "diamond"}
 HOVER = (
-    "%{customdata[2]} · latent #%{customdata[1]}<br>%{y:.2f}%{customdata[3]}<br>"
+    "%{customdata[2]} · latent %{customdata[5]}<br>%{y:.2f}%{customdata[3]}<br>"
     "explained variance %{customdata[4]:.0%}<br><b>click to hear it</b><extra></extra>"
 )
 
@@ -42,6 +43,7 @@ def _custom(part: pd.DataFrame) -> list[list[object]]:
             f"L {line.n_latents:,}, k {line.k}",
             _bounds(line),
             line.explained_variance or 0.0,
+            escape(line.name),
         ]
         for line in part.itertuples()
     ]

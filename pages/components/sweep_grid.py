@@ -9,7 +9,7 @@ import streamlit as st
 from pages.components import links
 from pages.components.cells import Cell, CellTable, cell_tables
 from pages.components.sweep_charts import variant_words
-from pages.components.wording import TERMS, percent
+from pages.components.wording import TERMS, latent_name, percent
 from sae_core import Workspace
 
 QUALITY, EXPLAINED, ACTIVE, DEAD = "quality", "explained_variance", "l0", "dead_share"
@@ -71,7 +71,7 @@ def _cell(workspace: Workspace, line: Any, shown: str, highest: float) -> Cell:
         share=float(share),
         opens=f"{line.sae}#{line.latent}",
         href=links.latent_address(view, int(line.latent)),
-        help=f"{line.sae}, latent #{line.latent}",
+        help=f"{line.sae}, latent {latent_name(view, int(line.latent))}",
     )
 
 

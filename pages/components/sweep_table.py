@@ -6,13 +6,13 @@ import pandas as pd
 import streamlit as st
 
 from pages.components.tables import csv_bytes
-from pages.components.wording import TERMS
+from pages.components.wording import TERMS, latent_name
 from sae_core import Workspace, tabulate_saes, workspace_stamp
 
 MEASURE_WORDS = {"f1": "F1", "precision": "Precision", "recall": "Recall", "auroc": "AUROC"}
 SHOWN = [
     "sae",
-    "latent",
+    "name",
     "measure",
     "interval",
     "explained_variance",
@@ -35,6 +35,12 @@ def of_value(workspace: Workspace, embedder: str, attribute: str, value: str) ->
 def _of_value(stamp: str, embedder: str, attribute: str, value: str, _workspace: Workspace) -> pd.DataFrame:  # noqa: ARG001
     table = tabulate_saes(_workspace, attribute=attribute, value=value)
     return table[table["embedder"] == embedder].reset_index(drop=True)
+
+
+def named(workspace: Workspace, table: pd.DataFrame) -> pd.DataFrame:
+    """The same lines with the name of each latent in its SAE."""
+    pairs = zip(table["sae"], table["latent"], strict=True)
+    return table.assign(name=[latent_name(workspace.sae(sae), int(latent)) for sae, latent in pairs])
 
 
 def draw_table(table: pd.DataFrame, chosen: tuple[str, str], measure: str) -> None:
@@ -66,7 +72,7 @@ def _columns(measure: str) -> dict[str, Any]:
     column = st.column_config
     return {
         "sae": column.TextColumn("SAE", pinned=True),
-        "latent": column.NumberColumn("Latent", format="#%d"),
+        "name": column.TextColumn("Latent"),
         "measure": column.NumberColumn(MEASURE_WORDS[measure], format="%.3f"),
         "interval": column.TextColumn("95 %", help=TERMS["interval"]),
         "explained_variance": column.NumberColumn(

@@ -2,13 +2,14 @@
 
 import io
 import re
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pandas as pd
 import streamlit as st
 
 from pages.components.wording import TERMS, value_words
-from sae_core import NEW_VOICES, CorpusSummary, SaeView, Workspace
+from sae_core import NEW_VOICES, CorpusSummary, SaeView, SubjectNotes, VoxScopeError, Workspace
 
 ORDERS = {
     "Best F1": ("f1", False),
@@ -33,12 +34,43 @@ SHOWN = [
     "warning",
 ]
 
+NOTED = ("label", "star", "tags")
 UNKNOWN = {"–", "unknown"}
 
 
 def latent_table(view: SaeView, evidence: str) -> pd.DataFrame:
-    """All latents with their best attribute value by one kind of evidence; shared, so not to be changed."""
-    return _latent_table(view.fingerprint, evidence, view)
+    """All latents with their best attribute value by one kind of evidence, and what people wrote about them.
+
+    Shared, so not to be changed.
+    """
+    table, notes = _latent_table(view.fingerprint, evidence, view), view.workspace.notes
+    return with_notes(table, table["latent"], lambda: notes.of_latents(view.weights_fingerprint))
+
+
+def with_notes(
+    table: pd.DataFrame, keys: pd.Series, read: Callable[[], Mapping[Any, SubjectNotes]]
+) -> pd.DataFrame:
+    """A table with label, star and tags, and with all words to search in; empty where notes cannot be read."""
+    table = table.assign(**dict.fromkeys((*NOTED, "note_words"), ""))
+    try:
+        found = read()
+    except VoxScopeError:
+        return table
+    is_noted = keys.isin(list(found)) if found else pd.Series(False, index=table.index)
+    written = [found[key] for key in keys[is_noted]]
+    for name, words in {
+        "label": [notes.label for notes in written],
+        "star": ["★" if notes.is_starred else "" for notes in written],
+        "tags": [", ".join(notes.tags) for notes in written],
+        "note_words": [notes.words.lower() for notes in written],
+    }.items():
+        table.loc[is_noted, name] = words
+    return table
+
+
+def noted(table: pd.DataFrame) -> list[str]:
+    """Those of label, star and tags that anything stands in: the columns worth showing."""
+    return [name for name in NOTED if (table[name] != "").any()]
 
 
 @st.cache_resource(max_entries=32, show_spinner=False)
@@ -61,15 +93,25 @@ def _latent_table(fingerprint: str, evidence: str, _view: SaeView) -> pd.DataFra
 
 
 def search_latents(table: pd.DataFrame, text: str) -> pd.Series:
-    """True where every word of `text` stands in a latent's number, value, voice, source or warning."""
-    fields = ["meaning", "attribute", "value", "top_speaker", "top_source", "warning"]
+    """True where every word of `text` stands in a latent's number, value, voice, source, warning or notes."""
+    fields = ["meaning", "attribute", "value", "top_speaker", "top_source", "warning", "note_words"]
     words = table[fields].fillna("").agg(" ".join, axis=1).str.lower() + " #" + table["latent"].astype(str)
-    return _holds_every_word(words, text)
+    return holds_every_word(words, text)
 
 
 def search_clips(workspace: Workspace, text: str) -> pd.Series:
-    """True where every word of `text` stands in some column of a clip, as it is labelled or as people say it."""
-    return _holds_every_word(_clip_words(workspace.fingerprint, workspace), text)
+    """True where every word of `text` stands in some column of a clip, as it is labelled or said, or in its notes."""
+    words = _clip_words(workspace.fingerprint, workspace)
+    try:
+        notes = workspace.notes.of_clips()
+    except VoxScopeError:
+        notes = {}
+    if notes:
+        clips = workspace.corpus.table["clip_id"]
+        noted_clips = clips[clips.isin(list(notes))]
+        words = words.copy()
+        words[noted_clips.index] += [f" {notes[clip].words.lower()}" for clip in noted_clips]
+    return holds_every_word(words, text)
 
 
 @st.cache_resource(max_entries=2, show_spinner=False)
@@ -83,7 +125,7 @@ def _clip_words(fingerprint: str, _workspace: Workspace) -> pd.Series:  # noqa: 
     return words
 
 
-def _holds_every_word(words: pd.Series, text: str) -> pd.Series:
+def holds_every_word(words: pd.Series, text: str) -> pd.Series:
     """True where every word of `text` begins some word there: `male` does not find `female`."""
     found = pd.Series(True, index=words.index)
     for word in text.lower().split():
@@ -99,6 +141,9 @@ def latent_columns() -> dict[str, Any]:
         "meaning": column.TextColumn(
             "Best told value", help="The attribute value this latent alone tells best."
         ),
+        "label": column.TextColumn("Label", help="What people call it; the notes below say who.", width=150),
+        "star": column.TextColumn("Star", width=50),
+        "tags": column.TextColumn("Tags", width=110),
         "f1": column.ProgressColumn(
             "F1", help=TERMS["f1"], format="%.2f", min_value=0, max_value=1, width=110
         ),

@@ -62,9 +62,17 @@ def told_in_words(facts: pd.Series, prefix: str = "best_") -> str:
 
 
 def latent_name(view: SaeView, latent: int) -> str:
-    """A latent by number and, where new voices show one, by meaning."""
+    """A latent by number and by the label that people gave it; else, where new voices show one, by meaning."""
+    if label := view.label_of(int(latent)):
+        return f"#{latent} “{label}”"
     meaning = short_meaning(view, latent)
     return f"#{latent} {meaning}" if meaning else f"#{latent}"
+
+
+def latent_words(view: SaeView, latent: int) -> str:
+    """The name of a latent for a place that reads Markdown."""
+    number, _, rest = latent_name(view, latent).partition(" ")
+    return f"{number} {plain(rest)}" if rest else number
 
 
 def plain(text: str) -> str:
