@@ -23,10 +23,14 @@ from benchmarks.rows import FAILED, SHORT, Row, describe_machine, failed, table
 
 RESULTS = Path(__file__).resolve().parent / "results"
 BENCHMARKS = (
+    "training",
+    "grid",
+    "encoding",
     "index",
     "attributes",
     "steering",
     "ge2e",
+    "titanet",
     "imports",
 )
 N_THREADS = 2

@@ -11,7 +11,6 @@ from jaxtyping import Float32
 from sae_core.artifacts import ArtifactMeta, fingerprint, write_table
 from sae_core.attributes import (
     INTERVAL_COLUMNS,
-    MEASURES,
     NEW_VOICES,
     SAME_VOICES,
     SOURCE_ATTRIBUTE,
@@ -21,6 +20,7 @@ from sae_core.attributes import (
     measure_attributes,
 )
 from sae_core.corpus import Corpus
+from sae_core.detection import MEASURES
 from sae_core.embeddings import Embeddings
 from sae_core.feature_index import FeatureIndex
 from sae_core.progress import Progress, ignore

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from sae_core.artifacts import fingerprint
 from sae_core.embedders import choose_device, full_precision
+from sae_core.embedders.frame_convolutions import by_frames
 from sae_core.errors import ArtifactError, MissingDependencyError
 
 DEFAULT_MODEL = "titanet_large"
@@ -48,6 +49,8 @@ class TitanetEmbedder:
         self._network = network.to(device).eval()
         self._device = device
         self._is_masked = _masks_every_convolution(network.encoder)
+        if device.type == "cpu" and (faster := by_frames(network.encoder)) is not None:
+            network.encoder = faster
         self.dim = self.embed(
             torch.rand(1, self.sample_rate_hz) - 0.5, torch.tensor([self.sample_rate_hz])
         ).shape[1]

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from sae_core.embedders import open_embedder
+from sae_core.embedders.frame_convolutions import FrameEncoder, by_frames
 from sae_core.embedders.titanet import read_nemo
 from sae_core.errors import ArtifactError, MissingDependencyError
 from tests.embedders.voices import batch_of, noisy_voice, tiny_config, write_tiny_nemo
@@ -67,6 +68,37 @@ def test_vectors_are_those_that_nemo_gives_each_clip_alone(tiny_nemo):
         with torch.no_grad():
             _, expected = theirs(input_signal=waveform, input_signal_length=length)
         assert (row - expected[0] / expected[0].norm()).abs().max() < 1e-4
+
+
+@pytest.mark.slow
+def test_on_a_cpu_the_encoder_runs_by_frames_and_says_the_same(tiny_nemo):
+    from nemo.collections.asr.models import EncDecSpeakerLabelModel
+
+    theirs = EncDecSpeakerLabelModel.restore_from(str(tiny_nemo), map_location="cpu").eval()
+    features, length = torch.randn(3, 20, 90), torch.tensor([90, 17, 64])
+    ours = by_frames(theirs.encoder)
+    assert ours is not None, "a TitaNet is understood"
+    with torch.no_grad():
+        expected, _ = theirs.encoder(audio_signal=features, length=length)
+        found, same_length = ours(audio_signal=features, length=length)
+    assert torch.equal(length, same_length)
+    for row, n_frames in enumerate(length.tolist()):
+        assert (found[row, :, :n_frames] - expected[row, :, :n_frames]).abs().max() < 1e-4
+    embedder = open_embedder("titanet", model=str(tiny_nemo), device="cpu")
+    assert isinstance(embedder._network.encoder, FrameEncoder)
+
+
+@pytest.mark.slow
+def test_an_encoder_of_another_build_is_left_to_nemo(tiny_nemo):
+    from nemo.collections.asr.models import EncDecSpeakerLabelModel
+
+    model = EncDecSpeakerLabelModel.restore_from(str(tiny_nemo), map_location="cpu").eval()
+    model.encoder.encoder[1].residual_mode = "max"
+    assert by_frames(model.encoder) is None
+    model.encoder.encoder[1].residual_mode = "add"
+    model.encoder.encoder[1].mconv[0].conv.stride = (2,)
+    model.encoder.encoder[1].mconv[0].same_padding = False
+    assert by_frames(model.encoder) is None
 
 
 @pytest.mark.slow
