@@ -31,6 +31,7 @@ BENCHMARKS = (
     "steering",
     "ge2e",
     "titanet",
+    "maps",
     "imports",
 )
 N_THREADS = 2
