@@ -67,7 +67,7 @@ ACOUSTIC_MEASURES = {
         "Rate of speech",
         "Syllable-like swells of the voice a second, pauses included.",
         "",
-        "syllables a second",
+        "syllables/s",
         digits=1,
     ),
     "duration_s": AcousticMeasure("Length", "Length of the clip.", "length", "s", digits=1),

@@ -240,11 +240,11 @@ class ClipSample:
         is_below = bool(np.median(values[told]) < np.median(values[other]))
         grain = GRAINS[name]
         if is_below:
-            limit = float(np.ceil(np.quantile(values[told], COVERED) / grain) * grain)
-            hit = values <= limit
+            limit = float((np.floor(np.quantile(values[told], COVERED) / grain) + 1) * grain)
+            hit = values < limit
         else:
-            limit = float(np.floor(np.quantile(values[told], 1 - COVERED) / grain) * grain)
-            hit = values >= limit
+            limit = float((np.ceil(np.quantile(values[told], 1 - COVERED) / grain) - 1) * grain)
+            hit = values > limit
         columns = np.column_stack([told & hit, told, other & hit, other]).astype(float)
         counts = self._by_speaker(np.arange(len(values)), columns)
         n = self.draws @ counts

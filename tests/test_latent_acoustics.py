@@ -166,7 +166,7 @@ def test_of_one_voice_only_the_warning_is_said(planted):
     hz = np.full(len(view.workspace.corpus), 6000.0)
     hz[view.index.rows_active(latent)] = 3000.0
     view = plant(planted, bandwidth_hz=hz)
-    assert hint(view, latent) == "fires on clips below 3.0 kHz bandwidth"
+    assert hint(view, latent) == "fires on clips below 3.1 kHz bandwidth"
     view.latents = view.latents.assign(warning="mostly one voice: s1")
     assert hint(view, latent) == "mostly one voice: s1"
     view.latents = view.latents.assign(n_active=0)

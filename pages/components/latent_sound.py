@@ -68,12 +68,13 @@ def range_bar(line: Any) -> RankedBar:
     measure = ACOUSTIC_MEASURES[line.measure]
     difference = f"{wording.percent(max(line.excess_low, 0))} to {wording.percent(line.excess_high)}"
     return RankedBar(
-        label=f"{measure.words} {say_limit(line.measure, line.is_below, line.limit)}",
+        label=f"{measure.words} {'<' if line.is_below else '>'} {measure.say(line.limit)}",
         share=line.share,
         marker=line.other_share,
         value_text=wording.percent(line.share),
         tone="" if line.excess_low > 0 else "below",
-        help=f"{wording.percent(line.share)} of its clips, {wording.percent(line.other_share)} of all others"
+        help=f"{wording.percent(line.share)} of its clips lie {say_limit(line.measure, line.is_below, line.limit)}, "
+        f"{wording.percent(line.other_share)} of all others"
         + (
             f"; with other voices {difference} more. "
             if line.excess_low > 0
@@ -121,7 +122,7 @@ def correlation_figure(correlations: pd.DataFrame) -> go.Figure:
             hovertemplate="<b>%{y}</b> %{customdata[0]}<br>%{customdata[1]}<br>%{customdata[2]}<extra></extra>",
         )
     )
-    figure.add_vline(x=0, line_dash="dot", line_width=1)
+    figure.add_vline(x=0, line_dash="dot", line_width=1.5, line_color="gray")
     figure = charts.dress(figure, height_px=AROUND_PX + LINE_PX * len(names))
     reach = max(0.5, *abs(values), *abs(low), *abs(high))
     figure.update_xaxes(range=[-1.08 * reach, 1.08 * reach])
