@@ -19,7 +19,8 @@ from torch import Tensor
 
 SCORES_A_PIECE = 2**19
 """Rows are taken in pieces of about so many scores (2 MiB), which stay in a core's cache until the best are chosen."""
-MIN_ROWS_A_PIECE = 16
+MIN_ROWS_A_PIECE = 128
+"""Fewer would read all weights too often."""
 
 Piece = TypeVar("Piece")
 Result = TypeVar("Result")

@@ -51,7 +51,8 @@ def test_top_k_folds_columns_and_stays_exact_when_the_winners_share_a_group():
 
 @pytest.mark.parametrize(("n_latents", "k"), [(5, 5), (64, 3), (1000, 32), (4096, 8)])
 def test_strongest_products_equal_the_dense_ones_over_several_pieces(monkeypatch, n_latents, k):
-    monkeypatch.setattr("sae_core.sparse_products.SCORES_A_PIECE", 20 * n_latents)
+    monkeypatch.setattr("sae_core.sparse_products.SCORES_A_PIECE", 1)
+    monkeypatch.setattr("sae_core.sparse_products.MIN_ROWS_A_PIECE", 20)
     parts = normal(70, 12), normal(n_latents, 12, seed=1), normal(n_latents, seed=2)
     for inputs, weight, bias in (parts, [part.float() for part in parts]):
         values, latents = strongest_products(inputs, weight, bias, k)
@@ -61,7 +62,8 @@ def test_strongest_products_equal_the_dense_ones_over_several_pieces(monkeypatch
 
 
 def test_strongest_products_are_the_same_bits_in_one_thread_and_in_several(monkeypatch):
-    monkeypatch.setattr("sae_core.sparse_products.SCORES_A_PIECE", 20 * 256)
+    monkeypatch.setattr("sae_core.sparse_products.SCORES_A_PIECE", 1)
+    monkeypatch.setattr("sae_core.sparse_products.MIN_ROWS_A_PIECE", 20)
     inputs, weight, bias = (
         normal(300, 12).float(),
         normal(256, 12, seed=1).float(),
