@@ -6,6 +6,7 @@ from pages.components import links, sounds, wording
 from pages.components.clip_finder import find_clip
 from pages.components.facts import fact_list
 from pages.components.heading import Heading
+from pages.components.map_choice import show_clip
 from pages.components.measured_facts import measured_facts
 from pages.components.notes_panel import draw_clip_notes
 from pages.components.player import clip_list
@@ -59,6 +60,7 @@ def draw_clip(view: SaeView, row: int) -> None:
         icon=":material/mic:",
         query_params=links.query(view, {links.CLIP: links.clip_id(view, row)}),
     )
+    show_clip(view, row)
     clip = view.workspace.corpus.table.iloc[row]
     names = ["speaker_id", *view.workspace.corpus.attributes, "split", "audio_path"]
     facts = {wording.column_words(name): wording.known_value(name, clip[name]) for name in names}

@@ -7,6 +7,7 @@ from pages.components import sounds, wording
 from pages.components.heading import Heading
 from pages.components.latent_finder import find_latents, step_latent
 from pages.components.latent_sound import draw_hint, draw_sound
+from pages.components.map_choice import show_latent
 from pages.components.near_latents import draw_near
 from pages.components.notes_panel import draw_latent_notes
 from pages.components.session import open_page, try_next
@@ -74,6 +75,7 @@ def draw_heading(view: SaeView, latent: int) -> None:
         for key, words, icon, by in STEPS:
             st.button(words, icon=icon, key=f"latent_{key}", on_click=step_latent, args=(latent, by))
         steer_link(view, latent)
+        show_latent(view, latent)
 
 
 def draw_facts(view: SaeView, latent: int) -> None:

@@ -32,7 +32,7 @@ def find_latents(view: SaeView) -> int:
             live=True,
             width=210,
         )
-        evidence = _choose_evidence()
+        evidence = _choose_evidence(view)
         table = tables.latent_table(view, evidence)
         values = _choose_values(table)
         only_starred = st.toggle("Starred", key="starred", bind="query-params", help=STARRED_HELP)
@@ -59,18 +59,22 @@ def step_latent(latent: int, by: int | None) -> None:
     links.choose(links.LATENT, chosen)
 
 
-def _choose_evidence() -> str:
+def _choose_evidence(view: SaeView) -> str:
+    """New voices, unless nothing could be measured on them and something on the same voices."""
+    facts = view.latents
+    has_new, has_same = (bool(facts[f"{prefix}_f1"].notna().any()) for prefix in ("best", "same"))
+    usual = SAME_VOICES if has_same and not has_new else NEW_VOICES
     choice = st.segmented_control(
         "Measured on",
         list(EVIDENCE_WORDS),
-        default=NEW_VOICES,
+        default=usual,
         required=True,
         format_func=EVIDENCE_WORDS.__getitem__,
         key="evidence",
         bind="query-params",
         help="\n\n".join(EVIDENCE.values()),
     )
-    return str(choice or NEW_VOICES)
+    return str(choice or usual)
 
 
 def _choose_values(table: pd.DataFrame) -> list[str]:

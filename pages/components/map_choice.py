@@ -146,3 +146,24 @@ def address(view: SaeView, colour: str, *, only: str = "", latent: int | None = 
     if latent is not None:
         query[links.LATENT] = str(latent)
     return f"map?{urlencode(query)}"
+
+
+def show_latent(view: SaeView, latent: int) -> None:
+    """A link to the map of clips coloured by this latent; nothing where no clip is mapped."""
+    _show(view, {COLOUR: BY_LATENT, links.LATENT: str(latent)})
+
+
+def show_clip(view: SaeView, row: int) -> None:
+    """A link to the map with this clip open; nothing where no clip is mapped."""
+    _show(view, {links.CLIP: links.clip_id(view, row)})
+
+
+def _show(view: SaeView, more: dict[str, str]) -> None:
+    kinds = [kind for kind in stored_maps(view) if kind != "directions"]
+    if kinds:
+        st.page_link(
+            "pages/map.py",
+            label="Show on the map",
+            icon=":material/scatter_plot:",
+            query_params=links.query(view, {KIND: kinds[0], **more}),
+        )

@@ -1,6 +1,7 @@
 """The Map page: dots, colours and details are the core's, choices stand in the address, trouble says what to run."""
 
 import io
+from urllib.parse import parse_qs
 
 import numpy as np
 import pandas as pd
@@ -205,3 +206,17 @@ def test_choosing_another_map_keeps_the_open_clip(app_test, mapped, view, drawn)
     app.get("button_group")[0].set_value("codes").run()
     assert app.query_params["map"] == "codes"
     assert drawn(app, "map_dot")["clips"][0]["title"] == clip_id
+
+
+def test_a_latent_and_a_clip_lead_to_the_map_where_there_is_one(app_test, mapped, small_workspace, view):
+    clip_id = str(view.workspace.corpus.table["clip_id"].iloc[5])
+    places = {
+        ("latents", "latent", "3"): {"map": ["clips"], "colour": ["latent"], "latent": ["3"]},
+        ("clips", "clip", clip_id): {"map": ["clips"], "clip": [clip_id]},
+    }
+    for (page, name, value), wanted in places.items():
+        app = app_test(mapped, page, **{name: value}).run()
+        (link,) = (found.proto for found in app.get("page_link") if found.proto.label == "Show on the map")
+        assert wanted.items() <= parse_qs(link.query_string).items()
+    app = app_test(small_workspace, "latents", latent="3").run()
+    assert "Show on the map" not in [found.proto.label for found in app.get("page_link")]

@@ -95,6 +95,22 @@ def test_the_table_holds_what_the_core_measured(app_test, small_workspace, view)
     np.testing.assert_allclose(shown["fires_on_percent"], 100 * view.latents["firing_rate"])
 
 
+def test_where_new_voices_tell_nothing_the_table_opens_on_the_same_voices(
+    app_test, small_workspace, view, monkeypatch
+):
+    from sae_core import SaeView
+
+    none = view.latents.assign(**{name: np.nan for name in view.latents if name.startswith("best_")})
+    none = none.assign(is_named=False, best_value=None, best_attribute=None)
+    monkeypatch.setattr(
+        SaeView, "latents", property(lambda self: none, lambda self, table: None), raising=False
+    )
+    app = app_test(small_workspace, "latents").run()
+    assert not app.exception
+    shown = app.dataframe[0].value.set_index("latent").sort_index()
+    np.testing.assert_allclose(shown["f1"], view.latents["same_f1"])
+
+
 def test_new_and_same_voices_are_shown_apart(app_test, small_workspace, view):
     app = app_test(small_workspace, "latents").run()
     app.get("button_group")[0].set_value("same voices").run()
