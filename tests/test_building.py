@@ -94,6 +94,18 @@ def test_the_suggested_grid_fits_a_corpus_of_any_size(n_train):
     assert suggest_grid(n_train, seeds=(0, 1), ks=(4,)).seeds == (0, 1)
 
 
+@pytest.mark.parametrize("n_train", [1, 100, 452, 1_600, 1_792, 100_000])
+def test_a_small_corpus_is_trained_on_for_enough_steps(n_train):
+    from sae_core.building import epochs_for
+    from sae_core.sae import SaeConfig
+    from sae_core.training import TrainingConfig
+
+    chosen = TrainingConfig(n_epochs=epochs_for(n_train)).for_corpus(
+        n_train, SaeConfig(dim=8, n_latents=16, k=2)
+    )
+    assert 400 <= chosen.n_epochs * (n_train // chosen.batch_size) < 10_000
+
+
 def test_a_build_leaves_a_workspace_that_opens(built):
     from sae_core.atlas import stored_maps
     from sae_core.building import BUILD_STAGES
