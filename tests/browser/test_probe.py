@@ -17,7 +17,7 @@ def probe_address(serve, voiced_workspace):
 def test_a_brought_sound_plays_under_its_heat_map(page: Page, probe_address, wait_for_app, voiced_workspace):
     page.goto(f"{probe_address}/probe")
     wait_for_app(page)
-    sound = as_wav(np.concatenate([clip_samples(voiced_workspace, row) for row in (0, 7)]))
+    sound = as_wav(np.concatenate([clip_samples(voiced_workspace, row) for row in (0, 7, 0, 7)]))
     page.locator("input[type=file]").set_input_files(
         {"name": "mine.wav", "mimeType": "audio/wav", "buffer": sound}
     )
@@ -26,13 +26,14 @@ def test_a_brought_sound_plays_under_its_heat_map(page: Page, probe_address, wai
     wait_for_app(page)
     page.get_by_role("button", name="Play mine.wav").click()
     page.wait_for_function(f"() => {PLAYER}.audio.currentTime > 0.1")
-    first = cursor_percent(page)
-    page.wait_for_timeout(200)
-    assert cursor_percent(page) > first
+    cursor = figure.locator(".cursor")
+    first = cursor.get_attribute("style")
+    expect(cursor).not_to_have_attribute("style", first)
+    assert float(cursor.get_attribute("style").split()[1].rstrip("%;")) > float(first.split()[1].rstrip("%;"))
+    page.evaluate(f"{PLAYER}.audio.onseeking = () => (window.soughtAt = {PLAYER}.audio.currentTime)")
     plot = figure.locator(".plot")
-    box = plot.bounding_box()
-    plot.click(position={"x": 0.6 * box["width"], "y": 100})
-    page.wait_for_function(f"() => {PLAYER}.audio.currentTime >= 1.79 && {PLAYER}.audio.currentTime < 2.5")
+    plot.click(position={"x": 0.6 * plot.bounding_box()["width"], "y": 100})
+    page.wait_for_function("() => Math.abs(window.soughtAt - 0.6 * 6) < 0.1")
     expect(figure.locator(".tip")).to_contain_text("s")
     url = page.evaluate(f"() => {PLAYER}.audio.src")
     page.locator(".st-key-probe_clips .play").first.click()
@@ -43,7 +44,3 @@ def test_a_brought_sound_plays_under_its_heat_map(page: Page, probe_address, wai
     expect(figure).to_have_count(0)
     wait_for_app(page)
     assert page.request.get(url).status == 404, "the sound is still served"
-
-
-def cursor_percent(page: Page) -> float:
-    return page.locator(".firing-times .cursor").evaluate("cursor => parseFloat(cursor.style.left)")
