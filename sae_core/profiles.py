@@ -8,13 +8,13 @@ from jaxtyping import Bool, Float32, Int
 
 from sae_core.attributes import (
     INTERVAL_COLUMNS,
-    MEASURES,
     NEW_VOICES,
     SOURCE_ATTRIBUTE,
     AttributeStatistics,
     holds,
 )
 from sae_core.corpus import Corpus
+from sae_core.detection import MEASURES
 from sae_core.feature_index import FeatureIndex
 from sae_core.sparse_codes import SparseCodes
 
