@@ -2,6 +2,7 @@
 
 import streamlit as st
 from streamlit import runtime
+from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
@@ -22,6 +23,6 @@ def take_over(upload: UploadedFile) -> bytes:
     """Return the bytes of an upload and let Streamlit drop its own copy, which it would hold until the visit ends."""
     content = upload.getvalue()
     context = get_script_run_ctx()
-    if context is not None and runtime.exists():
+    if context is not None and isinstance(context.uploaded_file_mgr, MemoryUploadedFileManager):
         context.uploaded_file_mgr.remove_file(context.session_id, upload.file_id)
     return content
