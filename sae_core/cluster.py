@@ -14,6 +14,7 @@ import logging
 import os
 import secrets
 import shutil
+import socket
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -39,6 +40,7 @@ MAX_RETRIES = 3
 
 _CPUS_TO_READ = 2
 _RAY_FOLDER = "RAY_TMPDIR"
+_KNOCK_S = 10.0
 _log = logging.getLogger(__name__)
 
 
@@ -293,14 +295,22 @@ def _start(ray: Any, n_workers: int | None, folder: str) -> None:
 
 def _join(ray: Any, address: str) -> None:
     try:
+        _knock(address)
         ray.init(address=address, log_to_driver=False, configure_logging=False)
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError) as error:
         raise ArtifactError(
             f"no Ray cluster answers ({str(error).strip().splitlines()[0]})",
             where=address,
             remedy="start one with `ray start --head`, join this machine with `ray start --address=…`,"
             " and name it here; without --address a Ray of its own is started",
         ) from error
+
+
+def _knock(address: str) -> None:
+    """Raise OSError when nobody listens at host:port; Ray itself would try again for minutes."""
+    host, _, port = address.rpartition(":")
+    if host and port.isdigit():
+        socket.create_connection((host, int(port)), timeout=_KNOCK_S).close()
 
 
 def _plan_crew(resources: Mapping[str, float], n_workers: int | None, uses_gpus: bool | None) -> Crew:

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections import Counter
@@ -196,6 +197,14 @@ def test_what_a_cluster_lacks_is_said():
     for wrong in ({"n_workers": 0}, {"shards": "memory://x"}, {"audio": "memory://x"}):
         with pytest.raises(ValueError, match=r"at least 1|one process"):
             RayEngine(BandEmbedder, **wrong)
+
+
+def test_a_cluster_that_is_not_there_is_said_at_once():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+        with pytest.raises(ArtifactError, match=rf"{address}: no Ray cluster answers .*`ray start --head`"):
+            cluster._join(None, address)
 
 
 def test_ray_is_loaded_when_asked_for_and_missed_by_name(monkeypatch, corpus, tmp_path):
