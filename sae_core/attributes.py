@@ -53,7 +53,7 @@ class AttributeTarget:
 def attribute_targets(corpus: Corpus, is_valid: Bool[np.ndarray, " n"]) -> list[AttributeTarget]:
     """Every value with at least `MIN_CLIPS` embedded clips on it and off it, by attribute, then by frequency."""
     splits = corpus.table["split"].to_numpy()
-    coin = clip_halves(corpus.table["clip_id"])
+    coin: Bool[np.ndarray, " n"] | None = None  # hashes every clip_id: only where it is needed
     targets = []
     for attribute in corpus.attributes:
         usable = corpus.is_known(attribute) & is_valid
@@ -64,6 +64,7 @@ def attribute_targets(corpus: Corpus, is_valid: Bool[np.ndarray, " n"]) -> list[
             selection, reported = usable & (splits == "selection"), usable & (splits == "held-out")
             evidence = NEW_VOICES
             if not all(_has_enough(corpus, positive, mask) for mask in (selection, reported)):
+                coin = clip_halves(corpus.table["clip_id"]) if coin is None else coin
                 selection, reported, evidence = usable & ~coin, usable & coin, SAME_VOICES
             targets.append(AttributeTarget(attribute, value, evidence, positive, selection, reported))
     return targets
