@@ -173,7 +173,8 @@ class SaeFit:
         """Return the sums since the last call, over the whole team, and start new ones."""
         taken, self.sums = self.sums, StepSums.zero(self.last_fired.device)
         totals = self.team.total(torch.stack([taken.error, taken.norm, taken.n_active]))
-        return StepSums(*totals.unbind(), taken.n_clips * self.team.size)
+        error, norm, n_active = totals.unbind()
+        return StepSums(error, norm, n_active, taken.n_clips * self.team.size)
 
     @property
     def is_finite(self) -> bool:
