@@ -181,7 +181,9 @@ class BuildMoment:
 BuildReport = Callable[[BuildMoment], None]
 
 
-def build_workspace(plan: BuildPlan, workspace: Path, report: BuildReport = lambda _: None) -> dict[str, str]:
+def build_workspace(
+    plan: BuildPlan, workspace: Path, *, report: BuildReport = lambda _: None
+) -> dict[str, str]:
     """Do whatever of the plan is not done yet in a workspace folder, and return what each stage left, in words.
 
     Raises CorpusError when the folder holds other clips already, and whatever a stage raises; finished work is kept.

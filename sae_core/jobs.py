@@ -77,7 +77,7 @@ def resume_job(workspace: Path) -> None:
     start_job(read_plan(workspace), workspace)
 
 
-def run_job(plan: BuildPlan, workspace: Path, report: BuildReport = lambda _: None) -> dict[str, str]:
+def run_job(plan: BuildPlan, workspace: Path, *, report: BuildReport = lambda _: None) -> dict[str, str]:
     """Build a workspace in this process, as a job that others see, and return what each stage left, in words.
 
     Raises ArtifactError when the workspace is being built already, and whatever the build raises.
@@ -172,7 +172,7 @@ def _build(plan: BuildPlan, workspace: Path, report: BuildReport) -> dict[str, s
 
     try:
         with _ended_by(signal.SIGTERM):
-            outcomes = build_workspace(plan, workspace, tell)
+            outcomes = build_workspace(plan, workspace, report=tell)
     except KeyboardInterrupt:
         status.end("cancelled")
         raise

@@ -36,7 +36,7 @@ class Places:
 
     @classmethod
     def choose(
-        cls, workspace: Path | None, folder: Path | None = None, roots: Sequence[Path] = ()
+        cls, workspace: Path | None, folder: Path | None = None, *, roots: Sequence[Path] = ()
     ) -> "Places":
         """The places for what a person gave: a workspace in a folder named `workspaces` makes that the folder of them.
 
@@ -62,7 +62,9 @@ class Places:
             for name in (WORKSPACE_VARIABLE, WORKSPACES_VARIABLE, IMPORT_ROOTS_VARIABLE)
         )
         found = [Path(root) for root in roots.split(os.pathsep) if root and Path(root).is_dir()]
-        return cls.choose(Path(workspace) if workspace else None, Path(folder) if folder else None, found)
+        return cls.choose(
+            Path(workspace) if workspace else None, Path(folder) if folder else None, roots=found
+        )
 
     def as_environment(self) -> dict[str, str]:
         """The same as variables for the server's process."""

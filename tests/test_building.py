@@ -34,7 +34,7 @@ def built(voices, tmp_path_factory):
     from sae_core.building import BuildPlan, build_workspace
 
     workspace, plan, moments = tmp_path_factory.mktemp("built") / "w", BuildPlan(str(voices), **SMALL), []
-    build_workspace(plan, workspace, moments.append)
+    build_workspace(plan, workspace, report=moments.append)
     return workspace, plan, moments
 
 
@@ -148,7 +148,7 @@ def test_a_build_that_stopped_goes_on_where_it_was(voices, tmp_path):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        build_workspace(plan, tmp_path / "w", stop_after_first_sae)
+        build_workspace(plan, tmp_path / "w", report=stop_after_first_sae)
     finished = sorted((tmp_path / "w").glob("saes/*/meta.json"))
     assert 1 <= len(finished) < 4
     kept = {
@@ -162,7 +162,7 @@ def test_a_build_that_stopped_goes_on_where_it_was(voices, tmp_path):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        build_workspace(plan, tmp_path / "w", stop_before_index)
+        build_workspace(plan, tmp_path / "w", report=stop_before_index)
     assert {file: file.stat().st_mtime_ns for file in kept} == kept
     assert len(list((tmp_path / "w").glob("saes/*/meta.json"))) == 4
     assert not [moment for moment in heard if moment.stage in ("import", "embed") and moment.n_total]
@@ -180,7 +180,7 @@ def test_clips_of_another_workspace_are_taken_as_they_are(built, tmp_path):
 
     other = BuildPlan(str(path), embedder="ge2e")
     with pytest.raises(KeyboardInterrupt):
-        build_workspace(other, tmp_path / "other", stop_before_embed)
+        build_workspace(other, tmp_path / "other", report=stop_before_embed)
     first, second = Corpus.load(path), Corpus.load(tmp_path / "other")
     assert first.table.equals(second.table)
     assert first.audio_file(3) == second.audio_file(3)

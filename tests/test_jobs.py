@@ -167,7 +167,9 @@ def test_a_build_in_this_process_is_seen_by_others_and_fails_in_words(tmp_path):
     seen = []
     with pytest.raises(CorpusError):
         run_job(
-            plan_of(tmp_path / "nowhere"), tmp_path / "w", lambda _: seen.append(is_building(tmp_path / "w"))
+            plan_of(tmp_path / "nowhere"),
+            tmp_path / "w",
+            report=lambda _: seen.append(is_building(tmp_path / "w")),
         )
     assert seen == [True]
     status = job_status(tmp_path / "w")

@@ -29,7 +29,9 @@ def places_of(ground, opened="a"):
     from sae_core.places import Places
 
     roots = [ground / "roots" / "calls", ground / "roots" / "music"]
-    return Places.choose(ground / "workspaces" / opened if opened else None, ground / "workspaces", roots)
+    return Places.choose(
+        ground / "workspaces" / opened if opened else None, ground / "workspaces", roots=roots
+    )
 
 
 def test_workspaces_are_those_with_clips_the_opened_one_first(ground):
@@ -129,7 +131,7 @@ def test_places_survive_the_environment_and_missing_roots_are_told_at_the_start(
     }
     assert Places.from_environment(gone).roots == places.roots[:1]
     with pytest.raises(CorpusError, match="import-root"):
-        Places.choose(None, None, [ground / "gone"])
+        Places.choose(None, None, roots=[ground / "gone"])
 
 
 def test_builds_are_listed_latest_first(ground):

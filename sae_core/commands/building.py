@@ -81,7 +81,7 @@ def run_build(options: argparse.Namespace) -> None:
     workspace = _workspace_of(options)
     plan = read_plan(workspace) if options.source is None else _plan_of(options)
     with BuildBar() as bar:
-        run_job(plan, workspace, bar)
+        run_job(plan, workspace, report=bar)
     say_next(f"serve --workspace {workspace}")
 
 

@@ -58,7 +58,7 @@ def serve(workspace: Path | None, options: argparse.Namespace) -> None:
     folder = options.workspaces
     if workspace is None and folder is None:
         folder = Path(USUAL_NAME)
-    places = Places.choose(workspace, folder, options.import_root)
+    places = Places.choose(workspace, folder, roots=options.import_root)
     _serve(places, port=options.port, headless=options.headless)
 
 
@@ -73,7 +73,10 @@ def _serve(places: Places, *, port: int, headless: bool) -> None:
             raise VoxScopeError(
                 f"port {port} is in use", remedy="choose another: PORT=8502 or --port 8502"
             ) from error
-    print(f"VoxScope opens {places.opened or places.folder} at http://127.0.0.1:{port}  (Ctrl+C stops it)", flush=True)
+    print(
+        f"VoxScope opens {places.opened or places.folder} at http://127.0.0.1:{port}  (Ctrl+C stops it)",
+        flush=True,
+    )
     environment = {**os.environ, **places.as_environment()}
     command = [
         sys.executable,
