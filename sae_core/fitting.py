@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Float32, Int
 from torch import Tensor
+from torch.nn.functional import mse_loss
 
 from sae_core.parallel import ALONE, Team
 from sae_core.sae import SparseAutoencoder
@@ -96,21 +97,21 @@ class SaeFit:
         values, latents = differentiable_products(inputs, sae.W_enc, bias, sae.config.k)
         prefixes = sae.config.prefixes or (sae.config.n_latents,)
         rebuilt = nested_weighted_rows(sae.W_dec, latents, values, prefixes) + sae.b_dec  # [b, p, d]
-        residuals = inputs[:, None] - rebuilt
-        residual = residuals[:, -1].detach()
-        norm = self.team.total(inputs.square().sum())
-        loss = residuals.square().sum() / (norm * len(prefixes)).clamp_min(TINY)
+        errors = [mse_loss(part, inputs, reduction="sum") for part in rebuilt.unbind(1)]
+        norm = inputs.square().sum()
+        loss = sum(errors) / (self.team.total(norm) * len(prefixes)).clamp_min(TINY)
         if self.settings.aux_coefficient > 0:
             # the order of clips is random, so the first part of a batch stands for all of it at a part of the cost
             part = slice(self.team.share_of_first(max(MIN_AUX_CLIPS, len(inputs) * self.team.size // 4)))
-            loss = loss + self.settings.aux_coefficient * self.auxiliary_loss(
-                inputs[part], residual[part], bias
-            )
+            residual = inputs[part] - rebuilt[part, -1].detach()
+            loss = loss + self.settings.aux_coefficient * self.auxiliary_loss(inputs[part], residual, bias)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         self.team.add_gradients(sae.parameters())
         self._update()
-        self._count(inputs, residual, values.detach(), latents)
+        self.sums.error += errors[-1].detach()
+        self.sums.norm += norm
+        self._count(values.detach(), latents)
 
     def auxiliary_loss(
         self, inputs: Float[Tensor, "b d"], residual: Float[Tensor, "b d"], bias: Float[Tensor, " L"]
@@ -159,15 +160,13 @@ class SaeFit:
         decoder.div_(decoder.norm(dim=1, keepdim=True).clamp_min(TINY))
 
     @torch.no_grad()
-    def _count(self, inputs: Tensor, residual: Tensor, values: Tensor, latents: Tensor) -> None:
+    def _count(self, values: Tensor, latents: Tensor) -> None:
         self.n_steps_done += 1
-        self.n_seen += len(inputs) * self.team.size
+        self.n_seen += len(values) * self.team.size
         strengths = torch.zeros_like(self.sae.b_enc).index_add_(0, latents.flatten(), values.flatten())
         self.last_fired.masked_fill_(self.team.total(strengths) > 0, self.n_seen)
-        self.sums.error += residual.square().sum()
-        self.sums.norm += inputs.square().sum()
         self.sums.n_active += (values > 0).sum()
-        self.sums.n_clips += len(inputs)
+        self.sums.n_clips += len(values)
 
     def take_sums(self) -> StepSums:
         """Return the sums since the last call, over the whole team, and start new ones."""
