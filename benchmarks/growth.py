@@ -28,7 +28,7 @@ from benchmarks.rows import Row, describe_machine
 
 SIZES, QUICK_SIZES = (10_000, 100_000, 1_000_000), (3_000, 6_000)
 BATCH = 1024
-N_MAP_POINTS = 20_000
+N_MAP_POINTS = 10_000
 MOST_STAGE, MOST_PAGE = 1.15, 0.3
 """Exponents to stay below: n log n with some room for noise; and a page that does not grow."""
 RESULTS = Path(__file__).resolve().parent / "results"
