@@ -1,7 +1,7 @@
 """A grid of SAEs side by side: variant × L × k × seed, and how well each one's predominant latents tell each value.
 
 Training several SAEs at once means several processes, each with its share of the cores. Sharing batches among them
-would save little: the clips lie in memory, and taking a batch from them is 1 to 7 % of a step on one core.
+would save little: the clips lie in memory, and taking a batch from them is 1 to 9 % of a step on one core.
 """
 
 import multiprocessing
