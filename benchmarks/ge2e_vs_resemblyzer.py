@@ -2,9 +2,8 @@
 
     python -m benchmarks.ge2e_vs_resemblyzer FOLDER_OF_RECORDINGS [--clips 200] [--threads 1]
 
-FOLDER may be a workspace too. Resemblyzer is installed, without its dependencies, into benchmarks/.peers/ and runs in a
-process of its own on the same torch, numpy and librosa. Its voice detector, webrtcvad, needs a compiler and plays no
-part in `embed_utterance`: only its import is satisfied, by an empty module.
+FOLDER may be a workspace too. Resemblyzer runs in a process of its own, in the environment of the peers, on the same
+torch, numpy and librosa. `make bench` compares the two from files (benchmarks/ge2e.py); this one compares the vectors.
 
 Two comparisons: the networks on the same waveforms as they are, and on the same brought down to -45 dBFS, with each
 one's volume step before it (Resemblyzer: `normalize_volume(wav, -30, increase_only=True)`; VoxScope: what
@@ -21,8 +20,6 @@ from pathlib import Path
 
 import numpy as np
 
-PEER = "Resemblyzer==0.1.4"
-PEER_FOLDER = Path(__file__).parent / ".peers" / "resemblyzer"
 SAMPLE_RATE_HZ = 16_000
 LONGEST_S = 15.0
 N_TRIALS = 3
@@ -91,27 +88,13 @@ def hush(waveforms: list[np.ndarray]) -> list[np.ndarray]:
 
 def run_peer(waveforms: list[np.ndarray], threads: int) -> dict[str, np.ndarray]:
     """Vectors and seconds of Resemblyzer, from a process of its own."""
-    if not (PEER_FOLDER / "resemblyzer").exists():
-        install = [
-            sys.executable,
-            "-m",
-            "pip",
-            "install",
-            "--quiet",
-            "--no-deps",
-            "--target",
-            str(PEER_FOLDER),
-            PEER,
-        ]
-        subprocess.run(install, check=True)
-        (PEER_FOLDER / "webrtcvad.py").write_text(
-            '"""Stands in for a voice detector that is never called."""\n'
-        )
+    from benchmarks.peers import peer_python
+
     with tempfile.TemporaryDirectory() as scratch:
         clips, out = Path(scratch) / "clips.npz", Path(scratch) / "vectors.npz"
         np.savez(clips, *waveforms)
-        environment = os.environ | {"PYTHONPATH": str(PEER_FOLDER), "PYTHONWARNINGS": "ignore"}
-        command = [sys.executable, __file__, str(clips), "--as-peer", str(out), "--threads", str(threads)]
+        environment = os.environ | {"PYTHONWARNINGS": "ignore"}
+        command = [str(peer_python()), __file__, str(clips), "--as-peer", str(out), "--threads", str(threads)]
         subprocess.run(command, check=True, env=environment)
         return dict(np.load(out))
 
