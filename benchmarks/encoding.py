@@ -14,7 +14,7 @@ N_CLIPS, N_QUICK = 1_000_000, 40_000
 N_TURNS = 5
 PEER_SHARE, PEER_BATCH = 0.01, 4096
 """SAELens encodes this share of each turn's clips, in batches like those it trains on; its time is extrapolated."""
-LIMIT_MB = 64
+LIMIT_MB = 128
 """How far memory may grow, however many clips there are."""
 
 
