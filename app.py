@@ -7,11 +7,17 @@ import streamlit as st
 from pages.components import problems, session
 
 ASSETS = Path(__file__).parent / "assets"
+SIDEBAR_PX = 210
 
 
 def main() -> None:
     """Draw the page that the address asks for."""
-    st.set_page_config(page_title="VoxScope", page_icon=str(ASSETS / "icon.svg"), layout="wide")
+    st.set_page_config(
+        page_title="VoxScope",
+        page_icon=str(ASSETS / "icon.svg"),
+        layout="wide",
+        initial_sidebar_state=SIDEBAR_PX,
+    )
     st.logo(str(ASSETS / "logo.svg"), size="large")
     page = st.navigation(
         [

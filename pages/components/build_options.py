@@ -20,7 +20,7 @@ FETCHES = (
     "machine may reach its hub; otherwise take GE2E, or give a file: `python -m sae_core build … --model FILE.nemo`."
 )
 USUAL, ONE, OWN = "usual", "one", "own"
-GRID_WORDS = {USUAL: "A small grid", ONE: "One autoencoder", OWN: "My own grid"}
+GRID_WORDS = {USUAL: "A grid", ONE: "Only one", OWN: "My own"}
 SIZES = tuple(2**power for power in range(4, 14))
 KS = (2, 4, 8, 16, 32, 64)
 DEVICES = {None: "a GPU if there is one", "cpu": "processor", "cuda": "GPU"}
