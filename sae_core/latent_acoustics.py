@@ -13,7 +13,6 @@ from weakref import WeakKeyDictionary
 import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float, Int
-from scipy.stats import rankdata
 
 from sae_core.acoustics import ACOUSTIC_COLUMNS, Acoustics, load_acoustics
 from sae_core.intervals import bounds, draw_speakers
@@ -170,7 +169,7 @@ class ClipSample:
         found = np.zeros(self.values.shape)
         for column, known in enumerate(self.is_known.T):
             if known.any():
-                ranks = rankdata(self.values[known, column]) / known.sum()
+                ranks = _ranks(self.values[known, column]) / known.sum()
                 found[known, column] = ranks - ranks.mean()
         return found
 
@@ -219,7 +218,7 @@ class ClipSample:
         found = np.zeros(known.shape)
         for column, here in enumerate(known.T):
             n_silent = n_known[column] - here.sum()
-            found[here, column] = (rankdata(activations[here]) + (n_silent - 1) / 2) / max(n_known[column], 1)
+            found[here, column] = (_ranks(activations[here]) + (n_silent - 1) / 2) / max(n_known[column], 1)
         return found
 
     def ranges(self, places: Int[np.ndarray, " a"]) -> pd.DataFrame:
@@ -281,3 +280,8 @@ def _correlation(measure_sums: list[np.ndarray], sums: list[np.ndarray]) -> Floa
     spread = np.sqrt(np.maximum(xx - x * x / n, 0) * np.maximum(yy - y * y / n, 0))
     found = np.divide(xy - x * y / n, spread, out=np.zeros_like(spread), where=spread > 1e-9)
     return np.clip(found, -1.0, 1.0)
+
+
+def _ranks(values: Float[np.ndarray, " m"]) -> Float[np.ndarray, " m"]:
+    """Ranks from 1, ties shared."""
+    return pd.Series(values).rank().to_numpy()

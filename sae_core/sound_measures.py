@@ -8,7 +8,6 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 from jaxtyping import Float, Float32, Float64
-from scipy.signal import find_peaks
 
 SAMPLE_RATE_HZ = 16_000
 STEP = SAMPLE_RATE_HZ // 100
@@ -211,6 +210,8 @@ def syllables_per_s(sound: Float32[np.ndarray, " t"], pitch: Float64[np.ndarray,
     """
     if np.count_nonzero(pitch) < FEWEST_VOICED:
         return None
+    from scipy.signal import find_peaks
+
     n, n_shift = SAMPLE_RATE_HZ * 64 // 1000, round(1.5 * SAMPLE_RATE_HZ / PITCH_RANGE_HZ[0])
     window = np.hanning(n)
     padded = np.pad(sound.astype(np.float64) ** 2, n // 2)

@@ -1,5 +1,8 @@
 """The table of clips with its filters, and which of them is chosen."""
 
+from collections.abc import Sequence
+
+import numpy as np
 import pandas as pd
 import streamlit as st
 
@@ -20,7 +23,6 @@ def find_clip(workspace: Workspace) -> int:
     if st.session_state.pop(PICKED, False):
         st.rerun()
     table = tables.clip_rows(workspace)
-    table = tables.with_notes(table, table["clip_id"], workspace.notes.of_clips)
     with st.container(horizontal=True, vertical_alignment="bottom", key="clip_filters"):
         text = st.text_input(
             "Search",
@@ -32,16 +34,21 @@ def find_clip(workspace: Workspace) -> int:
             width=230,
         )
         keep = tables.search_clips(workspace, text or "")
-        for name in (*workspace.corpus.attributes[:N_FILTERS], "split"):
-            keep &= _choose_values(table, name)
+        for name in workspace.corpus.attributes[:N_FILTERS]:
+            if chosen := _choose_values(name, workspace.corpus.values_of(name)):
+                keep &= np.any([workspace.corpus.has_value(name, value) for value in chosen], axis=0)
+        if chosen := _choose_values("split", sorted(table["split"].unique())):
+            keep &= table["split"].isin(chosen)
         if st.toggle(
             "Starred", key="starred", bind="query-params", help="Only those that somebody gave a star."
         ):
-            keep &= table["star"] != ""
-    found = table[keep]
-    row = _chosen_clip(table, found if len(found) else table)
+            notes = tables.notes_of_clips(workspace)
+            keep &= table["clip_id"].isin([clip for clip, written in notes.items() if written.is_starred])
+    found = np.flatnonzero(keep)
+    row = _chosen_clip(table, int(found[0]) if len(found) else 0)
     if len(found):
-        _draw_table(found.head(MAX_SHOWN), row)
+        shown = table.iloc[found[:MAX_SHOWN]]
+        _draw_table(tables.with_notes(shown, shown["clip_id"], workspace.notes.of_clips), row)
     else:
         st.info("No clip passes. Clear the search or one of the filters.", icon=":material/filter_alt_off:")
     more = f"; the first {MAX_SHOWN:,} are listed" if len(found) > MAX_SHOWN else ""
@@ -49,9 +56,8 @@ def find_clip(workspace: Workspace) -> int:
     return row
 
 
-def _choose_values(table: pd.DataFrame, name: str) -> pd.Series:
-    values = table[name].dropna().astype(str).value_counts().index.tolist()
-    chosen = st.multiselect(
+def _choose_values(name: str, values: Sequence[str]) -> list[str]:
+    return st.multiselect(
         column_words(name),
         values,
         format_func=lambda value: value_words(name, value),
@@ -60,14 +66,13 @@ def _choose_values(table: pd.DataFrame, name: str) -> pd.Series:
         placeholder="any",
         width=170,
     )
-    return table[name].astype(str).isin(chosen) if chosen else pd.Series(True, index=table.index)
 
 
-def _chosen_clip(table: pd.DataFrame, found: pd.DataFrame) -> int:
+def _chosen_clip(table: pd.DataFrame, first: int) -> int:
     """The clip that the URL names, else the first that was found."""
     wanted = links.chosen(links.CLIP)
     named = table.index[table["clip_id"] == wanted] if wanted is not None else []
-    row = int(named[0]) if len(named) else int(found.index[0])
+    row = int(named[0]) if len(named) else first
     links.choose(links.CLIP, table["clip_id"].iloc[row])
     return row
 

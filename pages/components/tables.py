@@ -5,7 +5,10 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 import streamlit as st
 
 from pages.components.wording import TERMS, value_words
@@ -101,36 +104,47 @@ def search_latents(table: pd.DataFrame, text: str) -> pd.Series:
 
 def search_clips(workspace: Workspace, text: str) -> pd.Series:
     """True where every word of `text` stands in some column of a clip, as it is labelled or said, or in its notes."""
+    clips = workspace.corpus.table["clip_id"]
+    if not text.split():
+        return pd.Series(True, index=clips.index)
     words = _clip_words(workspace.fingerprint, workspace)
+    found = holds_every_word(words, text)
+    notes = notes_of_clips(workspace)
+    noted_clips = clips[clips.isin(list(notes))]
+    if len(noted_clips):
+        with_notes = words[noted_clips.index] + [f" {notes[clip].words.lower()}" for clip in noted_clips]
+        found[noted_clips.index] = holds_every_word(with_notes, text)
+    return found
+
+
+def notes_of_clips(workspace: Workspace) -> Mapping[str, SubjectNotes]:
+    """What people wrote about clips, by clip_id; nothing where notes cannot be read."""
     try:
-        notes = workspace.notes.of_clips()
+        return workspace.notes.of_clips()
     except VoxScopeError:
-        notes = {}
-    if notes:
-        clips = workspace.corpus.table["clip_id"]
-        noted_clips = clips[clips.isin(list(notes))]
-        words = words.copy()
-        words[noted_clips.index] += [f" {notes[clip].words.lower()}" for clip in noted_clips]
-    return holds_every_word(words, text)
+        return {}
 
 
 @st.cache_resource(max_entries=2, show_spinner=False)
 def _clip_words(fingerprint: str, _workspace: Workspace) -> pd.Series:  # noqa: ARG001
     table = clip_rows(_workspace).drop(columns="duration_s")
-    words = pd.Series("", index=table.index, dtype="object")
+    words = pd.Series("", index=table.index, dtype="str")
     for name in table:
-        values = table[name].astype("object").where(table[name].notna(), "").astype(str)
-        said = {value: f" {value} {value_words(str(name), value)}".lower() for value in values.unique()}
-        words += values.map(said)
+        values = table[name].astype("str").fillna("")
+        words += " " + values.str.lower()
+        if name == "language":
+            said = {value: f" {value_words(name, value)}".lower() for value in values.unique()}
+            words += values.map(said)
     return words
 
 
 def holds_every_word(words: pd.Series, text: str) -> pd.Series:
     """True where every word of `text` begins some word there: `male` does not find `female`."""
-    found = pd.Series(True, index=words.index)
+    found, texts = np.ones(len(words), dtype=bool), pa.array(words, type=pa.large_string())
     for word in text.lower().split():
-        found &= words.str.contains(rf"(?<!\w){re.escape(word)}", regex=True)
-    return found
+        pattern = rf"(?:^|[^\pL\pN_]){re.escape(word)}"
+        found &= pc.match_substring_regex(texts, pattern).to_numpy(zero_copy_only=False)
+    return pd.Series(found, index=words.index)
 
 
 def latent_columns() -> dict[str, Any]:
