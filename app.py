@@ -20,20 +20,28 @@ def main() -> None:
     )
     st.logo(str(ASSETS / "logo.svg"), size="large")
     page = st.navigation(
-        [
-            st.Page("pages/overview.py", title="Overview", icon=":material/graphic_eq:", default=True),
-            st.Page("pages/latents.py", title="Latents", icon=":material/hub:"),
-            st.Page("pages/clips.py", title="Clips", icon=":material/library_music:"),
-            st.Page("pages/match.py", title="Match", icon=":material/join_inner:"),
-            st.Page("pages/probe.py", title="Probe", icon=":material/mic:"),
-            st.Page("pages/sweep.py", title="Sweep", icon=":material/grid_view:"),
-            st.Page("pages/movement.py", title="Movement", icon=":material/moving:"),
-            st.Page("pages/map.py", title="Map", icon=":material/scatter_plot:"),
-            st.Page("pages/steering.py", title="Steering", icon=":material/tune:"),
-            st.Page("pages/verification.py", title="Verification", icon=":material/verified_user:"),
-            st.Page("pages/build.py", title="Build", icon=":material/construction:"),
-            st.Page("pages/notes.py", title="Notes", icon=":material/edit_note:"),
-        ],
+        {
+            "": [
+                st.Page("pages/overview.py", title="Overview", icon=":material/graphic_eq:", default=True),
+                st.Page("pages/latents.py", title="Latents", icon=":material/hub:"),
+                st.Page("pages/clips.py", title="Clips", icon=":material/library_music:"),
+                st.Page("pages/map.py", title="Map", icon=":material/scatter_plot:"),
+                st.Page("pages/match.py", title="Match", icon=":material/join_inner:"),
+                st.Page("pages/probe.py", title="Probe", icon=":material/mic:"),
+            ],
+            "Compare SAEs": [
+                st.Page("pages/sweep.py", title="Sweep", icon=":material/grid_view:"),
+                st.Page("pages/movement.py", title="Movement", icon=":material/moving:"),
+            ],
+            "Steer and verify": [
+                st.Page("pages/steering.py", title="Steering", icon=":material/tune:"),
+                st.Page("pages/verification.py", title="Verification", icon=":material/verified_user:"),
+            ],
+            "Workspace": [
+                st.Page("pages/build.py", title="Build", icon=":material/construction:"),
+                st.Page("pages/notes.py", title="Notes", icon=":material/edit_note:"),
+            ],
+        },
         position="top",
     )
     with problems.shown():
