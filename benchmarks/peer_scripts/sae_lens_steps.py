@@ -56,12 +56,13 @@ def trainer_settings() -> SAETrainerConfig:
     )
 
 
-def take_steps(first: int, n: int) -> float:
-    """Take some steps; seconds."""
+def take_steps(first: int, n: int, n_dead: int = 0) -> float:
+    """Take some steps, before each of which the first latents are declared dead; seconds."""
     size, trainer = state.settings.batch_size, state.trainer
     n_batches = len(state.inputs) // size
     started = time.perf_counter()
     for step in range(first, first + n):
+        trainer.n_forward_passes_since_fired[:n_dead] = 2 * trainer.cfg.dead_feature_window
         trainer.step(state.inputs[step % n_batches * size :][:size])
         trainer.n_training_steps += 1
     return time.perf_counter() - started

@@ -25,12 +25,13 @@ def start(inputs: str, settings: dict) -> None:
     state.n_since_fired = torch.zeros(settings["n_latents"], dtype=torch.int64)
 
 
-def take_steps(first: int, n: int) -> float:
-    """Take some steps; seconds."""
+def take_steps(first: int, n: int, n_dead: int = 0) -> float:
+    """Take some steps, before each of which the first latents are declared dead; seconds."""
     size = state.settings.batch_size
     n_batches = len(state.inputs) // size
     started = time.perf_counter()
     for step in range(first, first + n):
+        state.n_since_fired[:n_dead] = 2 * state.settings.dead_after_clips
         take_step(state.inputs[step % n_batches * size :][:size])
     return time.perf_counter() - started
 
