@@ -43,7 +43,8 @@ def test_choices_stand_in_the_address_and_survive_a_change_of_page(visit, wait_f
     wait_for_app(page)
     page.get_by_role("link", name="Clips").first.click()
     expect(page.locator(".st-key-chosen_clip")).to_be_visible()
-    page.get_by_role("link", name="Sweep").first.click()
+    page.get_by_role("button", name="Compare SAEs").click()
+    page.get_by_role("menuitem", name="Sweep").click()
     expect(page.locator(".st-key-grid_cells")).to_be_visible()
     expect(page.locator(".st-key-measure").get_by_role("radio", name="AUROC")).to_be_checked()
 
