@@ -86,7 +86,7 @@ class Notes:
         self._labels: tuple[object, dict[str, dict[int | str, str]]] = (None, {})
         self._looked_at, self._stamp = 0.0, object()
 
-    def write(self, subject: Subject, kind: str, text: str = "", *, author: str) -> NoteEntry:
+    def write(self, subject: Subject, kind: str, *, author: str, text: str = "") -> NoteEntry:
         """Append what somebody writes now and return it; ValueError for words that cannot be kept."""
         entry = NoteEntry.now(subject, kind, text, author=author)
         self._insert([entry])

@@ -69,10 +69,10 @@ class TestWords:
     def test_what_is_written_is_read_by_another(self, tmp_path):
         mine, theirs = Notes(tmp_path), Notes(tmp_path)
         assert theirs.of(LATENT).is_empty and not mine.path.exists()
-        mine.write(LATENT, LABEL, "hold  music\n", author=" Ana ")
+        mine.write(LATENT, LABEL, text="hold  music\n", author=" Ana ")
         mine.write(LATENT, STAR, author="Ana")
-        mine.write(LATENT, TAG, "line", author="Ana")
-        theirs.write(LATENT, COMMENT, "also on #3\nin two banks", author="Bo")
+        mine.write(LATENT, TAG, text="line", author="Ana")
+        theirs.write(LATENT, COMMENT, text="also on #3\nin two banks", author="Bo")
         theirs._looked_at = 0.0  # as if it had last looked a while ago
         found = theirs.of(LATENT)
         assert (found.label, found.is_starred, found.tags) == ("hold music", True, ["line"])
@@ -86,20 +86,20 @@ class TestWords:
     def test_earlier_labels_stay_and_the_newest_shows(self, tmp_path):
         notes = Notes(tmp_path)
         for label in ("music", "hold music", "", "bank music"):
-            notes.write(LATENT, LABEL, label, author="Ana")
+            notes.write(LATENT, LABEL, text=label, author="Ana")
         assert notes.of(LATENT).label == "bank music"
         assert [entry.text for entry in notes.of(LATENT).labels] == ["music", "hold music", "", "bank music"]
 
     def test_stars_and_tags_can_be_taken_back(self, tmp_path):
         notes = Notes(tmp_path)
         for kind, text in ((STAR, ""), (TAG, "a"), (TAG, "b"), (UNTAG, "a"), (UNSTAR, "")):
-            notes.write(CLIP, kind, text, author="Ana")
+            notes.write(CLIP, kind, text=text, author="Ana")
         assert (notes.of(CLIP).is_starred, notes.of(CLIP).tags) == (False, ["b"])
         assert len(notes.of(CLIP).entries) == 5
 
     def test_an_sae_trained_again_is_another(self, tmp_path):
         notes = Notes(tmp_path)
-        notes.write(LATENT, LABEL, "hold music", author="Ana")
+        notes.write(LATENT, LABEL, text="hold music", author="Ana")
         again = replace(LATENT, fingerprint="fedcba9876543210")
         assert notes.of(again).is_empty and notes.latent_labels(again.fingerprint) == {}
         earlier = notes.of_earlier(again.sae, again.fingerprint, again.latent)
@@ -123,13 +123,13 @@ class TestWords:
     )
     def test_words_that_cannot_be_kept_are_refused(self, tmp_path, kind, text):
         with pytest.raises(ValueError, match="signs|words|kind"):
-            Notes(tmp_path).write(CLIP, kind, text, author="Ana")
+            Notes(tmp_path).write(CLIP, kind, text=text, author="Ana")
         assert not Notes(tmp_path).path.exists()
 
     @pytest.mark.parametrize("author", ["", " \t", "x" * 61])
     def test_nobody_writes_without_a_name(self, tmp_path, author):
         with pytest.raises(ValueError, match="author"):
-            Notes(tmp_path).write(CLIP, LABEL, "music", author=author)
+            Notes(tmp_path).write(CLIP, LABEL, text="music", author=author)
 
     def test_signs_that_would_turn_or_hide_text_are_left_out(self):
         assert clean_text("a\u202eb\x00c\x1b[31m\ud800", LABEL) == "abc[31m?"
@@ -155,8 +155,8 @@ from sae_core.notes import Notes
 from sae_core.note_entries import Subject
 who, folder = sys.argv[1], Path(sys.argv[2])
 for number in range(25):
-    Notes(folder).write(Subject(clip="shared"), "comment", f"{who} {number}", author=who)
-    Notes(folder).write(Subject(clip="shared"), "label", f"{who} {number}", author=who)
+    Notes(folder).write(Subject(clip="shared"), "comment", text=f"{who} {number}", author=who)
+    Notes(folder).write(Subject(clip="shared"), "label", text=f"{who} {number}", author=who)
 """
 
 
@@ -178,7 +178,7 @@ class TestTogether:
 
         def write(who):
             for number in range(15):
-                entry = notes.write(LATENT, COMMENT, str(number), author=who)
+                entry = notes.write(LATENT, COMMENT, text=str(number), author=who)
                 seen.append(entry.uid in [other.uid for other in notes.of(LATENT).entries])
 
         threads = [threading.Thread(target=write, args=(f"person {number}",)) for number in range(4)]
@@ -191,16 +191,16 @@ class TestTogether:
 
     def test_a_file_held_by_another_is_waited_for_and_then_told(self, tmp_path, monkeypatch):
         notes = Notes(tmp_path)
-        notes.write(CLIP, LABEL, "music", author="Ana")
+        notes.write(CLIP, LABEL, text="music", author="Ana")
         holder = sqlite3.connect(notes.path, isolation_level=None)
         holder.execute("BEGIN IMMEDIATE")
         assert Notes(tmp_path).of(CLIP).label == "music"  # who writes keeps nobody from reading
         monkeypatch.setattr("sae_core.notes.BUSY_TIMEOUT_S", 0.1)
         with pytest.raises(ArtifactError, match="busy.*not kept yet"):
-            notes.write(CLIP, LABEL, "speech", author="Bo")
+            notes.write(CLIP, LABEL, text="speech", author="Bo")
         holder.execute("COMMIT")
         holder.close()
-        notes.write(CLIP, LABEL, "speech", author="Bo")
+        notes.write(CLIP, LABEL, text="speech", author="Bo")
         assert notes.of(CLIP).label == "speech"
 
 
@@ -216,10 +216,10 @@ class TestExport:
         here, there = Notes(tmp_path / "a"), Notes(tmp_path / "b")
         for notes in (here, there):
             notes.path.parent.mkdir()
-        here.write(LATENT, LABEL, "music", author="Ana")
+        here.write(LATENT, LABEL, text="music", author="Ana")
         there.merge(here.entries())
-        here.write(LATENT, LABEL, "hold music", author="Ana")
-        there.write(LATENT, COMMENT, "heard it too", author="Bo")
+        here.write(LATENT, LABEL, text="hold music", author="Ana")
+        there.write(LATENT, COMMENT, text="heard it too", author="Bo")
         forged = replace(there.entries()[0], text="forged")
         report = here.merge(
             [*notes_from_json(notes_to_json(there.entries(), workspace="b").encode(), where="b"), forged]
@@ -296,7 +296,7 @@ class TestBrokenFiles:
         assert str(notes.path) in str(caught.value)
         assert notes.latent_labels(LATENT.fingerprint) == {}
         with pytest.raises(ArtifactError, match=message):
-            notes.write(LATENT, LABEL, "x", author="Ana")
+            notes.write(LATENT, LABEL, text="x", author="Ana")
         assert notes.path.read_bytes() == before  # nothing is lost
 
     def test_a_damaged_file_says_so_and_is_left_as_it_is(self, tmp_path):
@@ -307,7 +307,7 @@ class TestBrokenFiles:
     def test_a_file_cut_short_says_so(self, tmp_path):
         notes = Notes(tmp_path)
         for number in range(80):
-            notes.write(CLIP, COMMENT, f"{number} " * 60, author="Ana")
+            notes.write(CLIP, COMMENT, text=f"{number} " * 60, author="Ana")
         whole = notes.path.read_bytes()
         notes.path.write_bytes(whole[:4096] + os.urandom(len(whole) - 8192))
         with pytest.raises(ArtifactError, match="damaged"):
@@ -324,7 +324,7 @@ class TestBrokenFiles:
 
     def test_notes_of_a_newer_voxscope_are_left_alone(self, tmp_path):
         notes = Notes(tmp_path)
-        notes.write(CLIP, LABEL, "music", author="Ana")
+        notes.write(CLIP, LABEL, text="music", author="Ana")
         database = sqlite3.connect(notes.path)
         database.execute("PRAGMA user_version = 9")
         database.close()
@@ -332,7 +332,7 @@ class TestBrokenFiles:
 
     def test_an_entry_put_in_by_another_hand_is_not_believed(self, tmp_path):
         notes = Notes(tmp_path)
-        notes.write(CLIP, LABEL, "music", author="Ana")
+        notes.write(CLIP, LABEL, text="music", author="Ana")
         database = sqlite3.connect(notes.path)
         database.execute("UPDATE entries SET kind = 'drop'")
         database.commit()
@@ -343,30 +343,30 @@ class TestBrokenFiles:
     def test_words_with_sql_in_them_are_only_words(self, tmp_path):
         notes = Notes(tmp_path)
         evil = "x'); DROP TABLE entries; --"
-        notes.write(Subject(clip=evil), LABEL, evil, author="Robert'); --")
+        notes.write(Subject(clip=evil), LABEL, text=evil, author="Robert'); --")
         assert Notes(tmp_path).of(Subject(clip=evil)).label == evil
 
     def test_an_empty_file_holds_no_notes_yet(self, tmp_path):
         notes = self.broken(tmp_path, b"")
         assert notes.entries() == []
-        notes.write(CLIP, LABEL, "music", author="Ana")
+        notes.write(CLIP, LABEL, text="music", author="Ana")
         assert notes.of(CLIP).label == "music"
 
     def test_a_folder_that_is_gone_says_so(self, tmp_path):
         notes = Notes(tmp_path / "gone")
         assert notes.entries() == []
         with pytest.raises(ArtifactError, match="cannot be used"):
-            notes.write(CLIP, LABEL, "music", author="Ana")
+            notes.write(CLIP, LABEL, text="music", author="Ana")
 
     @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
     def test_a_folder_that_may_only_be_read_still_shows_its_notes(self, tmp_path):
         notes = Notes(tmp_path)
-        notes.write(CLIP, LABEL, "music", author="Ana")
+        notes.write(CLIP, LABEL, text="music", author="Ana")
         tmp_path.chmod(0o555)
         try:
             assert Notes(tmp_path).of(CLIP).label == "music"
             with pytest.raises(ArtifactError, match="cannot be used"):
-                Notes(tmp_path).write(CLIP, LABEL, "speech", author="Ana")
+                Notes(tmp_path).write(CLIP, LABEL, text="speech", author="Ana")
         finally:
             tmp_path.chmod(0o755)
 
@@ -374,7 +374,7 @@ class TestBrokenFiles:
 def test_verbs_take_notes_away_and_bring_them_in(own_workspace, tmp_path, capsys):
     from sae_core.__main__ import main
 
-    Notes(own_workspace).write(LATENT, LABEL, "hold music", author="Ana")
+    Notes(own_workspace).write(LATENT, LABEL, text="hold music", author="Ana")
     file = tmp_path / "notes.json"
     assert main(["notes", "export", "--workspace", str(own_workspace), "--file", str(file)]) == 0
     (own_workspace / "notes.sqlite").unlink()

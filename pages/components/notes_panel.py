@@ -174,7 +174,7 @@ def write_note(workspace: Workspace, subject: Subject, kind: str, text: str = ""
     try:
         if not author:
             raise ValueError(NO_NAME)
-        workspace.notes.write(subject, kind, text, author=author)
+        workspace.notes.write(subject, kind, text=text, author=author)
     except (VoxScopeError, ValueError) as error:
         st.session_state[REFUSED] = str(error)
 

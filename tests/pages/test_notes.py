@@ -95,7 +95,7 @@ def test_tags_are_given_and_taken_one_by_one(app_test, own_workspace, workspace,
     notes = workspace.notes
     app = named(app_test(own_workspace, "latents", latent="7").run())
     widget(app.multiselect, "notes_tags").set_value(["line", "bank"]).run()
-    notes.write(view.subject(7), TAG, "late", author="Bo")
+    notes.write(view.subject(7), TAG, text="late", author="Bo")
     app.run()
     widget(app.multiselect, "notes_tags").set_value(["bank", "late"]).run()
     assert notes.of(view.subject(7)).tags == ["bank", "late"]
@@ -106,7 +106,7 @@ def test_words_of_people_are_shown_as_text(app_test, own_workspace, workspace, v
 
     subject = view.subject(7)
     for kind in (LABEL, TAG, COMMENT, LABEL):
-        workspace.notes.write(subject, kind, EVIL[:40] if kind == TAG else EVIL, author=EVIL)
+        workspace.notes.write(subject, kind, text=EVIL[:40] if kind == TAG else EVIL, author=EVIL)
     app = app_test(own_workspace, "latents", latent="7").run()
     assert not app.exception
     assert EVIL not in words(app) and plain(EVIL) in app.header[0].value
@@ -130,7 +130,7 @@ def test_an_sae_trained_again_says_whose_notes_these_were(app_test, own_workspac
     from dataclasses import replace
 
     earlier = replace(view.subject(7), fingerprint="0123456789abcdef")
-    workspace.notes.write(earlier, LABEL, "hold music", author="Ana")
+    workspace.notes.write(earlier, LABEL, text="hold music", author="Ana")
     app = named(app_test(own_workspace, "latents", latent="7").run(), "Bo")
     assert "trained again" in words(app) and "hold music" in words(app)
     assert "hold music" not in app.header[0].value
@@ -158,9 +158,9 @@ def test_the_notes_page_lists_filters_and_brings_in(app_test, own_workspace, wor
     assert "Nobody has written" in app.info[0].value
     clip = str(workspace.corpus.table["clip_id"].iloc[3])
     notes = workspace.notes
-    notes.write(view.subject(7), LABEL, "hold music", author="Ana")
+    notes.write(view.subject(7), LABEL, text="hold music", author="Ana")
     notes.write(view.subject(7), STAR, author="Ana")
-    notes.write(Subject(clip=clip), COMMENT, "a cough", author="Bo")
+    notes.write(Subject(clip=clip), COMMENT, text="a cough", author="Bo")
     app.run()
     table = app.dataframe[0].value
     assert table["what"].tolist() == [clip, f"#7 of {view.name}"]
