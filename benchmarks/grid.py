@@ -19,7 +19,7 @@ N_CLIPS, N_QUICK = 167_000, 16_700
 """Three in five are by speakers of the train split: 100,000 clips to train on."""
 GRID = SweepGrid(variants=("topk",), n_latents=(256, 512, 1024, 2048), ks=(4, 8, 16, 32))
 SMALL = SweepGrid(variants=("topk",), n_latents=(256, 2048), ks=(8,))
-N_EPOCHS, N_AT_ONCE = 10, 2
+N_EPOCHS, N_AT_ONCE = 20, 2
 N_WARM, N_SAMPLED = 2, 3
 """Steps of each of a peer's autoencoders, before our sweep and again after it; those that warm up do not count."""
 

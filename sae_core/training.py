@@ -50,7 +50,7 @@ TABLE_COLUMNS = (
     "learning_rate",
 )
 N_TABLE_ROWS = 100
-N_HELD_OUT_SAMPLE = 4096
+N_HELD_OUT_SAMPLE = 1024
 N_MEASURED = 1_000_000
 """Of a larger split, every so many-th clip is measured, so that memory does not grow with the corpus."""
 CHECKPOINT = "checkpoint.safetensors"
