@@ -9,6 +9,12 @@ from sae_core.note_entries import COMMENT, LABEL, STAR, TAG, Subject, notes_to_j
 EVIL = "<b>x</b> **loud** :red[y] ![z](http://e.test/z.png)"
 
 
+@pytest.fixture(autouse=True)
+def _look_every_time(monkeypatch):
+    """Notes look for news of other processes twenty times a second at most: a test is quicker than that."""
+    monkeypatch.setattr("sae_core.notes.FRESH_S", 0)
+
+
 @pytest.fixture
 def workspace(own_workspace):
     from sae_core import open_workspace
