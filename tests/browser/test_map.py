@@ -176,7 +176,7 @@ def test_it_pans_zooms_and_comes_back(visit, page):
     page.wait_for_function(f"() => {PLAYER} && {PLAYER}.audio.currentTime > 0.05")
 
 
-def test_latents_on_the_map_play_and_colour_the_clips(visit, page):
+def test_latents_on_the_map_play_and_colour_the_clips(visit, page, wait_for_app):
     visit("map?map=directions")
     point = lone_points(page, 1)[0]
     page.mouse.click(*place_of(page, point))
@@ -185,6 +185,9 @@ def test_latents_on_the_map_play_and_colour_the_clips(visit, page):
     page.wait_for_function(f"() => {PLAYER} && {PLAYER}.audio.currentTime > 0.05")
     name = heading.inner_text()
     page.get_by_text("Clips by embedding").click()
+    expect(page).to_have_url(re.compile("map=clips"))
+    expect(page.locator(".legend .label")).not_to_have_text("Value it tells")
+    wait_for_app(page)
     page.locator(".st-key-map_colour").get_by_role("combobox").click()
     page.get_by_role("option", name="A latent's activation").click()
     expect(page.locator(".legend .label")).to_have_text(name)
