@@ -32,7 +32,8 @@ app: ready
 	@$(BIN)/python -m sae_core $(if $(WORKSPACE),serve --workspace "$(WORKSPACE)",demo open) $(SERVE_FLAGS)
 
 test: ready-dev chromium check
-	$(BIN)/python -m pytest --cov=sae_core --cov-report=term:skip-covered --cov-fail-under=90
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not browser and not slow" --cov=sae_core --cov-report=
+	$(BIN)/python -m pytest -m "browser or slow" --cov=sae_core --cov-append --cov-report=term:skip-covered --cov-fail-under=90
 
 check: ready-dev
 	$(BIN)/ruff check $(wildcard $(CODE))
