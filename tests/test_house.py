@@ -34,7 +34,8 @@ MANY_POSITIONAL = {
 }
 # requirement → why nothing imports it by that name
 NEVER_IMPORTED = {
-    "pytest-cov", "pytest-xdist": "plugin of pytest",
+    "pytest-cov": "plugin of pytest",
+    "pytest-xdist": "plugin of pytest",
     "beartype": "named in pytest's options as the checker of shapes",
     "ruff": "command",
     "mypy": "command",
