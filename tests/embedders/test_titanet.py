@@ -64,7 +64,9 @@ def test_vectors_are_those_that_nemo_gives_each_clip_alone(tiny_nemo):
     theirs = EncDecSpeakerLabelModel.restore_from(str(tiny_nemo), map_location="cpu").eval()
     found = open_embedder("titanet", model=str(tiny_nemo), device="cpu").embed(*batch_of(CLIPS))
     # a CPU takes clips one by one, a GPU together
-    together = open_embedder("titanet", model=str(tiny_nemo), device="cpu")._embed_together(*batch_of(CLIPS))
+    embedder = open_embedder("titanet", model=str(tiny_nemo), device="cpu")
+    with torch.no_grad():
+        together = embedder._embed_together(*batch_of(CLIPS))
     for row, again, clip in zip(found, together, CLIPS, strict=True):
         waveform, length = batch_of([clip])
         with torch.no_grad():
