@@ -87,10 +87,6 @@ class SparseAutoencoder(torch.nn.Module):
             },
         )
 
-    def decoder_steps(self) -> Float32[np.ndarray, "L d"]:
-        """How far one unit of each latent's activation moves an embedding: scale · W_dec."""
-        return np.asarray((self.W_dec * self.scale).detach().cpu().numpy(), dtype=np.float32)
-
     def decoder_directions(self) -> Float32[np.ndarray, "L d"]:
         """Return the decoder direction of each latent in embedding space, of norm 1."""
         directions = torch.nn.functional.normalize(self.W_dec.detach(), dim=1)

@@ -32,7 +32,7 @@ def test_both_have_the_same_directions(sae, tmp_path):
     decoder = Decoder.load(tmp_path)
     np.testing.assert_allclose(decoder.directions, sae.decoder_directions(), atol=1e-6)
     np.testing.assert_allclose(np.linalg.norm(decoder.directions, axis=1), 1, atol=1e-6)
-    np.testing.assert_allclose(decoder.steps, sae.decoder_steps(), atol=1e-6)
+    np.testing.assert_allclose(decoder.steps, (sae.W_dec * sae.scale).numpy(), atol=1e-6)
 
 
 def test_a_damaged_file_is_named(sae, tmp_path):
