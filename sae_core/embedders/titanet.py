@@ -60,7 +60,7 @@ class TitanetEmbedder:
         self, waveforms: Float32[Tensor, "b t"], lengths: Int64[Tensor, " b"]
     ) -> Float32[Tensor, "b d"]:
         """One unit vector a waveform."""
-        # a processor keeps one clip's frames in its caches, and not those of a batch: one by one is three times as fast
+        # a processor keeps one clip's frames in its caches, and not those of a batch: one by one is faster
         if self._is_masked and self._device.type != "cpu":
             return self._embed_together(waveforms, lengths)
         alone = [
