@@ -49,7 +49,7 @@ def measure(*, is_quick: bool) -> Iterator[Row]:
     gap = float(np.abs(found["closed"] - found["decoded"]).max())
     name = f"steering {n_pairs:,} pairs × {len(STEERED)} latents"
     detail = (
-        f"{1e3 * move_s:.1f} ms a move in drags of {N_MOVES}, on one thread, again {1e3 * took['decoded']:.0f} ms; "
+        f"{1e3 * move_s:.1f} ms a move in drags of {N_MOVES}, decoding again {1e3 * took['decoded']:.0f} ms; "
         f"{N_CLIPS:,} clips, prepared once in {1e3 * prepared_s:.0f} ms; equal to {gap:.0e}"
     )
     yield Row(name, "decoding all clips, all cosines again", took["decoded"] / move_s, 50, detail)

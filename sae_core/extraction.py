@@ -24,10 +24,10 @@ from sae_core.progress import Progress, ignore
 from sae_core.shards import SHARD_CLIPS, Shard, ShardJob, finished_shard, plan_shards, read_shard, write_shard
 
 BATCH_CLIPS = 64
-BATCH_S = 240.0
-"""Seconds of padded audio in one batch at most; a longer clip is a batch of its own."""
 MAX_CLIP_S = 600.0
 """Longer clips are listed as failures: one vector cannot stand for that much talk, nor one batch hold it."""
+BATCH_S = MAX_CLIP_S
+"""Seconds of padded audio in one batch at most: what one long clip may take anyway."""
 N_READERS = min(4, os.cpu_count() or 1)
 
 _BATCHES_AHEAD = 2

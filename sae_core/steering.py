@@ -164,6 +164,7 @@ def _pair_sums(
     left, right = sides
     sums = np.empty(len(trials), dtype=np.float32)
     size = min(PAIRS_AT_ONCE, len(trials))
+    ones = np.ones(left.shape[1], np.float32)
     rows_a, rows_b = np.empty((size, left.shape[1]), np.float32), np.empty((size, left.shape[1]), np.float32)
     factor, other_factor = np.empty(size, np.float32), np.empty(size, np.float32)
     for start in range(0, len(trials), PAIRS_AT_ONCE):
@@ -173,7 +174,9 @@ def _pair_sums(
         # "clip" (row numbers are in range) lets numpy write straight into `out`
         np.take(left, one, axis=0, out=rows_a[:n], mode="clip")
         np.take(right, other, axis=0, out=rows_b[:n], mode="clip")
-        np.einsum("pm,pm->p", rows_a[:n], rows_b[:n], out=sums[part])
+        # the sum of each row as a product with ones: half the time of einsum, which begins anew for every short row
+        np.multiply(rows_a[:n], rows_b[:n], out=rows_a[:n])
+        np.matmul(rows_a[:n], ones, out=sums[part])
         np.take(shrink, one, out=factor[:n], mode="clip")
         np.take(shrink, other, out=other_factor[:n], mode="clip")
         factor[:n] *= other_factor[:n]

@@ -8,6 +8,7 @@ from scipy.stats import ks_2samp
 
 from sae_core.feature_index import FeatureIndex
 from sae_core.steering import (
+    PAIRS_AT_ONCE,
     Change,
     Steering,
     compare_decisions,
@@ -55,6 +56,21 @@ def test_similarities_equal_those_of_vectors_decoded_again(seed, changes, only_s
     assert np.abs(found - expected).max() < 1e-5
     unit = decoded_again / np.linalg.norm(decoded_again, axis=1, keepdims=True)
     assert np.abs(steering.steer(vectors, delta) - unit).max() < 1e-5
+
+
+def test_pairs_in_several_pieces_are_those_of_one_piece():
+    _, vectors, _, _, steering = prepare(3)
+    rng = np.random.default_rng(3)
+    n = 2 * PAIRS_AT_ONCE + 12_345
+    trials = Trials(rng.integers(80, size=n), rng.integers(80, size=n), np.arange(n) % 2 == 0)
+    scores = cosine_scores(vectors, trials)
+    delta = steering.deltas([Change(2, "set", 3.0), Change(7, "ablate")])
+    found = steering.similarities(scores, trials, delta)
+    for start in range(0, n, 5_000):
+        few = np.zeros(n, dtype=bool)
+        few[start : start + 5_000] = True
+        one_piece = steering.similarities(scores[few], trials.select(few), delta)
+        assert np.allclose(found[few], one_piece, rtol=0, atol=1e-6)
 
 
 def test_no_change_is_exactly_the_original():

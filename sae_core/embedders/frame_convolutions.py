@@ -1,8 +1,8 @@
-"""NeMo's convolutional speaker encoder with a frame's channels side by side: the same numbers sooner on a CPU.
+"""NeMo's speaker encoder and attentive pooling with a frame's channels side by side: the same numbers sooner on a CPU.
 
 NeMo keeps time innermost. With channels innermost a convolution over single frames is one matrix product, into which
-the batch normalisation after it is folded, and a convolution of each channel along time reads whole cache lines. What a
-frame beyond a clip's end holds matters only where frames meet: before a convolution along time, and in means over time.
+the batch normalisation after it is folded, and a convolution of each channel along time reads whole cache lines. Clips
+go through one at a time, cut to their own length, so nothing has to be masked.
 """
 
 from __future__ import annotations
@@ -13,6 +13,9 @@ from typing import Any
 import torch
 from jaxtyping import Float32, Int64
 from torch import Tensor, nn
+
+_PIECE = 128
+"""Frames whose sums are taken together: 1.5 MB of TitaNet-large's 3,072 channels."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,7 @@ class _Product:
         ops = torch.ops.mkldnn
         self._weight = ops._reorder_linear_weight(weight.contiguous(), None) if self._is_packed else weight
 
-    def __call__(self, frames: Float32[Tensor, "b t c"]) -> Float32[Tensor, "b t o"]:
+    def __call__(self, frames: Float32[Tensor, "t c"]) -> Float32[Tensor, "t o"]:
         if self._is_packed:
             found: Tensor = torch.ops.mkldnn._linear_pointwise(
                 frames, self._weight, self._bias, self._then, [], ""
@@ -51,33 +54,31 @@ class _Block:
     excitation: nn.Sequential | None
     past: _Product | None
 
-    def __call__(self, frames: Tensor, is_heard: Tensor, n_frames: Tensor) -> Tensor:
+    def __call__(self, frames: Float32[Tensor, "t c"]) -> Float32[Tensor, "t o"]:
         out = frames
         for stage in self.stages:
             if stage.along_time is not None:
-                out = _along_time(out * is_heard, stage.along_time)
+                out = _along_time(out, stage.along_time)
             out = stage.across(out)
         if self.excitation is not None:
-            mean = torch.bmm(is_heard.transpose(1, 2), out)[:, 0] / n_frames
-            out *= torch.sigmoid(self.excitation(mean))[:, None]
+            out *= torch.sigmoid(self.excitation(out.mean(dim=0)))
         if self.past is not None:
             out += self.past(frames)
         return out.relu_()
 
 
-def _along_time(frames: Float32[Tensor, "b t c"], convolution: nn.Conv1d) -> Float32[Tensor, "b t c"]:
+def _along_time(frames: Float32[Tensor, "t c"], convolution: nn.Conv1d) -> Float32[Tensor, "t c"]:
     """Each channel convolved along time; seen as a picture of height 1 whose channels come last, which torch's kernels
     for that layout take as it is."""
-    picture = frames.transpose(1, 2)[:, :, None]
     out = nn.functional.conv2d(
-        picture,
+        frames[None, None].permute(0, 3, 1, 2),
         convolution.weight[:, :, None],
         convolution.bias,
         padding=(0, int(convolution.padding[0])),
         dilation=(1, convolution.dilation[0]),
         groups=convolution.groups,
     )
-    return out[:, :, 0].transpose(1, 2).contiguous()
+    return out.permute(0, 2, 3, 1)[0, 0].contiguous()
 
 
 class FrameEncoder(nn.Module):
@@ -89,13 +90,59 @@ class FrameEncoder(nn.Module):
 
     def forward(
         self, audio_signal: Float32[Tensor, "b f t"], length: Int64[Tensor, " b"]
-    ) -> tuple[Float32[Tensor, "b c t"], Int64[Tensor, " b"]]:
-        """Encoded frames, meaningful within `length`, and `length`."""
-        frames = audio_signal.transpose(1, 2).contiguous()
-        is_heard = (torch.arange(frames.shape[1]) < length[:, None])[..., None].float()
+    ) -> tuple[Float32[Tensor, "b c n"], Int64[Tensor, " b"]]:
+        """Encoded frames up to the longest of `length`, zero beyond each clip's own, and `length`."""
+        encoded = [self._encode(clip[:, :n].T) for clip, n in zip(audio_signal, length.tolist(), strict=True)]
+        return nn.utils.rnn.pad_sequence(encoded, batch_first=True).transpose(1, 2), length
+
+    def _encode(self, frames: Float32[Tensor, "t f"]) -> Float32[Tensor, "t c"]:
+        frames = frames.contiguous()
         for block in self._blocks:
-            frames = block(frames, is_heard, length[:, None])
-        return (frames * is_heard).transpose(1, 2), length
+            frames = block(frames)
+        return frames
+
+
+class FramePooling(nn.Module):
+    """Stands in for NeMo's `AttentivePoolLayer` in inference on a CPU.
+
+    Of each frame's attention the part that hangs on the clip's mean and deviation is one vector, computed once.
+    """
+
+    def __init__(self, pooling: Any) -> None:
+        super().__init__()
+        first, _, last = pooling.attention_layer
+        self._eps, self._norm = pooling.eps, first.bn
+        weight = first.conv_layer.weight[:, :, 0].detach()
+        n_channels = last.out_channels
+        self._of_frame = _Product(weight[:, :n_channels], torch.zeros(len(weight)), is_rectified=False)
+        self._of_clip = weight[:, n_channels:].contiguous()
+        self._clip_bias = first.conv_layer.bias.detach()
+        self._scores = _Product(last.weight[:, :, 0].detach(), last.bias.detach(), is_rectified=False)
+
+    def forward(self, x: Float32[Tensor, "b c t"], length: Int64[Tensor, " b"]) -> Float32[Tensor, "b s one"]:
+        """Mean and deviation of each clip's frames, weighted by attention: [b, 2c, 1]."""
+        pooled = [self._pool(clip[:, :n].T) for clip, n in zip(x, length.tolist(), strict=True)]
+        return torch.stack(pooled)[:, :, None]
+
+    def _pool(self, frames: Float32[Tensor, "t c"]) -> Float32[Tensor, " s"]:
+        of_clip = nn.functional.linear(
+            torch.cat(self._moments(frames, frames.new_full((len(frames), 1), 1 / len(frames)))),
+            self._of_clip,
+            self._clip_bias,
+        )
+        hidden = self._norm((self._of_frame(frames) + of_clip).relu_()).tanh_()
+        return torch.cat(self._moments(frames, self._scores(hidden).softmax(dim=0)))
+
+    def _moments(
+        self, frames: Float32[Tensor, "t c"], weights: Float32[Tensor, "t w"]
+    ) -> tuple[Float32[Tensor, " c"], Float32[Tensor, " c"]]:
+        """Weighted mean and standard deviation of each channel, summed in pieces that stay in the cache."""
+        pieces = list(zip(frames.split(_PIECE), weights.split(_PIECE), strict=True))
+        mean = torch.stack([(some * weight).sum(dim=0) for some, weight in pieces]).sum(dim=0)
+        squares = torch.stack(
+            [(some - mean).square_().mul_(weight).sum(dim=0) for some, weight in pieces]
+        ).sum(dim=0)
+        return mean, squares.clamp(self._eps).sqrt()
 
 
 def by_frames(encoder: Any) -> FrameEncoder | None:
@@ -103,6 +150,13 @@ def by_frames(encoder: Any) -> FrameEncoder | None:
     blocks = [_block_of(block) for block in encoder.encoder]
     known = [block for block in blocks if block is not None]
     return FrameEncoder(known) if len(known) == len(blocks) else None
+
+
+def pooling_by_frames(pooling: Any) -> FramePooling | None:
+    """The same pooling by frames, or None for one that is no `AttentivePoolLayer` over single frames."""
+    if type(pooling).__name__ != "AttentivePoolLayer" or pooling.attention_layer[-1].kernel_size != (1,):
+        return None
+    return FramePooling(pooling)
 
 
 def _block_of(block: Any) -> _Block | None:

@@ -10,6 +10,7 @@ import logging
 import tarfile
 import zlib
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
@@ -20,7 +21,7 @@ from torch import Tensor, nn
 
 from sae_core.artifacts import fingerprint
 from sae_core.embedders import choose_device, full_precision
-from sae_core.embedders.frame_convolutions import by_frames
+from sae_core.embedders.frame_convolutions import by_frames, pooling_by_frames
 from sae_core.errors import ArtifactError, MissingDependencyError
 
 DEFAULT_MODEL = "titanet_large"
@@ -51,6 +52,8 @@ class TitanetEmbedder:
         self._is_masked = _masks_every_convolution(network.encoder)
         if device.type == "cpu" and (faster := by_frames(network.encoder)) is not None:
             network.encoder = faster
+            pooling = pooling_by_frames(network.decoder._pooling)
+            network.decoder._pooling = pooling or network.decoder._pooling
         self.dim = self.embed(
             torch.rand(1, self.sample_rate_hz) - 0.5, torch.tensor([self.sample_rate_hz])
         ).shape[1]
@@ -60,13 +63,30 @@ class TitanetEmbedder:
         self, waveforms: Float32[Tensor, "b t"], lengths: Int64[Tensor, " b"]
     ) -> Float32[Tensor, "b d"]:
         """One unit vector a waveform."""
-        # a processor keeps one clip's frames in its caches, and not those of a batch: one by one is faster
-        if self._is_masked and self._device.type != "cpu":
+        if self._device.type == "cpu":
+            return self._embed_side_by_side(waveforms, lengths)
+        if self._is_masked:
             return self._embed_together(waveforms, lengths)
-        alone = [
-            self._embed_together(waveforms[i : i + 1, :n], lengths[i : i + 1]) for i, n in enumerate(lengths)
-        ]
-        return torch.cat(alone)
+        return torch.cat([self._embed_alone(*clip) for clip in zip(waveforms, lengths, strict=True)])
+
+    def _embed_side_by_side(self, waveforms: Tensor, lengths: Tensor) -> Tensor:
+        """Each clip in one thread: a core keeps one clip's frames in its caches, and waits for no other."""
+        n_threads = torch.get_num_threads()
+        try:
+            # a thread's own number of threads is also what threads begun later are given
+            with ThreadPoolExecutor(
+                n_threads, "titanet", initializer=torch.set_num_threads, initargs=(1,)
+            ) as pool:
+                # the longest first, so that no thread is left with one of them at the end
+                order = lengths.argsort(descending=True)
+                found = torch.cat(list(pool.map(self._embed_alone, waveforms[order], lengths[order])))
+            return found[order.argsort()]
+        finally:
+            torch.set_num_threads(n_threads)
+
+    @torch.no_grad()  # for the thread that it may run in
+    def _embed_alone(self, waveform: Tensor, length: Tensor) -> Tensor:
+        return self._embed_together(waveform[None, :length], length[None])
 
     def _embed_together(self, waveforms: Tensor, lengths: Tensor) -> Tensor:
         waveforms, lengths = waveforms.to(self._device), lengths.to(self._device)

@@ -9,7 +9,12 @@ import pytest
 import torch
 
 from sae_core.embedders import open_embedder
-from sae_core.embedders.frame_convolutions import FrameEncoder, by_frames
+from sae_core.embedders.frame_convolutions import (
+    FrameEncoder,
+    FramePooling,
+    by_frames,
+    pooling_by_frames,
+)
 from sae_core.embedders.titanet import read_nemo
 from sae_core.errors import ArtifactError, MissingDependencyError
 from tests.embedders.voices import batch_of, noisy_voice, tiny_config, write_tiny_nemo
@@ -91,6 +96,35 @@ def test_on_a_cpu_the_encoder_runs_by_frames_and_says_the_same(tiny_nemo):
         assert (found[row, :, :n_frames] - expected[row, :, :n_frames]).abs().max() < 1e-4
     embedder = open_embedder("titanet", model=str(tiny_nemo), device="cpu")
     assert isinstance(embedder._network.encoder, FrameEncoder)
+
+
+@pytest.mark.slow
+def test_on_a_cpu_attention_pools_by_frames_and_says_the_same(tiny_nemo):
+    from nemo.collections.asr.models import EncDecSpeakerLabelModel
+
+    theirs = EncDecSpeakerLabelModel.restore_from(str(tiny_nemo), map_location="cpu").eval()
+    # batch statistics of their own, and frames of more than one piece
+    norm = theirs.decoder._pooling.attention_layer[0].bn
+    norm.running_mean.normal_(), norm.running_var.uniform_(0.5, 2)
+    frames, length = torch.randn(3, theirs.decoder._pooling.feat_in // 2, 300), torch.tensor([300, 17, 129])
+    ours = pooling_by_frames(theirs.decoder._pooling)
+    assert ours is not None, "TitaNet's pooling is understood"
+    with torch.no_grad():
+        expected, found = theirs.decoder._pooling(frames, length), ours(frames, length)
+    assert found.shape == expected.shape and (found - expected).abs().max() < 1e-4
+    embedder = open_embedder("titanet", model=str(tiny_nemo), device="cpu")
+    assert isinstance(embedder._network.decoder._pooling, FramePooling)
+
+
+@pytest.mark.slow
+def test_clips_side_by_side_are_embedded_as_each_alone_and_leave_the_threads_as_they_were(tiny_nemo):
+    embedder = open_embedder("titanet", model=str(tiny_nemo), device="cpu")
+    torch.set_num_threads(2)
+    together = embedder.embed(*batch_of(CLIPS))
+    assert torch.get_num_threads() == 2
+    alone = torch.cat([embedder.embed(*batch_of([clip])) for clip in CLIPS])
+    torch.set_num_threads(1)
+    assert torch.equal(together, alone)
 
 
 @pytest.mark.slow
