@@ -163,7 +163,7 @@ def write_tensors(
     from safetensors.numpy import save
 
     with writing(path) as temporary:
-        contiguous = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
+        contiguous = {name: np.asarray(array, order="C") for name, array in tensors.items()}
         temporary.write_bytes(save(contiguous, metadata=dict(metadata or {})))
 
 

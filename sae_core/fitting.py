@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float, Float32, Int
 from torch import Tensor
 from torch.nn.functional import mse_loss
+from torch.optim.adam import adam
 
 from sae_core.parallel import ALONE, Team
 from sae_core.sae import SparseAutoencoder
@@ -88,7 +89,7 @@ class SaeFit:
         self.n_seen = 0
         self.last_fired = torch.zeros(sae.config.n_latents, dtype=torch.int64, device=sae.W_dec.device)
         self.sums = StepSums.zero(sae.W_dec.device)
-        self.optimiser = torch.optim.Adam(sae.parameters(), lr=settings.learning_rate, eps=1e-8, fused=True)
+        self.adam = _Adam(dict(sae.named_parameters()))
 
     def step(self, inputs: Float[Tensor, "b d"]) -> None:
         """Take one step of Adam on a batch of x."""
@@ -105,7 +106,7 @@ class SaeFit:
             part = slice(self.team.share_of_first(max(MIN_AUX_CLIPS, len(inputs) * self.team.size // 4)))
             residual = inputs[part] - rebuilt[part, -1].detach()
             loss = loss + self.settings.aux_coefficient * self.auxiliary_loss(inputs[part], residual, bias)
-        self.optimiser.zero_grad(set_to_none=True)
+        sae.zero_grad(set_to_none=True)
         loss.backward()
         self.team.add_gradients(sae.parameters())
         self._update()
@@ -154,9 +155,7 @@ class SaeFit:
         decoder = self.sae.W_dec
         assert decoder.grad is not None
         decoder.grad.sub_((decoder.grad * decoder).sum(1, keepdim=True) * decoder)
-        for group in self.optimiser.param_groups:
-            group["lr"] = self.settings.rate_at(self.n_steps_done)
-        self.optimiser.step()
+        self.adam.step(self.settings.rate_at(self.n_steps_done))
         decoder.div_(decoder.norm(dim=1, keepdim=True).clamp_min(TINY))
 
     @torch.no_grad()
@@ -183,8 +182,7 @@ class SaeFit:
     def arrays(self) -> dict[str, np.ndarray]:
         """Return all that the next step depends on, by name."""
         state = {f"sae.{name}": array for name, array in self.sae.arrays().items()}
-        for name, parameter in self.sae.named_parameters():
-            moments: Mapping[str, Tensor] = self.optimiser.state[parameter]
+        for name, moments in self.adam.state.items():
             state |= {f"adam.{name}.{key}": moment.cpu().numpy() for key, moment in moments.items()}
         counts = np.array([self.n_steps_done, self.n_seen], dtype=np.int64)
         return state | {"fit.last_fired": self.last_fired.cpu().numpy(), "fit.counts": counts}
@@ -195,17 +193,53 @@ class SaeFit:
         with torch.no_grad():
             for name, part in self.sae.state_dict().items():
                 part.copy_(_tensor(arrays[f"sae.{name}"], part.shape))
-        for name, parameter in self.sae.named_parameters():
-            moments = {key: arrays[f"adam.{name}.{key}"] for key in ("step", "exp_avg", "exp_avg_sq")}
-            self.optimiser.state[parameter] = {
-                key: _tensor(moment, None if key == "step" else parameter.shape).to(device)
-                for key, moment in moments.items()
-            }
+        for name, moments in self.adam.state.items():
+            for key, moment in moments.items():
+                moment.copy_(_tensor(arrays[f"adam.{name}.{key}"], moment.shape))
         self.last_fired = _tensor(arrays["fit.last_fired"], self.last_fired.shape).to(device)
         self.n_steps_done, self.n_seen = (int(count) for count in arrays["fit.counts"])
 
 
-def _tensor(array: Float32[np.ndarray, "..."] | np.ndarray, shape: torch.Size | None) -> Tensor:
-    if shape is not None and array.shape != tuple(shape):
+class _Adam:
+    """PyTorch's Adam, called without its `Optimizer`: making one loads PyTorch's compiler, seconds at every start.
+
+    state: of each parameter how many steps it took (`step`), and the running means of its gradient (`exp_avg`) and of
+    that gradient's square (`exp_avg_sq`).
+    """
+
+    def __init__(self, parameters: Mapping[str, torch.nn.Parameter]) -> None:
+        self.parameters = parameters
+        self.state = {
+            name: {
+                "step": torch.zeros((), dtype=torch.float32, device=parameter.device),
+                "exp_avg": torch.zeros_like(parameter, requires_grad=False),
+                "exp_avg_sq": torch.zeros_like(parameter, requires_grad=False),
+            }
+            for name, parameter in parameters.items()
+        }
+
+    def step(self, learning_rate: float) -> None:
+        """Move every parameter that has a gradient."""
+        moved = {name: part for name, part in self.parameters.items() if part.grad is not None}
+        adam(
+            list(moved.values()),
+            [part.grad for part in moved.values() if part.grad is not None],
+            [self.state[name]["exp_avg"] for name in moved],
+            [self.state[name]["exp_avg_sq"] for name in moved],
+            [],
+            [self.state[name]["step"] for name in moved],
+            fused=True,
+            amsgrad=False,
+            beta1=0.9,
+            beta2=0.999,
+            lr=learning_rate,
+            weight_decay=0.0,
+            eps=1e-8,
+            maximize=False,
+        )
+
+
+def _tensor(array: Float32[np.ndarray, "..."] | np.ndarray, shape: torch.Size) -> Tensor:
+    if array.shape != tuple(shape):
         raise ValueError(f"an array of shape {array.shape} stands where {tuple(shape)} is expected")
     return torch.from_numpy(np.array(array))

@@ -1,5 +1,6 @@
 """Confidence intervals that resample speakers: clips of one voice are no independent evidence."""
 
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -50,10 +51,13 @@ class SpeakerCounts:
         return csr_matrix((np.ones(len(line)), (line, speaker)), shape=(len(rows_of), self.n_speakers))
 
 
+@functools.lru_cache(maxsize=4)
 def draw_speakers(n_speakers: int, *, seed: int, n_draws: int = N_DRAWS) -> Float64[np.ndarray, "B S"]:
-    """How often each speaker is drawn in each of B bootstrap draws of S speakers with replacement."""
+    """How often each speaker is drawn in each of B bootstrap draws of S speakers with replacement; read-only."""
     even = np.full(n_speakers, 1 / max(n_speakers, 1))
-    return np.random.default_rng(seed).multinomial(n_speakers, even, n_draws).astype(np.float64)
+    draws = np.random.default_rng(seed).multinomial(n_speakers, even, n_draws).astype(np.float64)
+    draws.setflags(write=False)
+    return draws
 
 
 def bounds(draws: Float64[np.ndarray, "B m"]) -> Float32[np.ndarray, "m 2"]:

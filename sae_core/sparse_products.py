@@ -226,11 +226,23 @@ def sum_by_latent(
 
     Slots are put in the order of their latents first, so that each latent's sum is written once.
     """
-    latents, order = slots.latents.int().sort(stable=True)
-    starts = torch.searchsorted(latents, torch.arange(n_latents, dtype=torch.int32, device=rows.device))
+    latents, order = _sorted(slots.latents)
+    starts = torch.searchsorted(latents, torch.arange(n_latents, dtype=latents.dtype, device=rows.device))
+    rows_in_order, weights_in_order = (part.index_select(0, order) for part in (slots.rows, weights))
     return torch.nn.functional.embedding_bag(
-        slots.rows[order], rows, starts, mode="sum", per_sample_weights=weights[order]
+        rows_in_order, rows, starts, mode="sum", per_sample_weights=weights_in_order
     )
+
+
+def _sorted(latents: Int[Tensor, " n"]) -> tuple[Int[Tensor, " n"], Int64[Tensor, " n"]]:
+    """The latents in rising order and the place each had, equal ones in the order they came."""
+    if latents.device.type != "cpu":
+        ordered, order = latents.int().sort(stable=True)
+        return ordered, order
+    # NumPy sorts plain numbers many at a time: here the latent above its place
+    keys = (latents.numpy().astype(np.int64) << 32) | np.arange(len(latents))
+    keys.sort()
+    return torch.from_numpy(keys >> 32), torch.from_numpy(keys & 0xFFFFFFFF)
 
 
 class _WeightedRows(torch.autograd.Function):

@@ -56,10 +56,8 @@ def step_by_the_book(fit, inputs):
     loss.backward()
     with torch.no_grad():
         sae.W_dec.grad -= (sae.W_dec.grad * sae.W_dec).sum(1, keepdim=True) * sae.W_dec
-        for group in fit.optimiser.param_groups:
-            group["lr"] = fit.settings.rate_at(0)
         gradients = {name: part.grad.clone() for name, part in sae.named_parameters()}
-        fit.optimiser.step()
+        torch.optim.Adam(sae.parameters(), lr=fit.settings.rate_at(0), eps=1e-8).step()
         sae.W_dec /= sae.W_dec.norm(dim=1, keepdim=True)
     return gradients
 
