@@ -73,8 +73,8 @@ async def alone(browser: Browser, server: Server, tries: int) -> dict[str, list[
 
 async def together(
     browser: Browser, server: Server, n_users: int, minutes: float
-) -> tuple[dict[str, list[float]], list[tuple[float, float]], int]:
-    """Times of all visitors, what the server held every ten seconds, and how often something did not happen in time."""
+) -> tuple[dict[str, list[float]], list[tuple[float, float]], list[str]]:
+    """Times of all visitors, what the server held every ten seconds, and what did not happen in time."""
     ends = time.monotonic() + 60 * minutes
     memory: list[tuple[float, float]] = [server.memory_mb()]
 
@@ -89,24 +89,24 @@ async def together(
     for visited, _ in found:
         for name, some in visited.items():
             times.setdefault(name, []).extend(some)
-    return times, memory, sum(n_failed for _, n_failed in found)
+    return times, memory, [what for _, failed in found for what in failed]
 
 
 async def wander(
     browser: Browser, address: str, seed: int, ends: float
-) -> tuple[dict[str, list[float]], int]:
-    """Do things at random until the time is over: the times, and how many things failed."""
-    choices, n_failed = random.Random(seed), 0
+) -> tuple[dict[str, list[float]], list[str]]:
+    """Do things at random until the time is over: the times, and what did not happen in time."""
+    choices, failed = random.Random(seed), list[str]()
     visitor = await Visitor.arrive(browser, address)
     while time.monotonic() < ends:
-        act = choices.choice(list(ACTS.values()))
+        name, act = choices.choice(list(ACTS.items()))
         try:
             for _ in range(ACTS_IN_A_ROW):
                 await act(visitor)
-        except Error:
-            n_failed += 1
+        except Error as error:
+            failed.append(f"{name}: {error.message.splitlines()[0]}")
     await visitor.page.context.close()
-    return visitor.times, n_failed
+    return visitor.times, failed
 
 
 def summary(times: dict[str, list[float]]) -> dict[str, dict[str, float]]:
@@ -138,18 +138,26 @@ async def measure(options: argparse.Namespace) -> dict[str, Any]:
             times = {"cold start": starts, **await alone(browser, server, options.tries)}
             one = summary(times)
             print_table("one visitor", one)
-            before = server.memory_mb()
-            found, memory, n_failed = await together(browser, server, options.users, options.minutes)
+            before, busy = server.memory_mb(), server.processor_s()
+            found, memory, failed = await together(browser, server, options.users, options.minutes)
+            own_s, all_s = (now - then for now, then in zip(server.processor_s(), busy, strict=True))
     many = summary(found)
     print_table(f"{options.users} at once, {options.minutes:g} min", many)
-    print(f"did not happen in time: {n_failed}")
+    print(f"did not happen in time: {len(failed)}", *failed, sep="\n  ")
+    print(f"processor: the server {own_s:.0f} s, all else, browsers above all, {all_s - own_s:.0f} s")
     print("server, own memory (mapped files) in MB: ", end="")
     places = {"started": at_rest, "after one visitor": before, "at the end": memory[-1]}
     print("; ".join(f"{name} {own:.0f} ({mapped:.0f})" for name, (own, mapped) in places.items()))
     third = max(1, len(memory) // 3)
     early, late = (statistics.mean(own for own, _ in part) for part in (memory[:third], memory[-third:]))
     print(f"mean own memory, first third {early:.0f}, last third {late:.0f}")
-    return {"one": one, "many": many, "memory_mb": memory, "n_failed": n_failed}
+    return {
+        "one": one,
+        "many": many,
+        "memory_mb": memory,
+        "failed": failed,
+        "processor_s": [own_s, all_s],
+    }
 
 
 def main() -> None:

@@ -5,6 +5,7 @@ Times run inside the page: from the event a hand would cause to the first frame 
 
 import asyncio
 import contextlib
+import os
 import shutil
 import socket
 import subprocess
@@ -125,6 +126,14 @@ class Server:
         lines = Path(f"/proc/{self._process.pid}/status").read_text("utf-8").splitlines()
         kilobytes = {line.split(":")[0]: line.split()[1] for line in lines if line.startswith("Rss")}
         return float(kilobytes["RssAnon"]) / 1024, float(kilobytes["RssFile"]) / 1024
+
+    def processor_s(self) -> tuple[float, float]:
+        """Processor time since they began, of the server and of the whole machine, in seconds (Linux)."""
+        tick = os.sysconf("SC_CLK_TCK")
+        own = Path(f"/proc/{self._process.pid}/stat").read_text("utf-8").rsplit(")", 1)[1].split()
+        total = Path("/proc/stat").read_text("utf-8").split("\n", 1)[0].split()[1:]
+        idle_and_waiting = int(total[3]) + int(total[4])
+        return (int(own[11]) + int(own[12])) / tick, (sum(map(int, total[:8])) - idle_and_waiting) / tick
 
     def stop(self) -> None:
         """End it."""

@@ -5,7 +5,7 @@ from functools import partial
 import numpy as np
 import streamlit as st
 
-from pages.components import links, map_choice, map_detail, map_selection, map_views, sounds
+from pages.components import dot_sounds, links, map_choice, map_detail, map_selection, map_views, sounds
 from pages.components.map_choice import MapChoice
 from pages.components.media import media_url
 from pages.components.point_map import MapEvents, MapState, point_map
@@ -84,6 +84,7 @@ def draw_figure(view: SaeView, choice: MapChoice, found: PointMap, row: int | No
         map_id,
         choice.colour_id,
         chosen=open_dot_of(view, choice, found, row),
+        sounds=dot_sounds.offer(view, found, map_id, are_latents=choice.kind == "directions"),
         area=area_on(map_id),
         only=map_choice.only_shown(choice),
         only_change=map_choice.only_changes(),
@@ -102,7 +103,7 @@ def open_dot_of(view: SaeView, choice: MapChoice, found: PointMap, row: int | No
     point = None if row is None else found.point_of(row)
     if row is None or point is None:
         return None
-    heard = int(view.index.top(row, 1)[0][0]) if choice.kind == "directions" else row
+    heard = dot_sounds.heard_row(view, row, is_latent=choice.kind == "directions")
     sound = sounds.clip_sound(view.workspace, heard)
     return point, media_url(sound.content, sound.mime, "point_map-chosen")
 

@@ -42,7 +42,7 @@ class TrainingInputs:
         if self._kept is not None:
             return self._kept.index_select(
                 0, places.to(self.device)
-            )  # on a CPU five times as fast as [places]
+            )  # on a CPU several times as fast as [places]
         rows = self.rows[places.numpy()]
         # in the order of the file, so that a disk is read forwards
         order = np.argsort(rows)

@@ -3,6 +3,7 @@
 const PLAYER = "__voxscopePlayer";
 const FETCHED = "__voxscopeFetched";
 const MAX_FETCHED = 8;
+const SOUND_AHEAD_MS = 120;
 const PLAYER_WAIT_MS = 4000;
 const REACH_PX = 9;
 const CLICK_SLACK_PX = 4;
@@ -278,9 +279,30 @@ class PointFigure {
 
   pick(point) {
     this.wanted = point;
-    if (this.data.chosen && this.data.chosen.point === point) this.playWanted();
-    else this.component.setTriggerValue("picked", point);
+    this.early = null;
     this.place();
+    const isOpen = this.data.chosen && this.data.chosen.point === point;
+    if (isOpen) this.playWanted();
+    else this.hearThenTell(point);
+  }
+
+  hearThenTell(point) {
+    // The sound first: what Python then draws takes the server's and the browser's time.
+    let isTold = false;
+    const tell = () => {
+      if (!isTold && this.wanted === point) this.component.setTriggerValue("picked", point);
+      isTold = true;
+    };
+    const player = window[PLAYER];
+    if (!player || !this.data.sounds) {
+      tell();
+      return;
+    }
+    this.early = `${this.data.sounds}/${point}`;
+    player.queue = [];
+    ["loadeddata", "error"].forEach((name) => player.audio.addEventListener(name, tell, { once: true }));
+    setTimeout(tell, SOUND_AHEAD_MS);
+    player.start(this.early, 0);
   }
 
   playWanted(since = performance.now()) {
@@ -292,6 +314,10 @@ class PointFigure {
       return;
     }
     this.wanted = undefined;
+    if (this.early && player.url === this.early && player.failed !== this.early) {
+      player.rename(chosen.url);
+      return;
+    }
     player.queue = [];
     player.start(chosen.url, 0);
   }

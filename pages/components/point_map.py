@@ -63,13 +63,14 @@ class MapState:
     """What is chosen on a map.
 
     map_id: changes with the dots. colour_id: changes with the colours. chosen: the dot that is open, and its sound's
-    address (or ""). area: corners of the drawn polygon. only: keys of the isolated groups. only_change: counts what the
-    page, not the visitor, isolated.
+    address (or ""). sounds: where the sound of every dot lies, by its number; "" where none does. area: corners of the
+    drawn polygon. only: keys of the isolated groups. only_change: counts what the page, not the visitor, isolated.
     """
 
     map_id: str
     colour_id: str
     chosen: tuple[int, str] | None = None
+    sounds: str = ""
     area: Sequence[Sequence[float]] = ()
     only: Sequence[str] = ()
     only_change: int = 0
@@ -99,6 +100,7 @@ def point_map(dots: DotFiles, legend: Legend, state: MapState, events: MapEvents
         "label": f"Map of {legend.noun}, coloured by {legend.title.lower()}",
         "file_name": state.map_id,
         "chosen": None if state.chosen is None else {"point": state.chosen[0], "url": state.chosen[1]},
+        "sounds": state.sounds,
         "area": [list(corner) for corner in state.area],
         "area_token": state.map_id,
         "only": list(state.only),

@@ -29,9 +29,17 @@ _WATCHED = (
 def current_workspace() -> Workspace:
     """The workspace that the URL names, else the server's own; opened once for everyone and again only when its files
     have been made anew."""
-    name = links.chosen(links.WORKSPACE)
-    path = Places.from_environment().workspace(name)
-    return _shelf().open(path)
+    path = Places.from_environment().workspace(links.chosen(links.WORKSPACE))
+    opened = _shelf.opened(path)
+    if opened is not None:
+        return opened
+    with st.spinner("Opening the workspace …"):
+        return _shelf.open(path)
+
+
+def open_first() -> None:
+    """Open the workspace that the server begins with, before anyone asks; whatever `current_workspace` raises."""
+    _shelf.open(Places.from_environment().workspace(None))
 
 
 def enter_workspace() -> None:
@@ -83,19 +91,26 @@ class _Shelf:
         self._opening: dict[Path, threading.Lock] = {}
         self._opened: OrderedDict[Path, tuple[object, Workspace]] = OrderedDict()
 
+    def opened(self, path: Path) -> Workspace | None:
+        """The workspace, if it is open and nothing in it was made anew since."""
+        stamp = _stamp(path)
+        with self._lock:
+            kept = self._opened.get(path)
+            if kept is None or kept[0] != stamp:
+                return None
+            self._opened.move_to_end(path)
+            return kept[1]
+
     def open(self, path: Path) -> Workspace:
         """The workspace, opened unless it is and nothing in it was made anew."""
-        stamp = _stamp(path)
         with self._lock:
             opening = self._opening.setdefault(path, threading.Lock())
         with opening:
-            with self._lock:
-                kept = self._opened.get(path)
-                if kept is not None and kept[0] == stamp:
-                    self._opened.move_to_end(path)
-                    return kept[1]
-            with st.spinner("Opening the workspace …"):
-                workspace = _open(path)
+            kept = self.opened(path)
+            if kept is not None:
+                return kept
+            stamp = _stamp(path)
+            workspace = _open(path)
             with self._lock:
                 self._opened[path] = stamp, workspace
                 self._opened.move_to_end(path)
@@ -104,9 +119,7 @@ class _Shelf:
         return workspace
 
 
-@st.cache_resource(show_spinner=False)
-def _shelf() -> _Shelf:
-    return _Shelf()
+_shelf = _Shelf()
 
 
 def _open(path: Path) -> Workspace:

@@ -41,6 +41,11 @@ function sharedPlayer() {
     audio.play().catch(() => show());
     show();
   };
+  player.rename = (url) => {
+    // what sounds goes by another address from now on: that of the card that shows it
+    player.url = url;
+    show();
+  };
   player.toggle = (url) => {
     player.queue = [];
     if (player.url === url && !audio.paused) audio.pause();

@@ -12,6 +12,7 @@ from sae_core.errors import MissingDependencyError, VoxScopeError
 from sae_core.places import USUAL_NAME, Places
 
 APP = Path(__file__).resolve().parent.parent.parent / "app.py"
+SERVER = "pages.components.server"
 DEFAULT_PORT = 8501
 
 
@@ -78,18 +79,6 @@ def _serve(places: Places, *, port: int, headless: bool) -> None:
         flush=True,
     )
     environment = {**os.environ, **places.as_environment()}
-    command = [
-        sys.executable,
-        "-m",
-        "streamlit",
-        "run",
-        str(APP),
-        "--server.address",
-        "127.0.0.1",
-        "--server.port",
-        str(port),
-        "--server.headless",
-        "true" if headless else "false",
-    ]
+    command = [sys.executable, "-m", SERVER, "127.0.0.1", str(port), *(["--headless"] if headless else [])]
     os.chdir(APP.parent)
     os.execve(sys.executable, command, environment)

@@ -78,7 +78,9 @@ def test_a_dot_sounds_and_the_next_takes_over(visit):
     page.wait_for_function(f"() => {PLAYER} && {PLAYER}.audio.currentTime > 0.05")
     title = page.locator(".st-key-map_dot a.title")
     clip_id = title.inner_text()
+    # what sounds came by the dot's number, and goes on as the card's
     expect(page.locator(".st-key-map_dot .card")).to_have_class(re.compile("playing"))
+    assert "/dot-sounds/" in page.evaluate(f"() => {PLAYER}.audio.src")
     expect(page).to_have_url(re.compile(f"clip={clip_id}"))
     url = page.evaluate(f"() => {PLAYER}.url")
     page.mouse.move(*place_of(page, second))
