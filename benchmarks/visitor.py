@@ -213,7 +213,9 @@ class Visitor:
     async def next_latent(self) -> None:
         """Next latent: until the heading is another latent's."""
         await self.go("latents", ".st-key-latent_heading h2")
-        click = "[...document.querySelectorAll('button')].find((b) => b.innerText.includes('Next')).click()"
+        button = "[...document.querySelectorAll('button')].find((b) => b.innerText.includes('Next'))"
+        await self.page.wait_for_function(f"() => {button}")
+        click = f"{button}.click()"
         await self.timed(
             "latent change", click, "document.querySelector('.st-key-latent_heading h2')?.innerText ?? null"
         )
@@ -225,9 +227,9 @@ class Visitor:
             await self.go("latents", ".st-key-clips_strongest")
         is_on_latents = "/latents" in self.page.url
         name, mark = ("Clips", "chosen_clip") if is_on_latents else ("Latents", "clips_strongest")
-        click = (
-            f"[...document.querySelectorAll('a')].find((a) => a.innerText.trim().endsWith('{name}')).click()"
-        )
+        link = f"[...document.querySelectorAll('a')].find((a) => a.innerText.trim().endsWith('{name}'))"
+        await self.page.wait_for_function(f"() => {link}")
+        click = f"{link}.click()"
         await self.timed("page change", click, f"deep('.st-key-{mark}', '.card') ? '{mark}' : null")
         await self.settle()
 

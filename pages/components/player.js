@@ -4,10 +4,11 @@ const SEEK_STEP_S = 0.5;
 
 function melMask(base64, nMels, nFrames) {
   // An opaque-where-loud picture used as a CSS mask: colours then follow the theme without redrawing.
+  // Kept out of the graphics card, from which reading it back would make the first picture wait for half a second.
   const canvas = document.createElement("canvas");
   canvas.width = nFrames;
   canvas.height = nMels;
-  const context = canvas.getContext("2d");
+  const context = canvas.getContext("2d", { willReadFrequently: true });
   const image = context.createImageData(nFrames, nMels);
   const bytes = atob(base64);
   for (let i = 0; i < bytes.length; i += 1) image.data[4 * i + 3] = bytes.charCodeAt(i);

@@ -1,21 +1,28 @@
-"""The server of the app: Streamlit's own, which answers for the sounds of dots too, and gets ready before anyone comes.
+"""The server of the app: Streamlit's own App under uvicorn, made quick.
 
-`python -m pages.components.server ADDRESS PORT` is what `python -m sae_core serve` starts. While the first visitor's
-browser still loads Streamlit, the code of the first page is loaded here and the workspace opened.
+It sends every answer at once (see `listen`), answers for the sounds of dots, and gets ready before anyone comes: while
+the first visitor's browser still loads Streamlit, the code of the first page is loaded here and the workspace opened.
+`python -m pages.components.server ADDRESS PORT` is what `python -m sae_core serve` starts.
 """
 
 import argparse
+import os
+import socket
+import sys
+import webbrowser
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from threading import Thread
 
 import streamlit as st
+import uvicorn
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 from streamlit.starlette import App
 
+PING_S = 30
 SCRIPT = Path(__file__).resolve().parents[2] / "app.py"
 
 
@@ -36,6 +43,23 @@ async def _running(_: App) -> AsyncIterator[None]:
     yield
 
 
+def show(address: str) -> None:
+    """Open the app in the browser of whoever started it, where there is a screen."""
+    if sys.platform != "linux" or any(map(os.environ.get, ("DISPLAY", "WAYLAND_DISPLAY"))):
+        webbrowser.open(address)
+
+
+def listen(address: str, port: int) -> socket.socket:
+    """A socket whose connections send small pieces at once.
+
+    Streamlit's own waits, before it sends the rest of an answer, until the browser has acknowledged the first piece,
+    which a browser puts off: 40 ms for every file (Nagle's algorithm against delayed acknowledgements).
+    """
+    found = socket.create_server((address, port), backlog=2048)
+    found.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # connections take it over
+    return found
+
+
 async def dot_sound(request: Request) -> Response:
     """What is heard at a dot of a map."""
     from pages.components import dot_sounds  # not sooner: the server is up before this is loaded
@@ -51,21 +75,25 @@ def routes() -> list[Route]:
 
 def main() -> None:
     """Serve until stopped."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description="Serve the app.")
     parser.add_argument("address")
     parser.add_argument("port", type=int)
     parser.add_argument("--headless", action="store_true", help="do not open a browser window")
     options = parser.parse_args()
-    app = App(SCRIPT, lifespan=_running, routes=routes())
-    app.run(
-        config={
-            "server.address": options.address,
-            "server.port": options.port,
-            "server.headless": options.headless,
-        }
+    settings = uvicorn.Config(
+        App(SCRIPT, lifespan=_running, routes=routes()),
+        ws="websockets-sansio",
+        ws_max_size=int(st.get_option("server.maxMessageSize")) * 10**6,
+        ws_ping_interval=PING_S,
+        ws_ping_timeout=PING_S,
+        ws_per_message_deflate=False,
+        log_level="warning",
+        access_log=False,
     )
+    with listen(options.address, options.port) as listening:
+        if not options.headless:
+            show(f"http://{options.address}:{options.port}")
+        uvicorn.Server(settings).run(sockets=[listening])
 
 
 if __name__ == "__main__":

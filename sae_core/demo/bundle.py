@@ -9,7 +9,6 @@ import hashlib
 import shutil
 from pathlib import Path
 
-from sae_core.artifacts import read_json, write_json
 from sae_core.errors import ArtifactError
 from sae_core.progress import Progress, ignore
 
@@ -38,17 +37,26 @@ def unpack_demo(target: Path | None = None, *, progress: Progress = ignore) -> P
     A copy of an older bundle is brought up to date; SAEs and notes added to it stay. What is done is not done again.
     Raises ArtifactError when the bundle is missing.
     """
-    remedy = "check out the whole repository, or run: python -m sae_core demo build"
-    mark = read_json(BUNDLE / "demo.json", remedy=remedy)
     target = OWN_COPY if target is None else Path(target)
-    if not (target / "demo.json").exists() or read_json(target / "demo.json") != mark:
+    mark = _content(BUNDLE / "demo.json")
+    if mark is None:
+        remedy = "check out the whole repository, or run: python -m sae_core demo build"
+        raise ArtifactError("does not exist", where=BUNDLE / "demo.json", remedy=remedy)
+    if _content(target / "demo.json") != mark:
+        # imported where there is work: the demo is up half a second sooner when there is none
+        from sae_core.artifacts import writing
         from sae_core.stages import index_workspace
 
         (target / "demo.json").unlink(missing_ok=True)
         shutil.copytree(BUNDLE, target, dirs_exist_ok=True, ignore=shutil.ignore_patterns("demo.json"))
         index_workspace(target, progress=progress)
-        write_json(target / "demo.json", mark)
+        with writing(target / "demo.json") as temporary:
+            temporary.write_bytes(mark)
     return target
+
+
+def _content(file: Path) -> bytes | None:
+    return file.read_bytes() if file.is_file() else None
 
 
 def build_demo(
@@ -114,6 +122,8 @@ def seal(folder: Path) -> None:
     digest = hashlib.blake2b(digest_size=8)
     for path in files:
         digest.update(str(path.relative_to(folder)).encode() + hashlib.blake2b(path.read_bytes()).digest())
+    from sae_core.artifacts import write_json
+
     write_json(
         folder / "demo.json", {"content": digest.hexdigest(), "n_bytes": n_bytes, "n_files": len(files)}
     )
