@@ -6,6 +6,7 @@ the first visitor's browser still loads Streamlit, the code of the first page is
 """
 
 import argparse
+import gc
 import os
 import socket
 import sys
@@ -28,13 +29,16 @@ SCRIPT = Path(__file__).resolve().parents[2] / "app.py"
 
 def get_ready() -> None:
     """Load what the first page needs, and open the workspace that it will show."""
-    from pages.components import dot_sounds, health, method, reach, session, tables  # noqa: F401 - for the first page
-    from sae_core import VoxScopeError
+    try:
+        from pages.components import dot_sounds, health, method, reach, session, tables  # noqa: F401
+        from sae_core import VoxScopeError
 
-    dot_sounds.answer_from_now_on()
-    # what is wrong with the workspace, the page says itself
-    with suppress(VoxScopeError):
-        session.open_first()
+        dot_sounds.answer_from_now_on()
+        # what is wrong with the workspace, the page says itself
+        with suppress(VoxScopeError):
+            session.open_first()
+    finally:
+        gc.enable()
 
 
 @asynccontextmanager
@@ -80,6 +84,8 @@ def main() -> None:
     parser.add_argument("port", type=int)
     parser.add_argument("--headless", action="store_true", help="do not open a browser window")
     options = parser.parse_args()
+    # while only code is loaded there is no garbage to look for; `get_ready` turns it on again
+    gc.disable()
     settings = uvicorn.Config(
         App(SCRIPT, lifespan=_running, routes=routes()),
         ws="websockets-sansio",
