@@ -11,7 +11,6 @@ from collections.abc import Iterator
 import numpy as np
 
 from benchmarks.rows import Row, in_turns
-from sae_core.feature_index import FeatureIndex
 from sae_core.sae import SaeConfig, SparseAutoencoder
 from sae_core.sparse_codes import SparseCodes
 from sae_core.steering import Change, Steering
@@ -31,7 +30,7 @@ def measure(*, is_quick: bool) -> Iterator[Row]:
     model, vectors, codes, trials = plant(N_CLIPS, n_pairs)
     steps = (model.W_dec * model.scale).detach().numpy()
     started = time.perf_counter()
-    steering = Steering.prepare(vectors, steps, FeatureIndex.build(codes), STEERED)
+    steering = Steering.prepare(vectors, steps, codes, STEERED)
     scores = cosine_scores(vectors, trials)
     prepared_s = time.perf_counter() - started
     changes = [Change(latent, MODES[latent % len(MODES)], 0.5 * latent) for latent in STEERED]  # type: ignore[arg-type]

@@ -54,7 +54,7 @@ def steer_index(choice: IndexChoice, changes: Sequence[Change]) -> IndexChoice:
     view, rows = choice.view, choice.view.embeddings.valid_rows
     vectors = np.asarray(view.embeddings.vectors[rows])
     latents = tuple(dict.fromkeys(change.latent for change in changes))
-    steering = Steering.prepare(vectors, view.decoder().steps, view.index, latents, rows=rows)
+    steering = Steering.prepare(vectors, view.decoder().steps, view.codes.take(rows), latents)
     moved = np.zeros(view.embeddings.vectors.shape, dtype=np.float32)
     moved[rows] = steering.steer(vectors, steering.deltas(list(changes)))
     return replace(choice, steering=tuple(changes), steered_codes=view.model().encode(moved))

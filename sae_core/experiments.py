@@ -12,7 +12,7 @@ import pandas as pd
 from jaxtyping import Bool, Float32, Float64, Int64
 
 from sae_core.attributes import NEW_VOICES, SOURCE_ATTRIBUTE
-from sae_core.sparse_codes import SparseCodes
+from sae_core.profiles import clips_near
 from sae_core.steering import Change, Decisions, Steering, compare_decisions, measure_shifts
 from sae_core.trial_sets import AttributeValue, TrialSet
 from sae_core.verification import VerificationResult, cosine_scores, verify
@@ -175,7 +175,12 @@ class SteeringExperiment:
         rows = np.array([row])
         embedding = np.asarray(self.view.embeddings.vectors[rows])
         steered = self._steer(rows, embedding, changes, np.ones(1, dtype=bool))
-        return _nearest(self.view, row, embedding[0], n), _nearest(self.view, row, steered[0], n)
+        found = self.view.embeddings
+        before, after = (
+            clips_near(found.vectors, found.is_valid, vector.astype(np.float32), n, but=row)
+            for vector in (embedding[0], steered[0])
+        )
+        return before, after
 
     def strongest_rows(self, n: int) -> list[int]:
         """Steered clips of the trials on which the steered latents are strongest, the latents taking turns."""
@@ -204,13 +209,13 @@ class SteeringExperiment:
         return steering.steer(vectors, steering.deltas(list(changes), is_steered))
 
     def _prepare(self, vectors: np.ndarray, rows: np.ndarray) -> Steering:
-        return Steering.prepare(vectors, self.view.decoder().steps, self.view.index, self.latents, rows=rows)
+        codes = self.view.codes.take(rows)
+        return Steering.prepare(vectors, self.view.decoder().steps, codes, self.latents)
 
 
 def rebuilt(view: SaeView, rows: Int64[np.ndarray, " m"]) -> Float32[np.ndarray, "m d"]:
     """Some clips' embeddings as the SAE rebuilds them from their codes."""
-    latents, activations = np.asarray(view.codes.latents[rows]), np.asarray(view.codes.activations[rows])
-    return view.decoder().decode(SparseCodes(latents, activations, view.n_latents))
+    return view.decoder().decode(view.codes.take(rows))
 
 
 def _by_group(
@@ -236,14 +241,6 @@ def _shares(values: np.ndarray, low: float, high: float) -> Float64[np.ndarray, 
     place = ((values - np.float32(low)) * np.float32(N_BINS / (high - low))).astype(np.int32)
     counts = np.bincount(np.clip(place, 0, N_BINS - 1), minlength=N_BINS)
     return counts / max(len(values), 1)
-
-
-def _nearest(view: SaeView, row: int, vector: np.ndarray, n: int) -> pd.DataFrame:
-    embeddings = view.embeddings
-    cosine = np.where(embeddings.is_valid, embeddings.vectors @ vector.astype(np.float32), -np.inf)
-    cosine[row] = -np.inf
-    best = np.argsort(-cosine, kind="stable")[: min(n, int(embeddings.is_valid.sum()) - 1)]
-    return pd.DataFrame({"row": best, "cosine": cosine[best]})
 
 
 @dataclass(frozen=True)

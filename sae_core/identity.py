@@ -9,7 +9,7 @@ import pandas as pd
 from jaxtyping import Float32, Float64, Int
 from scipy.sparse import csr_matrix
 
-from sae_core.feature_index import FeatureIndex
+from sae_core.metrics import firing_counts
 from sae_core.sparse_codes import SparseCodes
 from sae_core.steering import Change, Steering, draw_pairs
 from sae_core.verification import Trials, VerificationResult, equal_error_rate, verify
@@ -70,22 +70,21 @@ def _csr(codes: SparseCodes, rows: np.ndarray) -> csr_matrix:
 def ablation_eers(
     vectors: Float32[np.ndarray, "n d"],
     steps: Float32[np.ndarray, "L d"],
-    index: FeatureIndex,
+    codes: SparseCodes,
     *,
     scores: Float32[np.ndarray, " p"],
     trials: Trials,
-    rows: Int[np.ndarray, " n"],
 ) -> Float64[np.ndarray, " L"]:
     """The EER when each latent alone is taken out, the reconstruction error kept; in closed form, nothing is decoded.
 
-    `steps` are decoder directions at their true length; `vectors` belong to the clips `rows` of the index, `trials` are
+    `steps` are decoder directions at their true length; `codes` are those of the same clips as `vectors`, `trials`
     pairs of places in them, `scores` their cosines. A latent active on none of them leaves the EER where it was.
     """
-    eers = np.full(index.n_latents, equal_error_rate(scores, trials.is_target))
-    active = np.flatnonzero(index.n_active() > 0)
+    eers = np.full(codes.n_latents, equal_error_rate(scores, trials.is_target))
+    active = np.flatnonzero(firing_counts(codes) > 0)
     for start in range(0, len(active), LATENTS_AT_ONCE):
         latents = tuple(int(latent) for latent in active[start : start + LATENTS_AT_ONCE])
-        steering = Steering.prepare(vectors, steps, index, latents, rows=rows)
+        steering = Steering.prepare(vectors, steps, codes, latents)
         for latent in latents:
             eers[latent] = equal_error_rate(_ablated(steering, latent, scores, trials), trials.is_target)
     return eers

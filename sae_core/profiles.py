@@ -174,10 +174,22 @@ def nearest_clips(
     """The n embedded clips most similar to one, itself left out: row, cosine; empty when it has no vector."""
     if not is_valid[row]:
         return pd.DataFrame({"row": np.empty(0, np.int64), "cosine": np.empty(0, np.float32)})
-    cosine = np.where(is_valid, vectors @ vectors[row], -np.inf)
-    cosine[row] = -np.inf
-    n = min(n, int(is_valid.sum()) - 1)
-    best = np.argpartition(-cosine, n - 1)[:n] if 0 < n < len(cosine) else np.empty(0, np.int64)
+    return clips_near(vectors, is_valid, vectors[row], n, but=row)
+
+
+def clips_near(
+    vectors: Float32[np.ndarray, "n d"],
+    is_valid: Bool[np.ndarray, " n"],
+    wanted: Float32[np.ndarray, " d"],
+    n: int,
+    *,
+    but: int,
+) -> pd.DataFrame:
+    """The n embedded clips most similar to a vector, one clip left out: row, cosine."""
+    cosine = np.where(is_valid, vectors @ wanted, -np.inf)
+    cosine[but] = -np.inf
+    n = min(n, int(np.isfinite(cosine).sum()))
+    best = np.argpartition(-cosine, n - 1)[:n] if n else np.empty(0, np.int64)
     best = best[np.argsort(-cosine[best], kind="stable")]
     return pd.DataFrame({"row": best, "cosine": cosine[best]})
 

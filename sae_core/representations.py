@@ -147,14 +147,13 @@ def rank_latents(view: SaeView, trial_set: TrialSet) -> pd.DataFrame:
     n_active, between, within, within_between, speaker_share over the clips that trials are drawn from (see
     `speaker_variances`). Latents that are silent there are left out.
     """
-    corpus, rows = trial_set.corpus, trial_set.rows
+    corpus, codes = trial_set.corpus, view.codes.take(trial_set.rows)
     eers = ablation_eers(
         trial_set.vectors,
         view.decoder().steps,
-        view.index,
+        codes,
         scores=trial_set.scores,
         trials=trial_set.trials,
-        rows=rows,
     )
     table = speaker_variances(view.codes, corpus.speaker_groups, trial_set.pool_rows)
     table.insert(1, "eer_change", eers - trial_set.verified.eer)
@@ -163,9 +162,8 @@ def rank_latents(view: SaeView, trial_set: TrialSet) -> pd.DataFrame:
     steering = Steering.prepare(
         trial_set.vectors,
         view.decoder().steps,
-        view.index,
+        codes,
         tuple(int(latent) for latent in ends),
-        rows=rows,
     )
     bounded = changes_with_interval(
         steering,

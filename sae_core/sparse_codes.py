@@ -1,5 +1,6 @@
 """Sparse codes: for each clip, which latents are active and how strongly."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,6 +41,20 @@ class SparseCodes:
         """Latents active on one clip and their activations, strongest first."""
         used = self.activations[row] > 0
         return self.latents[row][used], self.activations[row][used]
+
+    def take(self, rows: np.ndarray) -> "SparseCodes":
+        """The codes of some clips, in memory."""
+        return SparseCodes(np.asarray(self.latents[rows]), np.asarray(self.activations[rows]), self.n_latents)
+
+    def activations_of(self, chosen: Sequence[int]) -> Float32[np.ndarray, "n m"]:
+        """Activations of m different latents on every clip, in one pass over the codes."""
+        column = np.full(self.n_latents, -1, dtype=np.int64)
+        column[list(chosen)] = np.arange(len(chosen))
+        places = column[self.latents]
+        clip, slot = np.nonzero((places >= 0) & (self.activations > 0))
+        found = np.zeros((len(self), len(chosen)), dtype=np.float32)
+        found[clip, places[clip, slot]] = self.activations[clip, slot]
+        return found
 
     def dense(self, rows: np.ndarray | slice = slice(None)) -> Float32[np.ndarray, "m L"]:
         """A dense m×L array of some rows: for small pieces only."""

@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float32, Float64, Int
 
-from sae_core.feature_index import FeatureIndex
 from sae_core.intervals import PairDraws, bounds
+from sae_core.sparse_codes import SparseCodes
 from sae_core.verification import N_DRAWS, Trials
 
 Mode = Literal["set", "scale", "ablate"]
@@ -63,32 +63,20 @@ class Steering:
         cls,
         vectors: Float32[np.ndarray, "n d"],
         directions: Float32[np.ndarray, "L d"],
-        index: FeatureIndex,
+        codes: SparseCodes,
         latents: tuple[int, ...],
-        *,
-        rows: Int[np.ndarray, " n"] | None = None,
     ) -> "Steering":
         """Prepare to steer some latents of `vectors`: the embeddings, or their reconstructions to drop the error.
 
         `directions` are decoder directions in embedding space at their true length, D_j = scale · W_dec[j].
-        `rows` are the clips that `vectors` belong to: by default the first n.
+        `codes` are those of the same clips.
         """
         if len(set(latents)) != len(latents) or len(latents) > MAX_LATENTS:
             raise ValueError(f"steer each latent once, and at most {MAX_LATENTS} of them")
         chosen = np.asarray(directions[list(latents)], dtype=np.float32).reshape(
             len(latents), vectors.shape[1]
         )
-        activations = (
-            np.stack(
-                [
-                    _activations_of(index, latent, len(vectors) if rows is None else rows)
-                    for latent in latents
-                ],
-                axis=1,
-            )
-            if latents
-            else np.zeros((len(vectors), 0), dtype=np.float32)
-        )
+        activations = codes.activations_of(latents)
         wide = chosen.astype(np.float64)
         squared = np.einsum("nd,nd->n", vectors, vectors, dtype=np.float64)
         return cls(latents, activations, vectors @ chosen.T, wide @ wide.T, squared, chosen)
@@ -144,17 +132,6 @@ class Steering:
         moved = vectors + delta @ self.directions
         norms = np.linalg.norm(moved, axis=1, keepdims=True)
         return moved / np.where(norms > 0, norms, 1)
-
-
-def _activations_of(
-    index: FeatureIndex, latent: int, rows: Int[np.ndarray, " n"] | int
-) -> Float32[np.ndarray, " n"]:
-    """Activations of one latent on some clips, or on the first so many."""
-    found, values = index.postings(latent)
-    n_clips = rows if isinstance(rows, int) else int(max(rows.max(initial=-1), found.max(initial=-1))) + 1
-    everywhere = np.zeros(n_clips, dtype=np.float32)
-    everywhere[found] = values
-    return everywhere if isinstance(rows, int) else everywhere[rows]
 
 
 def _pair_sums(

@@ -191,7 +191,7 @@ def test_real_pairs_score_as_trials_do_and_steering_agrees(view):
         line = match.latent_table.iloc[0]
         vectors = np.asarray(view.embeddings.vectors[rows])
         steering = Steering.prepare(
-            vectors, view.decoder().steps, view.index, (int(line["latent"]),), rows=rows
+            vectors, view.decoder().steps, view.codes.take(rows), (int(line["latent"]),)
         )
         trial = type(pairs)(np.array([0]), np.array([1]), np.array([True]))
         delta = steering.deltas([Change(int(line["latent"]), "ablate")])

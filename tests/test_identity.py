@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from sae_core.feature_index import FeatureIndex
 from sae_core.identity import ablation_eers, changes_with_interval, speaker_variances
 from sae_core.sparse_codes import SparseCodes
 from sae_core.steering import Steering
@@ -63,9 +62,7 @@ def test_eer_without_a_latent_is_that_of_vectors_decoded_without_it(seed):
     rows = np.sort(rng.permutation(60)[:40])
     trials = Trials(rng.integers(40, size=400), rng.integers(40, size=400), np.arange(400) % 2 == 0)
     scores = cosine_scores(vectors[rows], trials)
-    found = ablation_eers(
-        vectors[rows], steps, FeatureIndex.build(codes), scores=scores, trials=trials, rows=rows
-    )
+    found = ablation_eers(vectors[rows], steps, codes.take(rows), scores=scores, trials=trials)
     dense = codes.dense(rows)
     for latent in range(10):
         without = vectors[rows] - dense[:, [latent]] * steps[latent]
@@ -85,7 +82,7 @@ def test_taking_out_a_voice_hurts_and_taking_out_chance_helps():
     keep = one != other
     trials = Trials(one[keep], other[keep], speaker[one[keep]] == speaker[other[keep]])
     scores = cosine_scores(vectors, trials)
-    steering = Steering.prepare(vectors, basis[:3], FeatureIndex.build(codes), (VOICE, PASSING))
+    steering = Steering.prepare(vectors, basis[:3], codes, (VOICE, PASSING))
     before = verify(scores, trials, speaker)
     table = changes_with_interval(
         steering, scores=scores, trials=trials, speaker_groups=speaker, before=before

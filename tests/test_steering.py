@@ -6,7 +6,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import ks_2samp
 
-from sae_core.feature_index import FeatureIndex
 from sae_core.steering import (
     PAIRS_AT_ONCE,
     Change,
@@ -26,7 +25,7 @@ def prepare(seed, latents=(2, 5, 7)):
     directions = plant_embeddings(12, 16, seed=seed + 1).vectors * np.float32(0.3)
     rng = np.random.default_rng(seed)
     trials = Trials(rng.integers(80, size=300), rng.integers(80, size=300), np.arange(300) % 2 == 0)
-    steering = Steering.prepare(vectors, directions, FeatureIndex.build(codes), latents)
+    steering = Steering.prepare(vectors, directions, codes, latents)
     return codes, vectors, directions, trials, steering
 
 
@@ -100,7 +99,7 @@ def test_wrong_changes_are_refused():
 def test_one_latent_alone_is_as_if_prepared_alone():
     codes, vectors, directions, trials, steering = prepare(3)
     scores = cosine_scores(vectors, trials)
-    alone = Steering.prepare(vectors, directions, FeatureIndex.build(codes), (5,))
+    alone = Steering.prepare(vectors, directions, codes, (5,))
     cut = steering.only(5)
     changes = [Change(5, "ablate")]
     np.testing.assert_allclose(
@@ -113,7 +112,7 @@ def test_one_latent_alone_is_as_if_prepared_alone():
 def test_some_rows_are_prepared_as_among_all():
     codes, vectors, directions, _, steering = prepare(4)
     rows = np.array([3, 10, 11, 40, 79])
-    some = Steering.prepare(vectors[rows], directions, FeatureIndex.build(codes), (2, 5, 7), rows=rows)
+    some = Steering.prepare(vectors[rows], directions, codes.take(rows), (2, 5, 7))
     np.testing.assert_array_equal(some.activations, steering.activations[rows])
     np.testing.assert_allclose(some.projections, steering.projections[rows], atol=1e-6)
 
