@@ -2,7 +2,7 @@
 
 It sends every answer at once (see `listen`), answers for the sounds of dots, and gets ready before anyone comes: while
 the first visitor's browser still loads Streamlit, the code of the first page is loaded here and the workspace opened.
-`python -m pages.components.server ADDRESS PORT` is what `python -m sae_core serve` starts.
+`python -m pages.components.server PORT` is what `python -m sae_core serve` starts.
 """
 
 import argparse
@@ -53,13 +53,13 @@ def show(address: str) -> None:
         webbrowser.open(address)
 
 
-def listen(address: str, port: int) -> socket.socket:
-    """A socket whose connections send small pieces at once.
+def listen(port: int) -> socket.socket:
+    """A socket for this machine alone, whose connections send small pieces at once.
 
     Streamlit's own waits, before it sends the rest of an answer, until the browser has acknowledged the first piece,
     which a browser puts off: 40 ms for every file (Nagle's algorithm against delayed acknowledgements).
     """
-    found = socket.create_server((address, port), backlog=2048)
+    found = socket.create_server(("127.0.0.1", port), backlog=2048)
     found.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # connections take it over
     return found
 
@@ -80,7 +80,6 @@ def routes() -> list[Route]:
 def main() -> None:
     """Serve until stopped."""
     parser = argparse.ArgumentParser(description="Serve the app.")
-    parser.add_argument("address")
     parser.add_argument("port", type=int)
     parser.add_argument("--headless", action="store_true", help="do not open a browser window")
     options = parser.parse_args()
@@ -96,9 +95,9 @@ def main() -> None:
         log_level="warning",
         access_log=False,
     )
-    with listen(options.address, options.port) as listening:
+    with listen(options.port) as listening:
         if not options.headless:
-            show(f"http://{options.address}:{options.port}")
+            show(f"http://127.0.0.1:{options.port}")
         uvicorn.Server(settings).run(sockets=[listening])
 
 

@@ -80,6 +80,6 @@ def _serve(places: Places, *, port: int, headless: bool) -> None:
     )
     # many visits are many threads: each would keep a heap of its own of what it once needed
     environment = {"MALLOC_ARENA_MAX": "2", **os.environ, **places.as_environment()}
-    command = [sys.executable, "-m", SERVER, "127.0.0.1", str(port), *(["--headless"] if headless else [])]
+    command = [sys.executable, "-m", SERVER, str(port), *(["--headless"] if headless else [])]
     os.chdir(APP.parent)
     os.execve(sys.executable, command, environment)

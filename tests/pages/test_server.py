@@ -1,7 +1,8 @@
-"""The sounds of a map's dots by number: those of the map that was offered, in any part, and of nothing else."""
+"""The server of the app, and the sounds of dots: those of the map that was offered, in any part, and of nothing else."""
 
 import asyncio
 import gc
+import socket
 
 import pytest
 import streamlit as st
@@ -113,3 +114,15 @@ def test_a_broken_workspace_keeps_no_server_from_starting(tmp_path, monkeypatch)
     monkeypatch.setenv("VOXSCOPE_WORKSPACE", str(tmp_path))
     server.get_ready()
     assert session._shelf.opened(tmp_path) is None
+
+
+def test_the_server_listens_to_this_machine_alone_and_sends_at_once():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    with server.listen(port) as listening:
+        assert listening.getsockname() == ("127.0.0.1", port)
+        with socket.create_connection(("127.0.0.1", port)):
+            connection, _ = listening.accept()
+            with connection:
+                assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
