@@ -302,7 +302,7 @@ class PointFigure {
     player.queue = [];
     ["loadeddata", "error"].forEach((name) => player.audio.addEventListener(name, tell, { once: true }));
     setTimeout(tell, SOUND_AHEAD_MS);
-    player.start(this.early, 0);
+    player.startEarly(this.early);
   }
 
   playWanted(since = performance.now()) {

@@ -7,7 +7,7 @@ function sharedPlayer() {
   if (window[STORE]) return window[STORE];
   const audio = new Audio();
   audio.preload = "auto";
-  const player = { audio, url: null, cards: new Set(), queue: [], failed: null };
+  const player = { audio, url: null, cards: new Set(), queue: [], failed: null, isEarly: false };
   const show = () => player.cards.forEach((card) => card.show(player));
   const tick = () => {
     show();
@@ -28,6 +28,7 @@ function sharedPlayer() {
   });
 
   player.start = (url, from) => {
+    player.isEarly = false;
     const fresh = player.url !== url;
     if (fresh) {
       player.url = url;
@@ -41,8 +42,14 @@ function sharedPlayer() {
     audio.play().catch(() => show());
     show();
   };
+  player.startEarly = (url) => {
+    // before there is a card that shows it: no card that leaves may end it
+    player.start(url, 0);
+    player.isEarly = true;
+  };
   player.rename = (url) => {
     // what sounds goes by another address from now on: that of the card that shows it
+    player.isEarly = false;
     player.url = url;
     show();
   };
@@ -54,7 +61,7 @@ function sharedPlayer() {
   player.leave = (card) => {
     player.cards.delete(card);
     setTimeout(() => {
-      if (isShown(player.url)) return;
+      if (player.isEarly || isShown(player.url)) return;
       // between two clips of a queue nothing sounds, and the next must not begin either
       player.queue = [];
       audio.pause();

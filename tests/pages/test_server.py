@@ -1,4 +1,4 @@
-"""The server of the app, and the sounds of dots: those of the map that was offered, in any part, and of nothing else."""
+"""The server of the app, and the sounds of dots: those of the map that was offered, in any part, and nothing else."""
 
 import asyncio
 import gc
