@@ -60,11 +60,11 @@ def _column_sums(table: csr_matrix, values: np.ndarray) -> np.ndarray:
 
 
 def _csr(codes: SparseCodes, rows: np.ndarray) -> csr_matrix:
-    latents, activations = np.asarray(codes.latents[rows]), np.asarray(codes.activations[rows])
-    is_active = activations > 0
+    some = codes.take(rows)
+    is_active = some.activations > 0
     starts = np.append(0, np.cumsum(is_active.sum(axis=1)))
-    values = activations[is_active].astype(np.float64)
-    return csr_matrix((values, latents[is_active], starts), shape=(len(rows), codes.n_latents))
+    values = some.activations[is_active].astype(np.float64)
+    return csr_matrix((values, some.latents[is_active], starts), shape=(len(rows), codes.n_latents))
 
 
 def ablation_eers(

@@ -15,11 +15,11 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
+from pages.components.media import DOT_SOUNDS, in_app
 from pages.components.player import ClipSound
 from pages.components.sounds import clip_sound
 from sae_core import PointMap, SaeView
 
-PATH = "dot-sounds"
 MAX_OFFERED = 512
 """Maps whose dots sound at once; the one opened longest ago is let go, and its clicks are played by the page."""
 
@@ -76,18 +76,12 @@ def offer(view: SaeView, found: PointMap, map_id: str, *, are_latents: bool) -> 
     tokens: dict[str, str] = st.session_state.setdefault("addresses of dot sounds", {})
     token = tokens.setdefault(map_id, secrets.token_urlsafe(18))
     _desk.put(token, _Dots(weakref.ref(view), found, are_latents))
-    return address(token)
+    return in_app(f"{DOT_SOUNDS}/{token}")
 
 
 def answer_from_now_on() -> None:
-    """Say that a server answers at `address`; maps drawn before have no address."""
+    """Say that a server answers for dots; maps drawn before have no address."""
     _desk.is_open = True
-
-
-def address(token: str) -> str:
-    """Where the dots of one map are answered for."""
-    base = str(st.get_option("server.baseUrlPath") or "").strip("/")
-    return f"{f'/{base}' if base else ''}/{PATH}/{token}"
 
 
 async def answer(request: Request) -> Response:

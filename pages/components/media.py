@@ -6,6 +6,9 @@ from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileMan
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
+DOT_SOUNDS = "/dot-sounds"
+"""Below it a map finds the sounds of its dots, see `dot_sounds`."""
+
 
 def media_url(content: bytes, mime: str, slot: str) -> str:
     """Register a file for this session and return its address; a later file in the same slot takes its place.
@@ -14,9 +17,13 @@ def media_url(content: bytes, mime: str, slot: str) -> str:
     """
     if not content or not runtime.exists():
         return ""
-    url = runtime.get_instance().media_file_mgr.add(content, mime, f"voxscope-{slot}")
+    return in_app(runtime.get_instance().media_file_mgr.add(content, mime, f"voxscope-{slot}"))
+
+
+def in_app(path: str) -> str:
+    """The address of a path of this server, below the base that its options may name."""
     base = str(st.get_option("server.baseUrlPath") or "").strip("/")
-    return f"/{base}{url}" if base else url
+    return f"/{base}{path}" if base else path
 
 
 def take_over(upload: UploadedFile) -> bytes:

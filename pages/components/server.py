@@ -23,6 +23,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 from streamlit.starlette import App
 
+from pages.components.media import DOT_SOUNDS, in_app
+
 PING_S = 30
 SCRIPT = Path(__file__).resolve().parents[2] / "app.py"
 
@@ -73,8 +75,7 @@ async def dot_sound(request: Request) -> Response:
 
 def routes() -> list[Route]:
     """What is answered beside Streamlit's own."""
-    base = str(st.get_option("server.baseUrlPath") or "").strip("/")
-    return [Route(f"{f'/{base}' if base else ''}/dot-sounds/{{token}}/{{point:int}}", dot_sound)]
+    return [Route(in_app(f"{DOT_SOUNDS}/{{token}}/{{point:int}}"), dot_sound)]
 
 
 def main() -> None:
