@@ -6,21 +6,28 @@ Serves the workspace (by default the demo) and opens it in headless Chromium, ap
 visitor does each thing `--tries` times; then `--users` at once, each with a window of their own, do things at random
 for `--minutes`. `--users 1 --minutes 60` is an hour of random use. Cold starts are timed from the command to the first
 latent that can be heard on the Overview.
+
+Ten browsers on one machine wait above all for each other. So the same is done once more with all visitors but one in a
+browser of the lowest priority: that one then waits for the server alone, as people with computers of their own do.
 """
 
 import argparse
 import asyncio
+import contextlib
 import json
+import math
 import random
 import statistics
+import subprocess
+import sys
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
 
 from playwright.async_api import Browser, Error
 
-from benchmarks.visitor import DEEP, Server, Visitor, chromium, serving, verb_for
+from benchmarks.visitor import DEEP, REPOSITORY, Server, Visitor, chromium, serving, verb_for
 
 AIMS_MS = {
     "cold start": 3000,
@@ -38,6 +45,8 @@ ACTS: dict[str, Act] = {
     "map pan, frame": Visitor.pan,
 }
 ACTS_IN_A_ROW = 4
+CROWD_ARRIVES_S = 30
+Times = dict[str, list[float]]
 FIRST_LATENT = "() => deep('.st-key-striking', '.card')"
 
 
@@ -58,7 +67,7 @@ async def cold_start(browser: Browser, workspace: Path | None) -> float:
         server.stop()
 
 
-async def alone(browser: Browser, server: Server, tries: int) -> dict[str, list[float]]:
+async def alone(browser: Browser, server: Server, tries: int) -> Times:
     """One visitor does each thing `tries` times; the first time of each, which opens what it needs, is left out."""
     visitor = await Visitor.arrive(browser, server.address)
     for act in ACTS.values():
@@ -73,7 +82,7 @@ async def alone(browser: Browser, server: Server, tries: int) -> dict[str, list[
 
 async def together(
     browser: Browser, server: Server, n_users: int, minutes: float
-) -> tuple[dict[str, list[float]], list[tuple[float, float]], list[str]]:
+) -> tuple[Times, list[tuple[float, float]], list[str]]:
     """Times of all visitors, what the server held every ten seconds, and what did not happen in time."""
     ends = time.monotonic() + 60 * minutes
     memory: list[tuple[float, float]] = [server.memory_mb()]
@@ -85,16 +94,14 @@ async def together(
 
     visits = [wander(browser, server.address, seed, ends) for seed in range(n_users)]
     *found, _ = await asyncio.gather(*visits, watch())
-    times: dict[str, list[float]] = {}
+    times: Times = {}
     for visited, _ in found:
         for name, some in visited.items():
             times.setdefault(name, []).extend(some)
     return times, memory, [what for _, failed in found for what in failed]
 
 
-async def wander(
-    browser: Browser, address: str, seed: int, ends: float
-) -> tuple[dict[str, list[float]], list[str]]:
+async def wander(browser: Browser, address: str, seed: int, ends: float) -> tuple[Times, list[str]]:
     """Do things at random until the time is over: the times, and what did not happen in time."""
     choices, failed = random.Random(seed), list[str]()
     visitor = await Visitor.arrive(browser, address)
@@ -109,7 +116,42 @@ async def wander(
     return visitor.times, failed
 
 
-def summary(times: dict[str, list[float]]) -> dict[str, dict[str, float]]:
+@contextlib.contextmanager
+def crowd(address: str, n_users: int) -> Iterator[None]:
+    """So many visitors in a browser that gets what processor time the rest of the machine leaves over."""
+    command = [
+        sys.executable,
+        "-m",
+        "benchmarks.browser_latency",
+        "--crowd",
+        address,
+        "--users",
+        str(n_users),
+    ]
+    process = subprocess.Popen(["nice", "-n", "19", *command], cwd=REPOSITORY, stdout=subprocess.DEVNULL)
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.wait(timeout=60)
+
+
+async def be_crowd(address: str, n_users: int) -> None:
+    """Visit until told to end."""
+    async with chromium() as browser:
+        await asyncio.gather(*(wander(browser, address, seed + 1, math.inf) for seed in range(n_users)))
+
+
+async def beside_crowd(
+    browser: Browser, server: Server, n_users: int, minutes: float
+) -> tuple[Times, list[str]]:
+    """Times of one visitor while the others of `n_users` are a crowd, and what did not happen in time."""
+    with crowd(server.address, n_users - 1):
+        await asyncio.sleep(CROWD_ARRIVES_S)
+        return await wander(browser, server.address, 0, time.monotonic() + 60 * minutes)
+
+
+def summary(times: Times) -> dict[str, dict[str, float]]:
     """Median, 95th percentile, aim (where there is one) and number of tries of everything."""
     found = {}
     for name in [*AIMS_MS, *(other for other in times if other not in AIMS_MS)]:
@@ -141,9 +183,17 @@ async def measure(options: argparse.Namespace) -> dict[str, Any]:
             before, busy = server.memory_mb(), server.processor_s()
             found, memory, failed = await together(browser, server, options.users, options.minutes)
             own_s, all_s = (now - then for now, then in zip(server.processor_s(), busy, strict=True))
+            apart, apart_failed = (
+                await beside_crowd(browser, server, options.users, options.minutes)
+                if options.users > 1
+                else ({}, [])
+            )
     many = summary(found)
     print_table(f"{options.users} at once, {options.minutes:g} min", many)
     print(f"did not happen in time: {len(failed)}", *failed, sep="\n  ")
+    if apart:
+        print_table(f"one of {options.users}, processor of its own", summary(apart))
+        print(f"did not happen in time: {len(apart_failed)}", *apart_failed, sep="\n  ")
     print(f"processor: the server {own_s:.0f} s, all else, browsers above all, {all_s - own_s:.0f} s")
     print("server, own memory (mapped files) in MB: ", end="")
     places = {"started": at_rest, "after one visitor": before, "at the end": memory[-1]}
@@ -154,6 +204,7 @@ async def measure(options: argparse.Namespace) -> dict[str, Any]:
     return {
         "one": one,
         "many": many,
+        "apart": summary(apart),
         "memory_mb": memory,
         "failed": failed,
         "processor_s": [own_s, all_s],
@@ -171,7 +222,11 @@ def main() -> None:
     parser.add_argument("--users", type=int, default=10)
     parser.add_argument("--minutes", type=float, default=2)
     parser.add_argument("--json", type=Path, help="write every figure there")
+    parser.add_argument("--crowd", metavar="ADDRESS", help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.crowd:
+        asyncio.run(be_crowd(options.crowd, options.users))
+        return
     found = asyncio.run(measure(options))
     if options.json:
         options.json.write_text(json.dumps(found, indent=1), "utf-8")
