@@ -37,7 +37,7 @@ from sae_core.job_records import (
     stored_status,
     write_status,
 )
-from sae_core.processes import send_signal, start_of
+from sae_core.processes import job_environment, send_signal, start_of
 
 WRITE_EVERY_S = 0.5
 GRACE_S = 10.0
@@ -65,6 +65,7 @@ def start_job(plan: BuildPlan, workspace: Path) -> None:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
+                env=job_environment(os.environ),
                 pass_fds=(lock,),  # the lock goes over to it without ever being free
                 start_new_session=True,
             )

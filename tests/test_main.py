@@ -7,6 +7,7 @@ import socket
 import pytest
 
 from sae_core.__main__ import build_parser, main
+from sae_core.processes import job_environment
 
 
 def verbs_of(parser, prefix=""):
@@ -121,13 +122,18 @@ def test_serving_hands_the_workspace_to_the_app(small_workspace, monkeypatch):
     handed = {}
 
     def take_over(program, command, environment):
-        handed.update(
-            program=program, command=command, workspace=environment["VOXSCOPE_WORKSPACE"], folder=os.getcwd()
-        )
+        handed.update(program=program, command=command, environment=environment, folder=os.getcwd())
 
     monkeypatch.setattr(os, "execve", take_over)
+    monkeypatch.setenv("MALLOC_ARENA_MAX", "7")
+    monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
     monkeypatch.chdir(small_workspace.parent)
     assert main(["serve", "--workspace", small_workspace.name, "--port", "8765", "--headless"]) == 0
-    assert handed["workspace"] == str(small_workspace)
+    assert handed["environment"]["VOXSCOPE_WORKSPACE"] == str(small_workspace)
+    assert handed["environment"]["MALLOC_ARENA_MAX"] == "7", "what somebody set was overruled"
+    assert handed["environment"]["OPENBLAS_NUM_THREADS"] == "1"
+    assert "OPENBLAS_NUM_THREADS" not in job_environment(handed["environment"]), (
+        "builds have the machine's cores"
+    )
     assert handed["command"][1:] == ["-m", "pages.components.server", "8765", "--headless"]
     assert os.path.exists(os.path.join(handed["folder"], "app.py"))

@@ -10,6 +10,7 @@ from pathlib import Path
 from sae_core.commands.console import Verbs, add_verb, add_workspace
 from sae_core.errors import MissingDependencyError, VoxScopeError
 from sae_core.places import USUAL_NAME, Places
+from sae_core.processes import server_environment
 
 APP = Path(__file__).resolve().parent.parent.parent / "app.py"
 SERVER = "pages.components.server"
@@ -78,8 +79,7 @@ def _serve(places: Places, *, port: int, headless: bool) -> None:
         f"VoxScope opens {places.opened or places.folder} at http://127.0.0.1:{port}  (Ctrl+C stops it)",
         flush=True,
     )
-    # many visits are many threads: each would keep a heap of its own of what it once needed
-    environment = {"MALLOC_ARENA_MAX": "2", **os.environ, **places.as_environment()}
+    environment = server_environment(os.environ) | places.as_environment()
     command = [sys.executable, "-m", SERVER, str(port), *(["--headless"] if headless else [])]
     os.chdir(APP.parent)
     os.execve(sys.executable, command, environment)
