@@ -7,23 +7,23 @@ from pages.components.steering_desk import put_on_desk
 from pages.components.wording import latent_name, value_words, with_interval
 from sae_core import MAX_STEERED, OPERATING_POINTS, Change, SaeView, SteeringPreset, steering_presets
 
-USUAL_PRESET, USUAL_ATTRIBUTES = ("language", "es"), ("language", "gender")
+USUAL_ATTRIBUTES = ("language", "gender")
 
 
 def take_first_preset(view: SaeView) -> None:
-    """Steer something at first sight: a language where new voices show one, Spanish first, else a gender."""
+    """Steer something at first sight: the language or gender that new voices bear out most surely, so that a shift of
+    the figure can be hoped for."""
     changes = steering_state.steered_changes(view)
     if changes is not None:
         steering_state.keep_changes(view, changes)
         return
     presets = [preset for preset in steering_presets(view) if preset.attribute in USUAL_ATTRIBUTES]
     if presets:
-        switch_off(view, min(presets, key=_worth_showing))
+        switch_off(view, max(presets, key=_surely_told))
 
 
-def _worth_showing(preset: SteeringPreset) -> tuple[bool, int, bool]:
-    kind = USUAL_ATTRIBUTES.index(preset.attribute)
-    return not preset.is_borne_out, kind, (preset.attribute, preset.value) != USUAL_PRESET
+def _surely_told(preset: SteeringPreset) -> tuple[bool, float]:
+    return preset.is_borne_out, preset.f1_low or 0.0
 
 
 def switch_off(view: SaeView, preset: SteeringPreset) -> None:

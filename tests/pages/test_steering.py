@@ -36,8 +36,10 @@ def test_at_first_sight_an_attribute_value_is_off(app_test, small_workspace, vie
     app = app_test(small_workspace, "steering").run()
     assert not app.exception and "went wrong" not in words(app)
     rows = drawn(app, "steering_desk")["rows"]
-    shown = [preset for preset in steering_presets(view) if preset.is_borne_out]
-    assert tuple(row["latent"] for row in rows) in [preset.latents for preset in shown]
+    of_people = [preset for preset in steering_presets(view) if preset.attribute in ("language", "gender")]
+    surest = max(of_people, key=lambda preset: (preset.is_borne_out, preset.f1_low))
+    assert surest.is_borne_out
+    assert tuple(row["latent"] for row in rows) == surest.latents
     assert {row["mode"] for row in rows} == {"ablate"}
     assert steered(app) == [view.name, ",".join(str(row["latent"]) for row in rows)]
     assert "none of these voices" in words(app)
