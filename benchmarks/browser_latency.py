@@ -67,17 +67,23 @@ async def cold_start(browser: Browser, workspace: Path | None) -> float:
         server.stop()
 
 
-async def alone(browser: Browser, server: Server, tries: int) -> Times:
-    """One visitor does each thing `tries` times; the first time of each, which opens what it needs, is left out."""
+async def alone(browser: Browser, server: Server, tries: int) -> tuple[Times, dict[str, float]]:
+    """One visitor does each thing `tries` times; the first time of each, which opens what it needs, is left out.
+
+    Also returns the milliseconds of processor time that each thing cost the server.
+    """
     visitor = await Visitor.arrive(browser, server.address)
     for act in ACTS.values():
         await act(visitor)
     visitor.times.clear()
+    cost_ms = {}
     for name, act in ACTS.items():
-        for _ in range(3 if name.startswith("map pan") else tries):
+        n, busy_s = 3 if name.startswith("map pan") else tries, server.processor_s()[0]
+        for _ in range(n):
             await act(visitor)
+        cost_ms[name] = 1000 * (server.processor_s()[0] - busy_s) / n
     await visitor.page.context.close()
-    return visitor.times
+    return visitor.times, cost_ms
 
 
 async def together(
@@ -177,9 +183,11 @@ async def measure(options: argparse.Namespace) -> dict[str, Any]:
         starts = [await cold_start(browser, options.workspace) for _ in range(options.starts)]
         with serving(options.workspace) as server:
             at_rest = server.memory_mb()
-            times = {"cold start": starts, **await alone(browser, server, options.tries)}
-            one = summary(times)
+            times, cost_ms = await alone(browser, server, options.tries)
+            one = summary({"cold start": starts, **times})
             print_table("one visitor", one)
+            print("server's processor, each: ", end="")
+            print("; ".join(f"{name} {cost:.0f} ms" for name, cost in cost_ms.items()), flush=True)
             before, busy = server.memory_mb(), server.processor_s()
             found, memory, failed = await together(browser, server, options.users, options.minutes)
             own_s, all_s = (now - then for now, then in zip(server.processor_s(), busy, strict=True))
@@ -203,6 +211,7 @@ async def measure(options: argparse.Namespace) -> dict[str, Any]:
     print(f"mean own memory, first third {early:.0f}, last third {late:.0f}")
     return {
         "one": one,
+        "server_ms": cost_ms,
         "many": many,
         "apart": summary(apart),
         "memory_mb": memory,
