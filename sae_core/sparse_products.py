@@ -17,6 +17,8 @@ import torch
 from jaxtyping import Float, Float32, Int, Int32, Int64
 from torch import Tensor
 
+from sae_core.dense_products import DenseProduct
+
 SCORES_A_PIECE = 2**19
 """Rows are taken in pieces of about so many scores (2 MiB), which stay in a core's cache until the best are chosen."""
 MIN_ROWS_A_PIECE = 128
@@ -118,24 +120,13 @@ def strongest_products(
     if inputs.device.type != "cpu" or inputs.dtype != torch.float32:
         values, latents = top_k(torch.addmm(bias, inputs, weight.T), k)
         return values.relu_(), latents
-    products = _products_with(weight.detach(), bias.detach())
+    products = DenseProduct(weight, bias)
     n_rows = max(MIN_ROWS_A_PIECE, SCORES_A_PIECE // len(weight))
     pieces = side_by_side(
         lambda piece: top_k_positive(products(piece).numpy(), k), inputs.detach().split(n_rows)
     )
     values = torch.from_numpy(np.concatenate([values for values, _ in pieces])).relu_()
     return values, torch.from_numpy(np.concatenate([latents for _, latents in pieces]).astype(np.int64))
-
-
-def _products_with(weight: Tensor, bias: Tensor) -> Callable[[Tensor], Tensor]:
-    """Return what gives inputs · weightᵀ + bias on a processor.
-
-    oneDNN, where torch has it: on processors that are not Intel's it takes half the time of torch's usual library.
-    """
-    if not torch.backends.mkldnn.is_available():
-        return lambda inputs: torch.addmm(bias, inputs, weight.T)
-    weight, bias = weight.to_mkldnn(), bias.to_mkldnn()
-    return lambda inputs: torch.nn.functional.linear(inputs.to_mkldnn(), weight, bias).to_dense()
 
 
 def side_by_side(work: Callable[[Piece], Result], pieces: Sequence[Piece]) -> list[Result]:

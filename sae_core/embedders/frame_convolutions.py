@@ -14,6 +14,8 @@ import torch
 from jaxtyping import Float32, Int64
 from torch import Tensor, nn
 
+from sae_core.dense_products import DenseProduct
+
 _PIECE = 32
 """Frames whose sums are taken together: 0.4 MB of TitaNet-large's 3,072 channels, so that a few such fit the cache."""
 
@@ -23,27 +25,7 @@ class _Stage:
     """One convolution along time of each channel (or none), then one over the channels of each frame."""
 
     along_time: nn.Conv1d | None
-    across: _Product
-
-
-class _Product:
-    """x Wᵀ + b, rectified if asked; on a CPU with oneDNN by weights laid out for it once, twice as fast as by MKL on
-    processors that MKL does not favour."""
-
-    def __init__(self, weight: Tensor, bias: Tensor, *, is_rectified: bool) -> None:
-        self._bias, self._then = bias.contiguous(), "relu" if is_rectified else "none"
-        self._is_packed = torch.backends.mkldnn.is_available()
-        ops = torch.ops.mkldnn
-        self._weight = ops._reorder_linear_weight(weight.contiguous(), None) if self._is_packed else weight
-
-    def __call__(self, frames: Float32[Tensor, "t c"]) -> Float32[Tensor, "t o"]:
-        if self._is_packed:
-            found: Tensor = torch.ops.mkldnn._linear_pointwise(
-                frames, self._weight, self._bias, self._then, [], ""
-            )
-            return found
-        plain = nn.functional.linear(frames, self._weight, self._bias)
-        return plain.relu_() if self._then == "relu" else plain
+    across: DenseProduct
 
 
 @dataclass(frozen=True)
@@ -52,7 +34,7 @@ class _Block:
 
     stages: list[_Stage]
     excitation: nn.Sequential | None
-    past: _Product | None
+    past: DenseProduct | None
 
     def __call__(self, frames: Float32[Tensor, "t c"]) -> Float32[Tensor, "t o"]:
         out = frames
@@ -117,10 +99,10 @@ class FramePooling(nn.Module):
         self._eps, self._norm = pooling.eps, first.bn
         weight = first.conv_layer.weight[:, :, 0].detach()
         n_channels = last.out_channels
-        self._of_frame = _Product(weight[:, :n_channels], torch.zeros(len(weight)), is_rectified=False)
+        self._of_frame = DenseProduct(weight[:, :n_channels], torch.zeros(len(weight)))
         self._of_clip = weight[:, n_channels:].contiguous()
         self._clip_bias = first.conv_layer.bias.detach()
-        self._scores = _Product(last.weight[:, :, 0].detach(), last.bias.detach(), is_rectified=False)
+        self._scores = DenseProduct(last.weight[:, :, 0].detach(), last.bias.detach())
 
     def forward(self, x: Float32[Tensor, "b c t"], length: Int64[Tensor, " b"]) -> Float32[Tensor, "b s one"]:
         """Mean and deviation of each clip's frames, weighted by attention: [b, 2c, 1]."""
@@ -216,7 +198,7 @@ def _stages_of(layers: list[Any]) -> list[_Stage] | None:
         if along_time is not None and along_time.kernel_size == (1,) and along_time.bias is None:
             # a factor a channel and nothing more
             weight, along_time = weight * along_time.weight[:, 0, 0].detach(), None
-        across = _Product(weight, bias, is_rectified=isinstance(after[1], nn.ReLU))
+        across = DenseProduct(weight, bias, is_rectified=isinstance(after[1], nn.ReLU))
         stages.append(_Stage(along_time, across))
         along_time = None
     return stages
