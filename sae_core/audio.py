@@ -28,6 +28,7 @@ __all__ = [
 
 MAX_CLIP_S = 30 * 60.0
 MAX_BROWSER_BYTES = 2_000_000
+WHOLE_FILE_TOLERANCE_S = 0.05
 SHORTFALL_S = 0.1
 SILENCE_RMS = 1e-4
 MP3_SAMPLE_RATES_HZ = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
@@ -205,23 +206,25 @@ def encode_mp3(waveform: Float[np.ndarray, " t"], sample_rate_hz: int) -> bytes:
     return stream.getvalue()
 
 
-def browser_audio(
-    path: Path, *, start_s: float, duration_s: float, channel: int, is_whole_file: bool = False
-) -> tuple[bytes, str]:
+def browser_audio(path: Path, *, start_s: float, duration_s: float, channel: int) -> tuple[bytes, str]:
     """What a browser plays for a clip: its bytes and their MIME type.
 
-    A small whole recording that every browser plays goes out as it is, anything else as an MP3 of the stretch.
+    A small recording that every browser plays and that is just the clip goes out as it is, anything else as an MP3 of
+    the stretch. AudioError as `read` raises it.
     """
     path = Path(path)
     with open_recording(path) as recording:
-        mime = (
-            _BROWSER_TYPES.get((recording.container, recording.codec)) if recording.n_channels <= 2 else None
-        )
         rate_hz = _mp3_rate_hz(recording.sample_rate_hz)
-    if mime and is_whole_file and channel == MIX_DOWN and path.stat().st_size <= MAX_BROWSER_BYTES:
-        return path.read_bytes(), mime
+        is_plain = start_s == 0 and channel == MIX_DOWN and path.stat().st_size <= MAX_BROWSER_BYTES
+        mime = _BROWSER_TYPES.get((recording.container, recording.codec))
+        if mime and is_plain and recording.n_channels <= 2 and _lasts(recording, duration_s):
+            return path.read_bytes(), mime
     waveform = read(path, start_s=start_s, duration_s=duration_s, channel=channel, sample_rate_hz=rate_hz)
     return encode_mp3(waveform, rate_hz), "audio/mpeg"
+
+
+def _lasts(recording: Recording, duration_s: float) -> bool:
+    return abs(recording.measure() / recording.sample_rate_hz - duration_s) < WHOLE_FILE_TOLERANCE_S
 
 
 def _mp3_rate_hz(rate_hz: int) -> int:

@@ -31,7 +31,6 @@ from sae_core.sparse_codes import SparseCodes
 if TYPE_CHECKING:
     from sae_core.sae import SparseAutoencoder
 
-WHOLE_FILE_TOLERANCE_S = 0.05
 T = TypeVar("T")
 
 
@@ -123,14 +122,12 @@ class Workspace:
 
     def clip_audio(self, row: int) -> tuple[bytes, str]:
         """Sound of one clip as a browser plays it, and its MIME type; AudioError when the recording is gone."""
-        clip, file = self.corpus.table.iloc[row], self.corpus.audio_file(row)
-        start_s, duration_s = float(clip["start_s"]), float(clip["duration_s"])
+        clip = self.corpus.table.iloc[row]
         return audio.browser_audio(
-            file,
-            start_s=start_s,
-            duration_s=duration_s,
+            self.corpus.audio_file(row),
+            start_s=float(clip["start_s"]),
+            duration_s=float(clip["duration_s"]),
             channel=int(clip["audio_channel"]),
-            is_whole_file=start_s == 0 and _lasts(file, duration_s),
         )
 
     def mel_picture(self, row: int) -> UInt8[np.ndarray, "mels frames"]:
@@ -371,13 +368,6 @@ def load_embeddings(path: Path, corpus: Corpus, embedder: str) -> Embeddings:
 def read_failures(path: Path) -> pd.DataFrame:
     """A failures table, empty when there is none."""
     return read_table(path) if path.exists() else pd.DataFrame({"reason": pd.Series(dtype="str")})
-
-
-def _lasts(file: Path, duration_s: float) -> bool:
-    """Whether a small recording is just so long; a large one is not looked into."""
-    if not file.exists() or file.stat().st_size > audio.MAX_BROWSER_BYTES:
-        return False
-    return abs(audio.probe(file).duration_s - duration_s) < WHOLE_FILE_TOLERANCE_S
 
 
 def _broken(name: str, error: VoxScopeError, command: str) -> Stage:

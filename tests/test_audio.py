@@ -348,8 +348,9 @@ def test_mp3_of_broken_samples_can_still_be_played(tmp_path):
      ("wav-mulaw", None), ("webm", None), ("amr", None), ("mp4-video", "audio/mp4")],
 )  # fmt: skip
 def test_a_browser_gets_the_file_itself_where_all_play_it(recordings, name, mime):
+    duration_s = audio.probe(recordings[name]).duration_s
     content, told = audio.browser_audio(
-        recordings[name], start_s=0.0, duration_s=7.9, channel=audio.MIX_DOWN, is_whole_file=True
+        recordings[name], start_s=0.0, duration_s=duration_s, channel=audio.MIX_DOWN
     )
     assert told == (mime or "audio/mpeg")
     assert (content == recordings[name].read_bytes()) == (mime is not None)
@@ -361,12 +362,11 @@ def test_a_browser_gets_an_mp3_of_a_stretch_a_channel_or_a_large_file(recordings
     soundfile.write(tmp_path / "large.wav", voice(70), 16_000)
     for path, start_s, duration_s, channel in [
         (recordings["wav"], 2.0, 3.0, audio.MIX_DOWN),
+        (recordings["wav"], 0.0, 3.0, audio.MIX_DOWN),
         (tmp_path / "stereo.wav", 0.0, 3.0, 1),
         (tmp_path / "large.wav", 0.0, 70.0, audio.MIX_DOWN),
     ]:
-        content, mime = audio.browser_audio(
-            path, start_s=start_s, duration_s=duration_s, channel=channel, is_whole_file=start_s == 0.0
-        )
+        content, mime = audio.browser_audio(path, start_s=start_s, duration_s=duration_s, channel=channel)
         assert mime == "audio/mpeg"
         (tmp_path / "played").write_bytes(content)
         assert audio.probe(tmp_path / "played").duration_s == pytest.approx(duration_s, abs=0.01)
