@@ -39,6 +39,7 @@ SHOWN = [
 
 NOTED = ("label", "star", "tags")
 UNKNOWN = {"–", "unknown"}
+_FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
 
 
 def latent_table(view: SaeView, evidence: str) -> pd.DataFrame:
@@ -182,8 +183,13 @@ def latent_columns() -> dict[str, Any]:
 
 
 def csv_bytes(table: pd.DataFrame) -> bytes:
-    """A table as CSV."""
-    return table.to_csv(index=False).encode("utf-8")
+    """A table as CSV. Words that a spreadsheet would take for a formula get an apostrophe, by which it knows text."""
+    told = {}
+    for name in table.select_dtypes(exclude=["number", "bool"]).columns:
+        words = table[name].astype("string")
+        is_formula = words.str.startswith(_FORMULA_SIGNS).fillna(value=False).astype(bool)
+        told[name] = words.mask(is_formula, "'" + words) if is_formula.any() else table[name]
+    return table.assign(**told).to_csv(index=False).encode("utf-8")
 
 
 def parquet_bytes(table: pd.DataFrame) -> bytes:

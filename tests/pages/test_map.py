@@ -220,3 +220,18 @@ def test_a_latent_and_a_clip_lead_to_the_map_where_there_is_one(app_test, mapped
         assert wanted.items() <= parse_qs(link.query_string).items()
     app = app_test(small_workspace, "latents", latent="3").run()
     assert "Show on the map" not in [found.proto.label for found in app.get("page_link")]
+
+
+def test_words_that_look_like_a_formula_stay_words_in_a_spreadsheet():
+    from pages.components.tables import csv_bytes
+
+    table = pd.DataFrame(
+        {
+            "label": ["=1+1", "hold music", None, "@home"],
+            "language": pd.Categorical(["-", "es", None, "es"]),
+            "cosine": [-0.5, 0.5, 0.0, 1.0],
+        }
+    )
+    assert csv_bytes(table).decode().splitlines() == [
+        "label,language,cosine", "'=1+1,'-,-0.5", "hold music,es,0.5", ",,0.0", "'@home,es,1.0",
+    ]  # fmt: skip
