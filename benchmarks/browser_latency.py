@@ -199,9 +199,6 @@ async def measure(options: argparse.Namespace) -> dict[str, Any]:
     many = summary(found)
     print_table(f"{options.users} at once, {options.minutes:g} min", many)
     print(f"did not happen in time: {len(failed)}", *failed, sep="\n  ")
-    if apart:
-        print_table(f"one of {options.users}, processor of its own", summary(apart))
-        print(f"did not happen in time: {len(apart_failed)}", *apart_failed, sep="\n  ")
     print(f"processor: the server {own_s:.0f} s, all else, browsers above all, {all_s - own_s:.0f} s")
     print("server, own memory (mapped files) in MB: ", end="")
     places = {"started": at_rest, "after one visitor": before, "at the end": memory[-1]}
@@ -209,6 +206,9 @@ async def measure(options: argparse.Namespace) -> dict[str, Any]:
     third = max(1, len(memory) // 3)
     early, late = (statistics.mean(own for own, _ in part) for part in (memory[:third], memory[-third:]))
     print(f"mean own memory, first third {early:.0f}, last third {late:.0f}")
+    if apart:
+        print_table(f"one of {options.users}, processor of its own", summary(apart))
+        print(f"did not happen in time: {len(apart_failed)}", *apart_failed, sep="\n  ")
     return {
         "one": one,
         "server_ms": cost_ms,

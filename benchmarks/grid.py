@@ -38,7 +38,8 @@ class Task(NamedTuple):
 def measure(*, is_quick: bool) -> Iterator[Row]:
     """All that `run_sweep` does, from its start to its table; of the fastest peer every step of every autoencoder, one
     half of them before our sweep and the other after it."""
-    configs = (SMALL if is_quick else GRID).configs(DIM)
+    grid = SMALL if is_quick else GRID
+    configs = grid.configs(DIM)
     with tempfile.TemporaryDirectory() as scratch:
         workspace = Path(scratch) / "workspace"
         write_synthetic_workspace(workspace, n_clips=N_QUICK if is_quick else N_CLIPS)
@@ -46,7 +47,7 @@ def measure(*, is_quick: bool) -> Iterator[Row]:
         sampled_s = {name: task.n_steps * sum(sampled_steps_s(name, task, configs)) for name in PEERS}
         fastest = min(sampled_s, key=lambda name: sampled_s[name])
         fastest_s = whole_training_s(fastest, task, configs[::2])
-        ours_s = wall_s(lambda: sweep(workspace, is_quick=is_quick))
+        ours_s = wall_s(lambda: sweep(workspace, grid))
         fastest_s += whole_training_s(fastest, task, configs[1::2])
     others = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in sampled_s.items() if name != fastest)
     yield Row(
@@ -69,10 +70,10 @@ def write_task(workspace: Path, inputs: Path) -> Task:
     return Task(inputs, len(rows), N_EPOCHS * (len(rows) // BATCH))
 
 
-def sweep(workspace: Path, *, is_quick: bool) -> None:
+def sweep(workspace: Path, grid: SweepGrid) -> None:
     """Our side."""
     training = TrainingConfig(n_epochs=N_EPOCHS, batch_size=BATCH)
-    report = run_sweep(workspace, SMALL if is_quick else GRID, training, n_at_once=N_AT_ONCE)
+    report = run_sweep(workspace, grid, training, n_at_once=N_AT_ONCE)
     assert report.failures.empty, report.failures
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 _SERVER = {"MALLOC_ARENA_MAX": "2", "OPENBLAS_NUM_THREADS": "1"}
 """A server has a thread for every visit. Each would keep a heap of its own of what it once needed; and small matrix
-products, split among threads that wait for each other while others hold the cores, took ten times as long as alone."""
+products, split among threads that wait for each other while others hold the cores, took several times as long."""
 
 
 def server_environment(environment: Mapping[str, str]) -> dict[str, str]:
