@@ -165,15 +165,16 @@ def _tell_log(moment: BuildMoment) -> None:
 
 def _build(plan: BuildPlan, workspace: Path, report: BuildReport) -> dict[str, str]:
     """Build and keep `status.json` up to date; its last state says how the build ended."""
-    status = _Reporter(workspace)
+    status, request = _Reporter(workspace), _EndRequest()
 
     def tell(moment: BuildMoment) -> None:
+        request.check()
         status.follow(moment)
         report(moment)
 
     try:
-        with _ended_by(signal.SIGTERM):
-            outcomes = build_workspace(plan, workspace, report=tell)
+        with request.heard():
+            outcomes = _build_until(request, plan, workspace, tell)
     except KeyboardInterrupt:
         status.end("cancelled")
         raise
@@ -188,21 +189,49 @@ def _build(plan: BuildPlan, workspace: Path, report: BuildReport) -> dict[str, s
     return outcomes
 
 
-@contextmanager
-def _ended_by(number: signal.Signals) -> Iterator[None]:
-    """Let a signal end the block as Ctrl+C does; elsewhere than in the main thread signals cannot be heard."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def interrupt(_number: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(number, interrupt)
+def _build_until(
+    request: "_EndRequest", plan: BuildPlan, workspace: Path, report: BuildReport
+) -> dict[str, str]:
+    """Build; what fails after the build was asked to end fails because of that, and is no failure of its own."""
     try:
-        yield
-    finally:
-        signal.signal(number, before)
+        return build_workspace(plan, workspace, report=report)
+    except Exception as error:
+        if request.came:
+            raise KeyboardInterrupt from error
+        raise
+
+
+class _EndRequest:
+    """Whether the build was asked to end, by Ctrl+C or as `cancel_job` asks.
+
+    The signal interrupts whatever the main thread does, but that may turn the interrupt into an error of its own, as
+    the import of a compiled module does, or lose it; and it ends the helpers of a pool as well. Hence it is remembered.
+    """
+
+    def __init__(self) -> None:
+        self.came = False
+
+    def check(self) -> None:
+        """Interrupt the build if it was asked to end and still goes on."""
+        if self.came:
+            raise KeyboardInterrupt
+
+    @contextmanager
+    def heard(self) -> Iterator[None]:
+        """Listen for it; elsewhere than in the main thread signals cannot be heard."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {number: signal.signal(number, self._take) for number in (signal.SIGTERM, signal.SIGINT)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _take(self, _number: int, _frame: FrameType | None) -> None:
+        self.came = True
+        raise KeyboardInterrupt
 
 
 class _Reporter:

@@ -179,6 +179,42 @@ def test_a_build_in_this_process_is_seen_by_others_and_fails_in_words(tmp_path):
     assert status.remedy.startswith("give the folder")
 
 
+def lose_the_interrupt(report):
+    try:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(10)
+    except KeyboardInterrupt:
+        report()
+
+
+def turn_the_interrupt_into_an_error(_report):
+    try:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(10)
+    except KeyboardInterrupt as error:
+        raise ImportError("initialization failed") from error
+
+
+@pytest.mark.parametrize("stage", [lose_the_interrupt, turn_the_interrupt_into_an_error])
+def test_a_build_that_was_asked_to_end_is_cancelled_whatever_became_of_the_interrupt(
+    stage, tmp_path, monkeypatch
+):
+    from sae_core import jobs
+    from sae_core.building import BuildMoment
+
+    def build(plan, workspace, *, report):
+        report(BuildMoment("import"))
+        stage(lambda: report(BuildMoment("import", n_done=1, n_total=2)))
+        return {}
+
+    monkeypatch.setattr(jobs, "build_workspace", build)
+    handlers = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)]
+    with pytest.raises(KeyboardInterrupt):
+        jobs.run_job(plan_of(tmp_path), tmp_path / "w")
+    assert jobs.job_status(tmp_path / "w").state == "cancelled"
+    assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)] == handlers
+
+
 def test_a_status_survives_json_and_another_thing_is_none(tmp_path):
     from sae_core.job_records import JobStatus, StageStatus, first_status, stored_status, write_status
 
