@@ -11,12 +11,11 @@ import pyarrow.parquet as pq
 
 from benchmarks.peers import Peer
 from benchmarks.rows import Row, in_turns
-from sae_core.feature_index import FeatureIndex
+from sae_core.feature_index import MEMORY_MB, FeatureIndex
 from sae_core.sparse_codes import SparseCodes
 
 N_CLIPS, N_QUICK, N_LATENTS, K = 1_000_000, 50_000, 8192, 32
 N_TOP = 20
-MEMORY_MB = 256
 N_LOOKUPS = 2000
 REMEDY = "run the benchmark again"
 

@@ -37,12 +37,25 @@ class IndexChoice:
         """The codes that the index is read from."""
         return self.view.codes if self.steered_codes is None else self.steered_codes
 
+    def station(self) -> LatentIndex:
+        """The index as a station of a movement.
+
+        A clip outside it is told by the latent with the highest activation × ln(clips / clips it fires on), so that
+        latents which fire nearly everywhere tell nothing.
+        """
+        known = (
+            None
+            if self.steered_codes is not None
+            else self.view.index.rows_active(self.latent, self.threshold)
+        )
+        return LatentIndex(self.codes, self.latent, self.threshold, _rarity(self.view), known)
+
     def rows(self, is_counted: Bool[np.ndarray, " n"]) -> np.ndarray:
         """The counted clips in the index, strongest first."""
         if self.steered_codes is None:
             rows = np.asarray(self.view.index.rows_active(self.latent, self.threshold))
             return rows[is_counted[rows]]
-        members = np.flatnonzero(LatentIndex(self.codes, self.latent, self.threshold).members() & is_counted)
+        members = np.flatnonzero(self.station().members() & is_counted)
         return order_by_activation([self], members)[0]
 
 
@@ -101,15 +114,8 @@ def _opened(workspace: Workspace, name: str) -> SaeView | None:
 
 
 def follow_clips(choices: Sequence[IndexChoice], *, split: str | None = None) -> Movement:
-    """Return how clips move through the chosen indexes: all embedded clips, or those of one split.
-
-    A clip outside an index is told by the latent with the highest activation × ln(clips / clips it fires on), so that
-    latents which fire nearly everywhere tell nothing.
-    """
-    stations = [
-        LatentIndex(choice.codes, choice.latent, choice.threshold, _rarity(choice.view)) for choice in choices
-    ]
-    return follow(stations, counted_clips(choices[0].view, split))
+    """Return how clips move through the chosen indexes: all embedded clips, or those of one split."""
+    return follow([choice.station() for choice in choices], counted_clips(choices[0].view, split))
 
 
 def order_by_activation(

@@ -8,6 +8,7 @@ from jaxtyping import Float32, Int
 from sae_core.corpus import Corpus
 from sae_core.embeddings import Embeddings
 from sae_core.feature_index import FeatureIndex
+from sae_core.profiles import highest
 
 MIDDLE_BAND = (0.4, 0.6)
 MAX_COMPARED = 100_000
@@ -96,7 +97,8 @@ def _hard_negatives(corpus: Corpus, embeddings: Embeddings, active_rows: np.ndar
     is_compared[active_rows] = False
     rows = np.flatnonzero(is_compared)
     cosine = embeddings.vectors[rows] @ centre
-    nearest = rows[np.argsort(-cosine, kind="stable")]
-    same_speakers = nearest[by_same[nearest]][: (n + 1) // 2]
-    others = nearest[~np.isin(nearest, same_speakers)][: n - len(same_speakers)]
-    return np.concatenate([same_speakers, others])
+    same = np.flatnonzero(by_same[rows])
+    same_speakers = same[highest(cosine[same], (n + 1) // 2)]
+    cosine[same_speakers] = -np.inf
+    others = highest(cosine, min(n, len(rows)) - len(same_speakers))
+    return rows[np.concatenate([same_speakers, others])]

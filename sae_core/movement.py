@@ -7,13 +7,14 @@ indexes can be followed in a row.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Bool, Float, Float64, Int, Int64
+from jaxtyping import Bool, Float, Float64, Int, Int8, Int64
 
 from sae_core.corpus import Corpus
-from sae_core.intervals import SpeakerCounts, bounds, draw_speakers
+from sae_core.intervals import SpeakerCounts, bounds, draw_speakers, resampling_units
 from sae_core.sparse_codes import SparseCodes
 
 STAY, LEAVE, ENTER = "stay", "leave", "enter"
@@ -31,15 +32,21 @@ class LatentIndex:
 
     weights: f32[L] or None, what other latents' activations are multiplied by when looking for the one that tells a
         clip outside the index: rare latents tell more of a clip than one that fires on most.
+    rows: the clips above the threshold, where a feature index has told them already; None looks through all codes.
     """
 
     codes: SparseCodes
     latent: int
     threshold: float = 0.0
     weights: Float[np.ndarray, " L"] | None = None
+    rows: Int[np.ndarray, " m"] | None = None
 
     def members(self) -> Bool[np.ndarray, " n"]:
         """True for the clips in the index."""
+        if self.rows is not None:
+            is_member = np.zeros(len(self.codes), dtype=bool)
+            is_member[self.rows] = True
+            return is_member
         told = (np.asarray(self.codes.latents) == self.latent) & (
             np.asarray(self.codes.activations) > self.threshold
         )
@@ -74,20 +81,25 @@ class Movement:
     def moves(self) -> np.ndarray:
         """What each clip does from the first station to the last: `STAY`, `LEAVE`, `ENTER`, or "" for a clip that is
         only in an index between them."""
+        return np.array(["", *MOVES])[self.move_numbers()]
+
+    def move_numbers(self) -> Int8[np.ndarray, " m"]:
+        """The same as numbers: 1 + the place in `MOVES`, 0 for none of them."""
         was, is_in = self.places[:, 0] == IN_INDEX, self.places[:, -1] == IN_INDEX
-        return np.select([was & is_in, was, is_in], MOVES, default="")
+        numbers = [1 + MOVES.index(move) for move in (STAY, LEAVE, ENTER)]
+        return np.select([was & is_in, was, is_in], numbers, default=0).astype(np.int8)
 
     def rows_that(self, move: str) -> Int64[np.ndarray, " k"]:
         """The clips that stay, leave or enter from the first station to the last."""
         if move not in MOVES:
             raise ValueError(f"a move is one of {', '.join(MOVES)}, not {move!r}")
-        return self.rows[self.moves() == move]
+        return self.rows[self.move_numbers() == 1 + MOVES.index(move)]
 
     def rows_of_group(self, corpus: Corpus, move: str, values: Mapping[str, str]) -> Int64[np.ndarray, " k"]:
         """Those of `rows_that` whose attributes have these values, "–" for unknown."""
         rows = self.rows_that(move)
         for name, value in values.items():
-            rows = rows[_labels(corpus, name)[rows] == value]
+            rows = rows[_labels(corpus, name, rows) == value]
         return rows
 
     def gather(self, n_largest: int) -> "Movement":
@@ -156,16 +168,16 @@ def tabulate_moves(
     (95 %, speakers resampled). None where there is nothing to divide by; no bounds where the clips are of one voice.
     Groups without a moving clip are left out.
     """
-    moves = pd.Series("", index=np.arange(len(corpus)), dtype="object")
-    moves.loc[movement.rows] = movement.moves()
+    moves = np.zeros(len(corpus), dtype=np.int8)
+    moves[movement.rows] = movement.move_numbers()
     counted = np.flatnonzero(movement.is_counted)
-    frame = pd.DataFrame({name: _labels(corpus, name)[counted] for name in attributes})
-    frame["row"], frame["move"] = counted, moves.to_numpy()[counted]
+    labels = pd.DataFrame({name: _labels(corpus, name, counted) for name in attributes})
     lines = []
-    for key, group in frame.groupby(list(attributes), sort=True):
-        if (group["move"] != "").any():
-            named = dict(zip(attributes, key, strict=True))
-            lines.append(named | _count_group(corpus, group, seed))
+    for key, places in labels.groupby(list(attributes), sort=True, observed=True).indices.items():
+        rows = counted[places]
+        if moves[rows].any():
+            named = dict(zip(attributes, key if len(attributes) > 1 else [key], strict=True))
+            lines.append(named | _count_group(corpus.speaker_groups[rows], moves[rows], seed))
     names = ["n_group", *(f"n_{move}" for move in MOVES), "n_speakers"]
     names += [f"{share}{part}" for share in SHARES for part in ("", "_low", "_high")]
     return pd.DataFrame(lines, columns=[*attributes, *names])
@@ -174,21 +186,26 @@ def tabulate_moves(
 SHARES = tuple(f"{move}_of_{whole}" for whole in ("group", "index") for move in MOVES)
 
 
-def _labels(corpus: Corpus, name: str) -> pd.Categorical:
-    """What each clip's attribute is, "–" where unknown; in order of the alphabet."""
+def _labels(corpus: Corpus, name: str, rows: Int[np.ndarray, " m"]) -> pd.Categorical:
+    """What the attribute of some clips is, "–" where unknown; in order of the alphabet."""
     codes, values = corpus.coded(name)
-    labels = pd.Categorical.from_codes(np.where(codes < 0, len(values), codes), [*values, "–"])
+    labels = pd.Categorical.from_codes(np.where(codes[rows] < 0, len(values), codes[rows]), [*values, "–"])
     return labels.reorder_categories(sorted(labels.categories))
 
 
-def _count_group(corpus: Corpus, group: pd.DataFrame, seed: int) -> dict[str, object]:
+def _count_group(
+    speaker_groups: Int[np.ndarray, " m"], moves: Int8[np.ndarray, " m"], seed: int
+) -> dict[str, object]:
     """Counts, shares and intervals of one group; the same draws of its speakers serve every share."""
-    rows, moves = group["row"].to_numpy(), group["move"].to_numpy()
-    of = {move: rows[moves == move] for move in MOVES}
-    parts = [*of.values(), rows, np.concatenate([of[STAY], of[LEAVE]]), np.concatenate([of[STAY], of[ENTER]])]
-    line: dict[str, object] = {"n_group": len(rows), **{f"n_{move}": len(of[move]) for move in MOVES}}
-    line["n_speakers"] = len(np.unique(corpus.speaker_groups[rows[moves != ""]]))
-    counts, draws = _count_speakers(corpus, parts, rows, seed)
+    n_units, unit = resampling_units(speaker_groups)
+    n_kinds = 1 + len(MOVES)
+    by_move = np.bincount(unit * n_kinds + moves, minlength=n_units * n_kinds).reshape(n_units, n_kinds)
+    of = {move: by_move[:, 1 + number] for number, move in enumerate(MOVES)}
+    line: dict[str, object] = {"n_group": len(moves), **{f"n_{move}": int(n.sum()) for move, n in of.items()}}
+    line["n_speakers"] = len(np.unique(speaker_groups[moves > 0]))
+    parts = [*of.values(), by_move.sum(axis=1), of[STAY] + of[LEAVE], of[STAY] + of[ENTER]]
+    counts = np.stack(parts, axis=1).astype(np.float64)
+    draws = draw_speakers(n_units, seed=seed) @ counts
     for place, move in enumerate(MOVES):
         for whole, whole_place in (("group", 3), ("index", 5 if move == ENTER else 4)):
             share, low, high = _share(counts[:, [place, whole_place]], draws[:, [place, whole_place]])
@@ -245,10 +262,10 @@ def tell_apart(
     """
     tables = []
     for name in (*corpus.attributes, VOICE):
-        labels = _voices(corpus) if name == VOICE else _labels(corpus, name)
-        base = pd.Series(labels[whole]).value_counts(normalize=True)
+        tell = _voices if name == VOICE else partial(_labels, name=name)
+        base = pd.Series(tell(corpus, rows=whole)).value_counts(normalize=True)
         for number, rows in parts.items():
-            counts = pd.Series(labels[rows]).value_counts()
+            counts = pd.Series(tell(corpus, rows=rows)).value_counts()
             table = pd.DataFrame({"n": counts, "share": counts / max(len(rows), 1)})
             table["share_of_whole"] = base.reindex(table.index).fillna(0.0)
             table["value"], table["part"], table["attribute"] = table.index, number, name
@@ -267,9 +284,9 @@ def tell_apart(
     return found[APART_COLUMNS].reset_index(drop=True)
 
 
-def _voices(corpus: Corpus) -> pd.Categorical:
-    """Who speaks on each clip, "–" where unknown."""
-    return pd.Categorical(corpus.table["speaker_id"].fillna("–"))
+def _voices(corpus: Corpus, rows: Int[np.ndarray, " m"]) -> np.ndarray:
+    """Who speaks on some clips, "–" where unknown."""
+    return corpus.table["speaker_id"].iloc[rows].fillna("–").to_numpy(dtype="object")
 
 
 def _value_bounds(
@@ -277,5 +294,5 @@ def _value_bounds(
 ) -> tuple[float | None, float | None]:
     if value[0] == VOICE:
         return None, None
-    part = rows[_labels(corpus, value[0])[rows] == value[1]]
+    part = rows[_labels(corpus, value[0], rows) == value[1]]
     return share_with_bounds(corpus, part, rows, seed=seed)[1:]

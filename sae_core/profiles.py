@@ -1,6 +1,6 @@
 """What a latent, a clip and a corpus are, in numbers that a page can draw."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -87,19 +87,39 @@ def _count_by(frame: pd.DataFrame, names: list[str]) -> pd.DataFrame:
     )
 
 
-def value_shares(
-    corpus: Corpus, rows: Int[np.ndarray, " m"], is_valid: Bool[np.ndarray, " n"]
-) -> pd.DataFrame:
+@dataclass(frozen=True)
+class BaseCounts:
+    """How many of all embedded clips carry each attribute value: counted once, whatever is then held against them."""
+
+    corpus: Corpus
+    is_valid: Bool[np.ndarray, " n"]
+    _found: dict[tuple[str, ...], np.ndarray] = field(default_factory=dict)
+
+    def of(self, *attributes: str) -> np.ndarray:
+        """Clips by value number, an axis an attribute; clips of which one of them is unknown are left out."""
+        if attributes not in self._found:
+            self._found[attributes] = self.among(np.flatnonzero(self.is_valid), *attributes)
+        return self._found[attributes]
+
+    def among(self, rows: Int[np.ndarray, " m"], *attributes: str) -> np.ndarray:
+        """The same among some clips only."""
+        coded = [self.corpus.coded(name) for name in attributes]
+        shape = tuple(len(values) for _, values in coded)
+        codes = np.stack([codes[rows] for codes, _ in coded])
+        cells = np.ravel_multi_index(tuple(codes[:, (codes >= 0).all(axis=0)]), shape) if all(shape) else []
+        return np.bincount(cells, minlength=int(np.prod(shape))).reshape(shape)
+
+
+def value_shares(counts: BaseCounts, rows: Int[np.ndarray, " m"]) -> pd.DataFrame:
     """Share of each attribute value among `rows` against its base rate among all embedded clips.
 
     Shares are of the clips whose attribute is known. Columns: attribute, value, n, share, base_rate, lift; highest lift
     first within an attribute.
     """
     parts = []
-    for attribute in corpus.attributes:
-        codes, values = corpus.coded(attribute)
-        here = np.bincount(codes[rows][codes[rows] >= 0], minlength=len(values))
-        everywhere = np.bincount(codes[is_valid & (codes >= 0)], minlength=len(values))
+    for attribute in counts.corpus.attributes:
+        values = counts.corpus.coded(attribute)[1]
+        here, everywhere = counts.among(rows, attribute), counts.of(attribute)
         share, base = here / max(here.sum(), 1), everywhere / max(everywhere.sum(), 1)
         lift = np.divide(share, base, out=np.zeros(len(values)), where=base > 0)
         parts.append(
@@ -119,22 +139,16 @@ def value_shares(
 
 
 def cross_counts(
-    corpus: Corpus, rows: Int[np.ndarray, " m"], is_valid: Bool[np.ndarray, " n"], attributes: tuple[str, str]
+    counts: BaseCounts, rows: Int[np.ndarray, " m"], attributes: tuple[str, str]
 ) -> pd.DataFrame:
     """Clips of `rows` and all embedded clips by two attributes: both columns, n, n_all, firing_rate = n / n_all."""
-    coded = [corpus.coded(name) for name in attributes]
-    shape = tuple(len(values) for _, values in coded)
-    known = is_valid & (coded[0][0] >= 0) & (coded[1][0] >= 0)
-    cell = np.where(known, coded[0][0] * shape[1] + coded[1][0], -1)
-    here = np.bincount(cell[rows][cell[rows] >= 0], minlength=shape[0] * shape[1])
-    everywhere = np.bincount(cell[known], minlength=shape[0] * shape[1])
-    first, second = np.divmod(np.arange(shape[0] * shape[1]), max(shape[1], 1))
+    first, second = (counts.corpus.coded(name)[1] for name in attributes)
     table = pd.DataFrame(
         {
-            attributes[0]: np.array(coded[0][1], dtype=object)[first],
-            attributes[1]: np.array(coded[1][1], dtype=object)[second],
-            "n": here,
-            "n_all": everywhere,
+            attributes[0]: np.repeat(np.array(first, dtype=object), len(second)),
+            attributes[1]: np.tile(np.array(second, dtype=object), len(first)),
+            "n": counts.among(rows, *attributes).ravel(),
+            "n_all": counts.of(*attributes).ravel(),
         }
     )
     table["firing_rate"] = table["n"] / table["n_all"].clip(lower=1)
@@ -188,10 +202,14 @@ def clips_near(
     """The n embedded clips most similar to a vector, one clip left out: row, cosine."""
     cosine = np.where(is_valid, vectors @ wanted, -np.inf)
     cosine[but] = -np.inf
-    n = min(n, int(np.isfinite(cosine).sum()))
-    best = np.argpartition(-cosine, n - 1)[:n] if n else np.empty(0, np.int64)
-    best = best[np.argsort(-cosine[best], kind="stable")]
+    best = highest(cosine, min(n, int(np.isfinite(cosine).sum())))
     return pd.DataFrame({"row": best, "cosine": cosine[best]})
+
+
+def highest(values: Float32[np.ndarray, " m"], n: int) -> Int[np.ndarray, " n"]:
+    """Places of the n highest values, falling, without sorting the others."""
+    best = np.argpartition(-values, n - 1)[:n] if 0 < n < len(values) else np.arange(len(values))[:n]
+    return best[np.argsort(-values[best], kind="stable")]
 
 
 def predominant_latents(statistics: AttributeStatistics) -> pd.DataFrame:

@@ -8,7 +8,7 @@ from sae_core.corpus import Corpus
 from sae_core.detection import matthews
 from sae_core.intervals import bounds, draw_speakers, resampling_units
 from sae_core.maps import PointMap
-from sae_core.profiles import value_shares
+from sae_core.profiles import BaseCounts, value_shares
 from sae_core.workspace import SaeView
 
 
@@ -54,9 +54,8 @@ def values_apart(view: SaeView, rows: Int[np.ndarray, " m"]) -> pd.DataFrame:
     chosen), base_rate, lift = share / base_rate, mcc (of being chosen and carrying the value, among the clips whose
     attribute is known); highest MCC first.
     """
-    corpus, is_valid = view.workspace.corpus, view.embeddings.is_valid
-    shares = value_shares(corpus, rows, is_valid)
-    beside = [_beside(corpus, rows, is_valid, attribute) for attribute in corpus.attributes]
+    shares = value_shares(view.base_counts, rows)
+    beside = [_beside(view.base_counts, rows, attribute) for attribute in view.workspace.corpus.attributes]
     if not beside:
         return shares.assign(n_speakers=0, share_low=0.0, share_high=0.0, mcc=0.0)
     table = shares.merge(pd.concat(beside), on=["attribute", "value"])
@@ -95,15 +94,11 @@ def clips_table(view: SaeView, rows: Int[np.ndarray, " m"], xy: Float[np.ndarray
     return table.assign(map_x=xy[:, 0], map_y=xy[:, 1])
 
 
-def _beside(
-    corpus: Corpus, rows: np.ndarray, is_valid: Bool[np.ndarray, " n"], attribute: str
-) -> pd.DataFrame:
+def _beside(counts: BaseCounts, rows: Int[np.ndarray, " m"], attribute: str) -> pd.DataFrame:
     """What `value_shares` leaves open for the values of one attribute: n_speakers, bounds of the share, MCC."""
-    codes, values = corpus.coded(attribute)
-    here = rows[codes[rows] >= 0]
-    known = codes[is_valid & (codes >= 0)]
-    n_here, n_all = np.bincount(codes[here], minlength=len(values)), np.bincount(known, minlength=len(values))
-    voices, voice = np.unique(corpus.speaker_groups[here], return_inverse=True)
+    codes, values = counts.corpus.coded(attribute)
+    here, n_all = rows[codes[rows] >= 0], counts.of(attribute)
+    voices, voice = np.unique(counts.corpus.speaker_groups[here], return_inverse=True)
     cells = np.bincount(voice * len(values) + codes[here], minlength=len(voices) * len(values))
     by_voice = cells.reshape(len(voices), len(values))
     low_high = _share_bounds(by_voice) if len(voices) else np.zeros((len(values), 2))
@@ -114,7 +109,7 @@ def _beside(
             "n_speakers": (by_voice > 0).sum(axis=0),
             "share_low": low_high[:, 0],
             "share_high": low_high[:, 1],
-            "mcc": matthews(n_here, n_all, len(here), len(known)),
+            "mcc": matthews(by_voice.sum(axis=0), n_all, len(here), int(n_all.sum())),
         }
     )
 

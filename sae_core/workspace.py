@@ -258,15 +258,22 @@ class SaeView:
         """Counts of its activations: low, high, n."""
         return profiles.activation_histogram(self.index.postings(latent)[1])
 
+    @property
+    def base_counts(self) -> profiles.BaseCounts:
+        """How many of its embedded clips carry each attribute value."""
+        return self._shared.get(
+            "base counts", lambda: profiles.BaseCounts(self.workspace.corpus, self.embeddings.is_valid)
+        )
+
     def shares(self, latent: int) -> pd.DataFrame:
         """Each attribute value's share among the latent's clips against its base rate, with lift."""
         rows = self.index.postings(latent)[0]
-        return profiles.value_shares(self.workspace.corpus, rows, self.embeddings.is_valid)
+        return profiles.value_shares(self.base_counts, rows)
 
     def cross_counts(self, latent: int, attributes: tuple[str, str] = ("language", "gender")) -> pd.DataFrame:
         """The latent's clips and all clips by two attributes."""
         rows = self.index.postings(latent)[0]
-        return profiles.cross_counts(self.workspace.corpus, rows, self.embeddings.is_valid, attributes)
+        return profiles.cross_counts(self.base_counts, rows, attributes)
 
     def examples(self, latent: int, *, n: int = 6) -> listening.ListeningExamples:
         """Strongest, middle, near-threshold clips and hard negatives."""

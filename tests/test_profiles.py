@@ -22,7 +22,7 @@ def labelled_corpus(n_clips=240):
 def test_shares_are_counts_over_the_known_clips():
     corpus, rows = labelled_corpus(), np.arange(0, 240, 7)
     is_valid = np.arange(240) != 5
-    shares = profiles.value_shares(corpus, rows, is_valid)
+    shares = profiles.value_shares(profiles.BaseCounts(corpus, is_valid), rows)
     line = shares[(shares["attribute"] == "language") & (shares["value"] == "es")].iloc[0]
     labels = corpus.table["language"]
     assert line["n"] == (labels.iloc[rows] == "es").sum()
@@ -33,7 +33,9 @@ def test_shares_are_counts_over_the_known_clips():
 
 def test_cross_counts_equal_pandas():
     corpus, rows = labelled_corpus(), np.arange(0, 240, 5)
-    cells = profiles.cross_counts(corpus, rows, np.ones(240, dtype=bool), ("language", "gender"))
+    cells = profiles.cross_counts(
+        profiles.BaseCounts(corpus, np.ones(240, dtype=bool)), rows, ("language", "gender")
+    )
     expected = corpus.table.iloc[rows].groupby(["language", "gender"]).size()
     for _, cell in cells.iterrows():
         assert cell["n"] == expected.get((cell["language"], cell["gender"]), 0)
