@@ -191,7 +191,9 @@ def questions_of(targets: list[AttributeTarget]) -> list[tuple[list[int], Labels
     labelled = []
     for columns in questions.values():
         masks = targets[columns[0]].is_selection, targets[columns[0]].is_reported
-        labels = [np.where(mask, NOT_MEASURED, NOT_ASKED).astype(np.int32) for mask in masks]
+        # a byte a clip while it can hold the numbers: they are looked up in the order of postings, anywhere in memory
+        kind = np.min_scalar_type(-max(len(columns), 2))
+        labels = [np.where(mask, NOT_MEASURED, NOT_ASKED).astype(kind) for mask in masks]
         for number, column in enumerate(columns):
             for mask, numbers in zip(masks, labels, strict=True):
                 numbers[mask & targets[column].is_positive] = number

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from jaxtyping import Float64, Int32, Int64
+from jaxtyping import Float64, Int, Int64
 
 from sae_core.feature_index import FeatureIndex
 
@@ -33,11 +33,11 @@ MEASURES = (
 class Labels:
     """Which value each clip of one question carries.
 
-    value_of_row: i32[n], a number below n_values, `NOT_MEASURED` for any other value, `NOT_ASKED` for a clip that takes
-        no part. n_values: V.
+    value_of_row: i8[n] or wider, a number below n_values, `NOT_MEASURED` for any other value, `NOT_ASKED` for a clip
+        that takes no part. n_values: V.
     """
 
-    value_of_row: Int32[np.ndarray, " n"]
+    value_of_row: Int[np.ndarray, " n"]
     n_values: int
 
     @cached_property

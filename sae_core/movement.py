@@ -23,6 +23,8 @@ NO_LATENT, IN_INDEX, ELSEWHERE = -1, -2, -3
 VOICE = "speaker_id"
 MIN_LIFT = 1.2
 SHARE_COLUMNS = ["share", "share_low", "share_high", "share_of_whole"]
+_PIECE = 4096
+"""Clips whose codes are looked at together: few enough to stay in the cache."""
 APART_COLUMNS = ["part", "attribute", "value", "n", *SHARE_COLUMNS, "lift"]
 
 
@@ -54,8 +56,12 @@ class LatentIndex:
 
     def strongest_others(self, rows: Int[np.ndarray, " m"]) -> Int64[np.ndarray, " m"]:
         """The latent other than this one that tells most of each clip; `NO_LATENT` where none is active."""
-        if not len(rows):
-            return np.empty(0, dtype=np.int64)
+        pieces = [
+            self._strongest_other(rows[start : start + _PIECE]) for start in range(0, len(rows), _PIECE)
+        ]
+        return np.concatenate(pieces) if pieces else np.empty(0, dtype=np.int64)
+
+    def _strongest_other(self, rows: Int[np.ndarray, " m"]) -> Int64[np.ndarray, " m"]:
         latents = np.asarray(self.codes.latents[rows])
         activations = np.where(latents == self.latent, 0, np.asarray(self.codes.activations[rows]))
         if self.weights is not None:
