@@ -2,7 +2,7 @@
 
 import math
 
-WIDTH, HEIGHT, LEFT, TOP, PLOT, LABELS = 1180, 560, 60, 50, 330, 190
+WIDTH, HEIGHT, LEFT, TOP, PLOT, LABELS = 1230, 560, 60, 50, 330, 190
 COLOURS = ("#1f77b4", "#d62728", "#2ca02c", "#9467bd", "#ff7f0e", "#17becf", "#8c564b", "#e377c2", "#7f7f7f")
 
 
