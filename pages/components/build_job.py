@@ -38,7 +38,10 @@ def watch_job(name: str, path: Path) -> None:
     if status is not None and status.state == "running":
         st.fragment(_watch, run_every=WATCH_EVERY_S)(name, path)
     elif status is not None:
-        _draw(name, path, status)
+        with (
+            st.container()
+        ):  # a fragment has one too: where it stood, nothing is drawn into what it leaves behind
+            _draw(name, path, status)
 
 
 def _watch(name: str, path: Path) -> None:

@@ -166,6 +166,32 @@ def test_jobs_are_told_as_they_are(app_test, site, words):
         assert ("**Open two**" in labels) == (state == "finished")
 
 
+def place_of(block, value):
+    """Where a heading stands in the tree of a page: a number for each level."""
+    for number, child in getattr(block, "children", {}).items():
+        if getattr(child, "type", "") == "subheader" and child.value == value:
+            return [number]
+        if (below := place_of(child, value)) is not None:
+            return [number, *below]
+    return None
+
+
+def test_a_build_that_has_ended_stands_where_it_stood(app_test, site):
+    """Elsewhere the browser would show it inside what is left of the other until all of it is there."""
+    from sae_core import jobs
+    from sae_core.job_records import first_status, write_status
+
+    workspace = site / "workspaces" / "calls"
+    with jobs._claimed(workspace):
+        write_status(workspace, first_status())
+        app = app_test(site / "workspaces" / "one", "build", job="calls").run()
+        assert app.button(key="build_cancel")
+        running = place_of(app.main, "calls")
+        write_status(workspace, dataclasses.replace(first_status(), state="finished"))
+        app.run()
+    assert running and place_of(app.main, "calls") == running
+
+
 def test_pace_is_told_in_words():
     from pages.components.build_job import duration_words, pace_words
     from sae_core.job_records import first_status
