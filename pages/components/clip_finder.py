@@ -8,6 +8,7 @@ import streamlit as st
 
 from pages.components import links, tables
 from pages.components.problems import part_of_page
+from pages.components.row_table import row_table
 from pages.components.wording import column_words, value_words
 from sae_core import Workspace
 
@@ -79,9 +80,6 @@ def _chosen_clip(table: pd.DataFrame, first: int) -> int:
 
 def _draw_table(found: pd.DataFrame, row: int) -> None:
     rows = found.index.tolist()
-    st.session_state[TABLE] = {
-        "selection": {"rows": [rows.index(row)] if row in found.index else [], "columns": [], "cells": []}
-    }
     shown = [name for name in found if name not in (*tables.NOTED, "note_words")]
     headings = {
         "clip_id": st.column_config.TextColumn("Clip", width="medium", pinned=True),
@@ -90,24 +88,19 @@ def _draw_table(found: pd.DataFrame, row: int) -> None:
             "Split", help="Which clips the SAE learnt from (train), and which were kept aside."
         ),
     }
-    st.dataframe(
+    row_table(
         tables.in_words(found)[["clip_id", *tables.noted(found), *shown[1:]]],
         key=TABLE,
-        height=TABLE_HEIGHT_PX,
-        hide_index=True,
+        chosen=rows.index(row) if row in found.index else None,
+        on_choice=lambda place: _choose(found["clip_id"].iloc[place]),
+        height_px=TABLE_HEIGHT_PX,
         column_config={
             **{name: st.column_config.Column(column_words(name)) for name in (*shown, *tables.NOTED)},
             **headings,
         },
-        on_select=lambda: _take_selection(found),
-        selection_mode=["single-row", "single-cell"],
-        placeholder="",
     )
 
 
-def _take_selection(found: pd.DataFrame) -> None:
-    selection = st.session_state[TABLE]["selection"]
-    rows = [*(row for row, _ in selection["cells"]), *selection["rows"]]
-    if rows and rows[0] < len(found):
-        links.choose(links.CLIP, found["clip_id"].iloc[rows[0]])
-        st.session_state[PICKED] = True
+def _choose(clip_id: str) -> None:
+    links.choose(links.CLIP, clip_id)
+    st.session_state[PICKED] = True

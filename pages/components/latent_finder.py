@@ -8,6 +8,7 @@ import streamlit as st
 
 from pages.components import links, tables
 from pages.components.problems import part_of_page
+from pages.components.row_table import row_table
 from pages.components.wording import EVIDENCE, value_words
 from sae_core import NEW_VOICES, SAME_VOICES, SaeView
 
@@ -124,26 +125,19 @@ def _chosen_latent(view: SaeView, numbers: list[int]) -> int:
 
 
 def _draw_table(found: pd.DataFrame, numbers: list[int], chosen: int) -> None:
-    rows = [numbers.index(chosen)] if chosen in numbers else []
-    st.session_state[TABLE] = {"selection": {"rows": rows, "columns": [], "cells": []}}
-    st.dataframe(
+    row_table(
         found[[tables.SHOWN[0], *tables.noted(found), *tables.SHOWN[1:]]],
         key=TABLE,
-        height=TABLE_HEIGHT_PX,
-        hide_index=True,
+        chosen=numbers.index(chosen) if chosen in numbers else None,
+        on_choice=lambda row: _choose(numbers[row]),
+        height_px=TABLE_HEIGHT_PX,
         column_config=tables.latent_columns(),
-        on_select=lambda: _take_selection(numbers),
-        selection_mode=["single-row", "single-cell"],
-        placeholder="",
     )
 
 
-def _take_selection(numbers: list[int]) -> None:
-    selection = st.session_state[TABLE]["selection"]
-    rows = [*(row for row, _ in selection["cells"]), *selection["rows"]]
-    if rows and rows[0] < len(numbers):
-        links.choose(links.LATENT, numbers[rows[0]])
-        st.session_state[PICKED] = True
+def _choose(latent: int) -> None:
+    links.choose(links.LATENT, latent)
+    st.session_state[PICKED] = True
 
 
 def _draw_footer(found: pd.DataFrame, view: SaeView) -> None:

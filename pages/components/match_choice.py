@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
-import pandas as pd
 import streamlit as st
 
 from pages.components import links, sounds, tables, trial_choice
 from pages.components.player import clip_list
+from pages.components.row_table import row_table
 from sae_core import OPERATING_POINTS, SaeView, VoxScopeError, telling_partners
 
 SIDES = {links.FIRST: "First clip", links.SECOND: "Second clip"}
@@ -107,26 +107,15 @@ def _find_clip(view: SaeView, side: str) -> None:
     table = tables.clip_rows(view.workspace)
     keep = view.embeddings.is_valid & (tables.search_clips(view.workspace, text) if text else True)
     found = table[keep].head(MAX_LISTED)
-    key = f"found_{side}"
-    st.session_state[key] = {"selection": {"rows": [], "columns": [], "cells": []}}
-    st.dataframe(
+    row_table(
         tables.in_words(found),
-        key=key,
-        height=TABLE_HEIGHT_PX,
-        hide_index=True,
-        on_select=lambda: _take_row(side, key, found),
-        selection_mode=["single-row", "single-cell"],
-        placeholder="",
+        key=f"found_{side}",
+        chosen=None,
+        on_choice=lambda row: links.choose(side, found["clip_id"].iloc[row]),
+        height_px=TABLE_HEIGHT_PX,
         column_config={"duration_s": st.column_config.NumberColumn("Length", format="%.1f s")},
     )
     st.caption(f"The first {len(found):,} of {int(keep.sum()):,} clips · click a row to take it")
-
-
-def _take_row(side: str, key: str, found: pd.DataFrame) -> None:
-    selection = st.session_state[key]["selection"]
-    rows = [*(row for row, _ in selection["cells"]), *selection["rows"]]
-    if rows and rows[0] < len(found):
-        links.choose(side, found["clip_id"].iloc[rows[0]])
 
 
 def choose_threshold(view: SaeView) -> OperatingPoint | None:

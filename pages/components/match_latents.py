@@ -11,6 +11,7 @@ from pages.components.heading import Heading
 from pages.components.match_choice import OperatingPoint
 from pages.components.match_parts import signed
 from pages.components.player import clip_list
+from pages.components.row_table import row_table
 from pages.components.wording import TERMS, latent_name, latent_words, measured
 from sae_core import MatchExplanation, SaeView, is_accepted
 
@@ -150,25 +151,14 @@ def _draw_table(
             "itself": table["itself"].to_numpy(),
         }
     )
-    rows = [latents.index(chosen)] if chosen in latents else []
-    st.session_state[TABLE] = {"selection": {"rows": rows, "columns": [], "cells": []}}
-    st.dataframe(
+    row_table(
         shown,
         key=TABLE,
-        height=TABLE_HEIGHT_PX,
-        hide_index=True,
-        on_select=lambda: _take_selection(latents),
-        selection_mode=["single-row", "single-cell"],
-        placeholder="",
+        chosen=latents.index(chosen) if chosen in latents else None,
+        on_choice=lambda row: links.choose(links.LATENT, latents[row]),
+        height_px=TABLE_HEIGHT_PX,
         column_config=_columns(),
     )
-
-
-def _take_selection(latents: list[int]) -> None:
-    selection = st.session_state[TABLE]["selection"]
-    rows = [*(row for row, _ in selection["cells"]), *selection["rows"]]
-    if rows and rows[0] < len(latents):
-        links.choose(links.LATENT, latents[rows[0]])
 
 
 def _flip_words(score: float, after: float, point: OperatingPoint | None) -> str:

@@ -7,10 +7,11 @@ import streamlit as st
 
 from pages.components import links
 from pages.components.notes_panel import when
+from pages.components.row_table import row_table
 from pages.components.tables import holds_every_word
 from sae_core import SaeView, Subject, SubjectNotes, trained_saes
 
-TABLE, TABLE_HEIGHT_PX = "notes_table", 460
+TABLE, CLICKED, TABLE_HEIGHT_PX = "notes_table", "note_clicked", 460
 KINDS = ("everything", "latents", "clips")
 GONE = "trained again since, or not here"
 
@@ -34,16 +35,18 @@ def draw_table(view: SaeView, found: dict[Subject, SubjectNotes]) -> None:
     if only_starred:
         keep &= table["star"] != ""
     table = table[keep]
-    st.session_state[TABLE] = {"selection": {"rows": [], "columns": [], "cells": []}}
-    event = st.dataframe(
+    clicked = st.session_state.pop(CLICKED, None)
+    row_table(
         table[["what", "label", "star", "tags", "n_comments", "last_comment", "by", "at", "note"]],
-        key=TABLE, height=TABLE_HEIGHT_PX, hide_index=True, on_select="rerun",
-        selection_mode=["single-row", "single-cell"], placeholder="", column_config=_columns(),
-    )  # fmt: skip
+        key=TABLE,
+        chosen=None,
+        on_choice=lambda row: st.session_state.update({CLICKED: table.iloc[row]}),
+        height_px=TABLE_HEIGHT_PX,
+        column_config=_columns(),
+    )
     st.caption(f"{len(table):,} of {len(found):,} latents and clips with notes · click a row to open it")
-    rows = [*(row for row, _ in event["selection"]["cells"]), *event["selection"]["rows"]]
-    if rows and rows[0] < len(table):
-        _open(view, table.iloc[rows[0]], saes)
+    if clicked is not None:
+        _open(view, clicked, saes)
 
 
 def _tabulate(found: dict[Subject, SubjectNotes], saes: dict[str, str]) -> pd.DataFrame:

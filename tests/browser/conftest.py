@@ -176,6 +176,20 @@ def wait_for_app() -> Callable[[Page], None]:
 
 
 @pytest.fixture
+def click_row() -> Callable[..., None]:
+    """`click_row(page, table, row=…)` clicks into a row of a table by its key; its cells are painted, not elements."""
+
+    def click(page: Page, table: str, *, row: int, x: int = 180) -> None:
+        canvas = page.locator(f".st-key-{table} canvas").first
+        canvas.scroll_into_view_if_needed()
+        box = canvas.bounding_box()
+        assert box is not None
+        page.mouse.click(box["x"] + x, box["y"] + 36 + 35 * row + 17)
+
+    return click
+
+
+@pytest.fixture
 def visit(page: Page, app_address: str, wait_for_app: Callable[[Page], None]) -> Callable[..., Page]:
     """`visit(path)` opens a page of the app and returns once everything is drawn."""
 

@@ -11,13 +11,6 @@ OVERFLOWING = """() => [...document.querySelectorAll('[data-testid=stBidiCompone
     .filter(node => node.scrollWidth > node.clientWidth + 1).map(node => node.outerHTML.slice(0, 200))"""
 
 
-def click_cell(page: Page, *, row: int, x: int = 180) -> None:
-    """Click into a row of the latents table; its cells are painted, not elements."""
-    box = page.locator(".st-key-latents_table canvas").first.bounding_box()
-    assert box is not None
-    page.mouse.click(box["x"] + x, box["y"] + 36 + 35 * row + 17)
-
-
 def sounding(page: Page) -> dict[str, object]:
     """What the page's one player is doing now."""
     return page.evaluate(
@@ -81,10 +74,10 @@ def test_a_playing_clip_survives_a_rerun_and_stops_with_its_page(visit, wait_for
     page.wait_for_function(f"() => {PLAYER}.audio.paused")
 
 
-def test_sorting_and_choosing_in_the_table(visit, wait_for_app):
+def test_sorting_and_choosing_in_the_table(visit, wait_for_app, click_row):
     page = visit("latents")
     before = page.locator(HEADING).inner_text()
-    click_cell(page, row=3)
+    click_row(page, "latents_table", row=3)
     expect(page.locator(HEADING)).not_to_have_text(before)
     latent = re.search(r"#(\d+)", page.locator(HEADING).inner_text())
     assert latent is not None
@@ -93,8 +86,22 @@ def test_sorting_and_choosing_in_the_table(visit, wait_for_app):
     page.get_by_role("option", name="Number").click()
     expect(page).to_have_url(re.compile("order=Number"))
     wait_for_app(page)
-    click_cell(page, row=0)
+    click_row(page, "latents_table", row=0)
     expect(page.locator(HEADING)).to_contain_text("Latent #0")
+
+
+def test_a_row_of_the_clips_table_opens_its_clip(visit, click_row):
+    page = visit("clips")
+    title = page.locator(".st-key-chosen_clip .title")
+    before = title.inner_text()
+    click_row(page, "clips_table", row=3)
+    expect(title).not_to_have_text(before)
+
+
+def test_a_row_of_the_verification_table_opens_its_latent(visit, click_row):
+    page = visit("verification")
+    click_row(page, "identity_table", row=1)
+    expect(page.locator(HEADING)).to_contain_text("Latent #")
 
 
 def test_evidence_and_filters_stand_in_the_address(visit, wait_for_app, page, app_address):
@@ -106,14 +113,16 @@ def test_evidence_and_filters_stand_in_the_address(visit, wait_for_app, page, ap
     page.locator(".st-key-q input").press_sequentially("a")
     expect(page).to_have_url(re.compile("q=a"))
     wait_for_app(page)
-    expect(page).to_have_url(re.compile("evidence=.*q=a"))
-    count = page.locator(".st-key-latent_footer").inner_text()
+    expect(page).to_have_url(re.compile("evidence=.*latent=9.*q=a"))
+    footer = page.locator(".st-key-latent_footer")
+    expect(footer).not_to_contain_text("64 of 64 latents")
+    count = footer.inner_text()
     address = page.url
     page.goto("about:blank")
     page.goto(address)
     wait_for_app(page)
     expect(page.locator(".st-key-q input")).to_have_value("a")
-    expect(page.locator(".st-key-latent_footer")).to_have_text(count, use_inner_text=True)
+    expect(footer).to_have_text(count, use_inner_text=True)
     expect(page.locator(HEADING)).to_contain_text("Latent #9")
 
 
