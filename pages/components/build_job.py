@@ -38,9 +38,8 @@ def watch_job(name: str, path: Path) -> None:
     if status is not None and status.state == "running":
         st.fragment(_watch, run_every=WATCH_EVERY_S)(name, path)
     elif status is not None:
-        with (
-            st.container()
-        ):  # a fragment has one too: where it stood, nothing is drawn into what it leaves behind
+        # a fragment has a container too: where it stood, nothing is drawn into what it leaves behind
+        with st.container():
             _draw(name, path, status)
 
 
