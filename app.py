@@ -4,7 +4,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from pages.components import problems, session
+from pages.shared import problems, session
 
 ASSETS = Path(__file__).parent / "assets"
 SIDEBAR_PX = 210

@@ -18,10 +18,10 @@ from sklearn.metrics import (
 
 from benchmarks.index import N_LATENTS, plant_codes
 from benchmarks.rows import Row, in_turns
-from sae_core.attributes import AttributeTarget, attribute_targets, measure_attributes, questions_of
-from sae_core.corpus import SPLITS, Corpus, attribute_columns
-from sae_core.detection import measure_latents
-from sae_core.feature_index import FeatureIndex
+from sae_core.corpus.clips import SPLITS, Corpus, attribute_columns
+from sae_core.measures.attributes import AttributeTarget, attribute_targets, measure_attributes, questions_of
+from sae_core.measures.threshold_measures import measure_latents
+from sae_core.sae.feature_index import FeatureIndex
 
 N_CLIPS, N_QUICK = 1_000_000, 50_000
 N_SPEAKERS = 10_000

@@ -8,10 +8,10 @@ import numpy as np
 
 from benchmarks.peers import Peer
 from benchmarks.rows import Row, in_turns
-from sae_core.corpus import Corpus
+from sae_core.corpus.clips import Corpus
 from sae_core.demo.bundle import BUNDLE
-from sae_core.embedders import open_embedder
-from sae_core.extraction import extract
+from sae_core.embedding.embedders import open_embedder
+from sae_core.embedding.extraction import extract
 
 EVERY, EVERY_QUICK = 4, 80
 

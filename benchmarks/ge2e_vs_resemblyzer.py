@@ -50,9 +50,9 @@ def main() -> None:
 
 def gather_waveforms(folder: Path, n_clips: int) -> list[np.ndarray]:
     """Clips spread evenly over a folder or a workspace, at 16 kHz, none longer than `LONGEST_S`."""
-    from sae_core import audio
-    from sae_core.corpus import Corpus
-    from sae_core.errors import VoxScopeError
+    from sae_core.audio import reading
+    from sae_core.corpus.clips import Corpus
+    from sae_core.files.errors import VoxScopeError
 
     if (folder / "corpus.json").exists():
         corpus = Corpus.load(folder)
@@ -66,9 +66,9 @@ def gather_waveforms(folder: Path, n_clips: int) -> list[np.ndarray]:
     for place in np.argsort(np.arange(len(stretches)) * 0.6180339887 % 1):
         path, start_s, duration_s = stretches[place]
         try:
-            length_s = min(duration_s or audio.probe(path).duration_s, LONGEST_S)
-            waveform = audio.read(path, start_s=start_s, duration_s=length_s, sample_rate_hz=SAMPLE_RATE_HZ)
-            audio.check_usable(waveform, SAMPLE_RATE_HZ)
+            length_s = min(duration_s or reading.probe(path).duration_s, LONGEST_S)
+            waveform = reading.read(path, start_s=start_s, duration_s=length_s, sample_rate_hz=SAMPLE_RATE_HZ)
+            reading.check_usable(waveform, SAMPLE_RATE_HZ)
         except VoxScopeError:
             continue
         waveforms.append(waveform)
@@ -123,8 +123,8 @@ def embed_here(waveforms: list[np.ndarray], threads: int) -> dict[str, np.ndarra
     """Vectors and seconds of VoxScope's encoder in length-sorted batches, and one clip at a time."""
     import torch
 
-    from sae_core.embedders.ge2e import Ge2eEmbedder, load
-    from sae_core.extraction import plan_batches
+    from sae_core.embedding.embedders.ge2e import Ge2eEmbedder, load
+    from sae_core.embedding.extraction import plan_batches
 
     torch.set_num_threads(threads)
     default = load(None, "cpu")

@@ -11,12 +11,12 @@ import torch
 from benchmarks.peers import Peer
 from benchmarks.rows import Row, wall_s
 from benchmarks.training import BATCH, DIM, PEERS, settings_for_peers
-from sae_core.batches import TrainingInputs
-from sae_core.sae import SaeConfig
-from sae_core.sweep import SweepGrid, run_sweep
-from sae_core.synthetic import EMBEDDER, write_synthetic_workspace
-from sae_core.training import TrainingConfig
-from sae_core.workspace import Workspace
+from sae_core.build.sweep import SweepGrid, run_sweep
+from sae_core.demo.planted import EMBEDDER, write_synthetic_workspace
+from sae_core.sae.batches import TrainingInputs
+from sae_core.sae.model import SaeConfig
+from sae_core.sae.training import TrainingConfig
+from sae_core.workspace.workspace import Workspace
 
 N_CLIPS, N_QUICK = 167_000, 16_700
 """Three in five are by speakers of the train split: 100,000 clips to train on."""

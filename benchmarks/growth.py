@@ -85,10 +85,10 @@ def weigh(folder: Path, n_clips: int) -> dict[str, float]:
 
 def time_embedding(timings: Timings, folder: Path, *, is_quick: bool) -> None:
     """GE2E on real recordings from files, in growing parts of the demo: reading, resampling, network."""
-    from sae_core.corpus import Corpus
+    from sae_core.corpus.clips import Corpus
     from sae_core.demo.bundle import BUNDLE
-    from sae_core.embedders import open_embedder
-    from sae_core.extraction import extract
+    from sae_core.embedding.embedders import open_embedder
+    from sae_core.embedding.extraction import extract
 
     demo, embedder = Corpus.load(BUNDLE), open_embedder("ge2e", device="cpu")
     mixed = np.random.default_rng(0).permutation(len(demo))
@@ -101,21 +101,21 @@ def time_embedding(timings: Timings, folder: Path, *, is_quick: bool) -> None:
 
 
 def _part(corpus: Any, rows: np.ndarray) -> Any:
-    from sae_core.corpus import Corpus
+    from sae_core.corpus.clips import Corpus
 
     return Corpus(corpus.table.iloc[rows].reset_index(drop=True), corpus.audio_root, corpus.attributes)
 
 
 def time_stages(timings: Timings, folder: Path, n_clips: int) -> None:
     """From planted embeddings to an indexed workspace with a map."""
-    from sae_core.atlas import map_workspace
-    from sae_core.corpus import Corpus
-    from sae_core.maps import MapSettings
-    from sae_core.sae import SaeConfig
-    from sae_core.stages import train_in_workspace
-    from sae_core.synthetic import write_synthetic_workspace
-    from sae_core.training import TrainingConfig
-    from sae_core.workspace import Workspace
+    from sae_core.build.steps import train_in_workspace
+    from sae_core.build.workspace_maps import map_workspace
+    from sae_core.corpus.clips import Corpus
+    from sae_core.demo.planted import write_synthetic_workspace
+    from sae_core.measures.maps import MapSettings
+    from sae_core.sae.model import SaeConfig
+    from sae_core.sae.training import TrainingConfig
+    from sae_core.workspace.workspace import Workspace
 
     with timings.stage("plant clips (stands for import)", n_clips):
         write_synthetic_workspace(folder, n_clips=n_clips)
@@ -133,11 +133,11 @@ def time_stages(timings: Timings, folder: Path, n_clips: int) -> None:
 
 def time_indexing(timings: Timings, workspace: Any, sae: Path) -> None:
     """The parts of `index` one by one, as `build_index` does them, then the whole of it to have its files."""
-    from sae_core.attributes import measure_attributes
-    from sae_core.feature_index import FeatureIndex
-    from sae_core.indexing import build_index, describe_latents
-    from sae_core.sae import SparseAutoencoder
-    from sae_core.stages import embedder_of
+    from sae_core.build.steps import embedder_of
+    from sae_core.measures.attributes import measure_attributes
+    from sae_core.measures.indexing import build_index, describe_latents
+    from sae_core.sae.feature_index import FeatureIndex
+    from sae_core.sae.model import SparseAutoencoder
 
     corpus, embeddings = workspace.corpus, workspace.embeddings(embedder_of(workspace, None))
     model, n_clips = SparseAutoencoder.load(sae), len(workspace.corpus)
@@ -155,7 +155,7 @@ def time_indexing(timings: Timings, workspace: Any, sae: Path) -> None:
 
 def time_pages(timings: Timings, folder: Path, n_clips: int) -> None:
     """Opening the workspace anew, then what each page asks of it."""
-    from sae_core import open_workspace
+    from sae_core.workspace.workspace import open_workspace
 
     with timings.stage("open the workspace", n_clips):
         workspace = open_workspace(folder)
@@ -190,7 +190,9 @@ def ask_about_latent(view: Any, latent: int) -> None:
 
 def time_steering(timings: Timings, view: Any, latents: list[int]) -> None:
     """Trials, a chosen set of latents, one move of a slider, and all numbers with intervals."""
-    from sae_core import Change, SteeringExperiment, draw_trials
+    from sae_core.analysis.steering_experiment import SteeringExperiment
+    from sae_core.analysis.trial_sets import draw_trials
+    from sae_core.measures.steering import Change
 
     n_clips = len(view.workspace.corpus)
     with timings.stage("draw trials (first visit)", n_clips):
@@ -220,7 +222,8 @@ def time_steering(timings: Timings, view: Any, latents: list[int]) -> None:
 
 def time_movement(timings: Timings, view: Any) -> None:
     """Clips followed from the index of one value to that of another, and counted by groups."""
-    from sae_core import follow_clips, predominant_index, tabulate_moves
+    from sae_core.analysis.movement import follow_clips, predominant_index
+    from sae_core.measures.movement import tabulate_moves
 
     n_clips, corpus = len(view.workspace.corpus), view.workspace.corpus
     names = corpus.values_of("language")
@@ -233,7 +236,9 @@ def time_movement(timings: Timings, view: Any) -> None:
 
 def time_map_page(timings: Timings, view: Any, latents: list[int]) -> None:
     """The map opened, coloured anew, and some points selected."""
-    from sae_core import group_by_activation, group_by_attribute, open_map, values_apart
+    from sae_core.analysis.map_colours import group_by_activation, group_by_attribute
+    from sae_core.analysis.map_selection import values_apart
+    from sae_core.build.workspace_maps import open_map
 
     n_clips = len(view.workspace.corpus)
     timings.page("Map: opened", n_clips, lambda _: open_map(view, "clips").packed)

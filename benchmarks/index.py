@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 
 from benchmarks.peers import Peer
 from benchmarks.rows import Row, in_turns, wall_s
-from sae_core.feature_index import MEMORY_MB, FeatureIndex
-from sae_core.sparse_codes import SparseCodes
+from sae_core.sae.codes import SparseCodes
+from sae_core.sae.feature_index import MEMORY_MB, FeatureIndex
 
 N_CLIPS, N_QUICK, N_LATENTS, K = 1_000_000, 50_000, 8192, 32
 N_TOP = 20

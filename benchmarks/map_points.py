@@ -42,8 +42,15 @@ def draw_app() -> None:
     import streamlit as st
 
     sys.path.insert(0, str(REPOSITORY))
-    from pages.components.point_map import DotFiles, Legend, LegendEntry, MapEvents, MapState, point_map
-    from sae_core import rows_inside
+    from pages.figures.point_map.point_map import (
+        DotFiles,
+        Legend,
+        LegendEntry,
+        MapEvents,
+        MapState,
+        point_map,
+    )
+    from sae_core.analysis.map_selection import rows_inside
 
     st.set_page_config(layout="wide")
     n_points = int(st.query_params.get("n", "1000"))
@@ -66,7 +73,7 @@ def draw_app() -> None:
 
 def make_points(n_points: int) -> tuple[Any, bytes, np.ndarray]:
     """Dots in islands of one group each: the map, its codes, and how many dots each group has."""
-    from sae_core import PointMap
+    from sae_core.measures.maps import PointMap
 
     random = np.random.default_rng(0)
     centres = random.uniform(-0.85, 0.85, (N_ISLANDS, 2))

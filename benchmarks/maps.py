@@ -6,8 +6,8 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from benchmarks.rows import Row, in_turns
-from sae_core.maps import MapSettings, lay_out
-from sae_core.sparse_codes import SparseCodes
+from sae_core.measures.maps import MapSettings, lay_out
+from sae_core.sae.codes import SparseCodes
 
 N_CLIPS, N_QUICK, N_LATENTS, K = 100_000, 3_000, 2048, 32
 N_GROUPS = 50

@@ -15,12 +15,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from sae_core.corpus import Corpus
-from sae_core.embeddings import Embeddings
-from sae_core.metrics import effective_rank, gamma, mean_max_cosine, mean_pairwise_cosine
-from sae_core.sae import SaeConfig, SparseAutoencoder
-from sae_core.synthetic import EMBEDDER, PlantedTruth, write_synthetic_workspace
-from sae_core.training import TrainingConfig, train
+from sae_core.corpus.clips import Corpus
+from sae_core.demo.planted import EMBEDDER, PlantedTruth, write_synthetic_workspace
+from sae_core.embedding.embeddings import Embeddings
+from sae_core.sae.model import SaeConfig, SparseAutoencoder
+from sae_core.sae.quality import effective_rank, gamma, mean_max_cosine, mean_pairwise_cosine
+from sae_core.sae.training import TrainingConfig, train
 
 COLUMNS = "seed  SAE                       seconds  EV train  EV held-out   dead   MMCS  found  chance"
 

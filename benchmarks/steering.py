@@ -11,10 +11,10 @@ from collections.abc import Iterator
 import numpy as np
 
 from benchmarks.rows import Row, in_turns
-from sae_core.sae import SaeConfig, SparseAutoencoder
-from sae_core.sparse_codes import SparseCodes
-from sae_core.steering import Change, Steering
-from sae_core.verification import Trials, cosine_scores
+from sae_core.measures.steering import Change, Steering
+from sae_core.measures.verification import Trials, cosine_scores
+from sae_core.sae.codes import SparseCodes
+from sae_core.sae.model import SaeConfig, SparseAutoencoder
 
 N_PAIRS, N_CLIPS, N_QUICK = 1_000_000, 20_000, 50_000
 STEERED = (0, 1, 2, 3)

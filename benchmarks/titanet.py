@@ -15,11 +15,11 @@ import torch
 
 from benchmarks.peers import Peer
 from benchmarks.rows import Row, in_turns, wall_s
-from sae_core.corpus import Corpus
-from sae_core.dense_products import DenseProduct
-from sae_core.embedders import open_embedder
-from sae_core.extraction import extract
-from sae_core.sparse_products import side_by_side
+from sae_core.corpus.clips import Corpus
+from sae_core.embedding.embedders import open_embedder
+from sae_core.embedding.extraction import extract
+from sae_core.embedding.onednn import DenseProduct
+from sae_core.sae.topk import side_by_side
 
 N_CLIPS, N_QUICK = 64, 6
 SHORTEST_S, LONGEST_S = 2.0, 15.0

@@ -10,10 +10,10 @@ import torch
 
 from benchmarks.peers import Peer
 from benchmarks.rows import Row, in_turns
-from sae_core.fitting import SaeFit, StepSettings
-from sae_core.metrics import mean_and_spread
-from sae_core.sae import SaeConfig, SparseAutoencoder
-from sae_core.synthetic import plant
+from sae_core.demo.planted import plant
+from sae_core.sae.model import SaeConfig, SparseAutoencoder
+from sae_core.sae.quality import mean_and_spread
+from sae_core.sae.step import SaeFit, StepSettings
 
 DIM, K, BATCH = 192, 32, 4096
 N_CLIPS, N_HELD_OUT = 24 * BATCH, 2 * BATCH

@@ -6,13 +6,17 @@ from pathlib import Path
 
 import streamlit as st
 
-from pages.components import links
-from pages.components.build_job import STATE_BADGES, watch_job
-from pages.components.build_options import choose_options
-from pages.components.build_source import HERE, BuildSource, choose_source, forget_upload
-from pages.components.problems import shown
-from pages.components.session import draw_head
-from sae_core import BuildPlan, Places, VoxScopeError, job_status, start_job, unpack_zip
+from pages.parts.build.job import STATE_BADGES, watch_job
+from pages.parts.build.options import choose_options
+from pages.parts.build.source import HERE, BuildSource, choose_source, forget_upload
+from pages.shared import links
+from pages.shared.problems import shown
+from pages.shared.session import draw_head
+from sae_core.build.jobs import job_status, start_job
+from sae_core.build.plan import BuildPlan
+from sae_core.corpus.zips import unpack_zip
+from sae_core.files.errors import VoxScopeError
+from sae_core.workspace.places import Places
 
 JOB = "job"
 UNPACKED = "recordings"

@@ -2,17 +2,18 @@
 
 import streamlit as st
 
-from pages.components import links, sounds, wording
-from pages.components.clip_finder import find_clip
-from pages.components.facts import fact_list
-from pages.components.heading import Heading
-from pages.components.map_choice import show_clip
-from pages.components.measured_facts import measured_facts
-from pages.components.notes_panel import draw_clip_notes
-from pages.components.player import clip_list
-from pages.components.ranking import RankedBar, ranking
-from pages.components.session import open_page, try_next
-from sae_core import SaeView
+from pages.figures.player import clip_cards
+from pages.figures.player.player import clip_list
+from pages.figures.ranking.ranking import RankedBar, ranking
+from pages.parts.clips.measured_facts import measured_facts
+from pages.shared import links, wording
+from pages.shared.clip_finder import find_clip
+from pages.shared.facts import fact_list
+from pages.shared.heading import Heading
+from pages.shared.map_choice import show_clip
+from pages.shared.notes_panel import draw_clip_notes
+from pages.shared.session import open_page, try_next
+from sae_core.workspace.workspace import SaeView
 
 N_NEAREST = 12
 COMPARE_HELP = (
@@ -49,9 +50,9 @@ def main() -> None:
 
 def draw_clip(view: SaeView, row: int) -> None:
     """The clip itself, to play, and all that is known of it."""
-    card = sounds.clip_card(view, row)
+    card = clip_cards.clip_card(view, row)
     clip_list([card], key="chosen_clip", layout="wide")
-    sounds.tell_silent([card])
+    clip_cards.tell_silent([card])
     if st.button("Compare with …", icon=":material/join_inner:", key="compare_clip", help=COMPARE_HELP):
         links.open_match(view, row)
     st.page_link(
@@ -101,7 +102,7 @@ def draw_nearest(view: SaeView, row: int) -> None:
     """Clips with the most similar embeddings."""
     nearest = view.nearest_clips(row, n=N_NEAREST)
     cards = [
-        sounds.clip_card(view, int(other), value=float(cosine), value_help=wording.TERMS["cosine"])
+        clip_cards.clip_card(view, int(other), value=float(cosine), value_help=wording.TERMS["cosine"])
         for other, cosine in zip(nearest["row"], nearest["cosine"], strict=True)
     ]
     opened = clip_list(

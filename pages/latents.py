@@ -3,17 +3,19 @@
 import pandas as pd
 import streamlit as st
 
-from pages.components import sounds, wording
-from pages.components.heading import Heading
-from pages.components.latent_finder import find_latents, step_latent
-from pages.components.latent_sound import draw_hint, draw_sound
-from pages.components.map_choice import show_latent
-from pages.components.near_latents import draw_near
-from pages.components.notes_panel import draw_latent_notes
-from pages.components.session import open_page, try_next
-from pages.components.steering_state import steer_link
-from pages.components.who_fires import draw_activations, draw_who
-from sae_core import NEW_VOICES, SAME_VOICES, SaeView
+from pages.figures.player import clip_cards
+from pages.parts.latents.acoustics import draw_hint, draw_sound
+from pages.parts.latents.finder import find_latents, step_latent
+from pages.parts.latents.near import draw_near
+from pages.parts.latents.who_fires import draw_activations, draw_who
+from pages.shared import wording
+from pages.shared.heading import Heading
+from pages.shared.map_choice import show_latent
+from pages.shared.notes_panel import draw_latent_notes
+from pages.shared.session import open_page, try_next
+from pages.shared.steering_state import steer_link
+from sae_core.measures.attributes import NEW_VOICES, SAME_VOICES
+from sae_core.workspace.workspace import SaeView
 
 N_CLIPS = 6
 STEPS = (
@@ -121,7 +123,9 @@ def draw_clips(view: SaeView, latent: int) -> None:
     examples = view.examples(latent, n=N_CLIPS)
     top = float(view.latents["max_activation"].iloc[latent])
     for name, heading in GROUPS.items():
-        sounds.playable_clips(view, getattr(examples, name), key=f"clips_{name}", top=top, heading=heading)
+        clip_cards.playable_clips(
+            view, getattr(examples, name), key=f"clips_{name}", top=top, heading=heading
+        )
 
 
 main()

@@ -5,13 +5,19 @@ from functools import partial
 import numpy as np
 import streamlit as st
 
-from pages.components import dot_sounds, links, map_choice, map_detail, map_selection, map_views, sounds
-from pages.components.map_choice import MapChoice
-from pages.components.media import media_url
-from pages.components.point_map import MapEvents, MapState, point_map
-from pages.components.problems import part_of_page
-from pages.components.session import open_page, try_next
-from sae_core import PointMap, SaeView, rows_inside
+from pages.figures.player import clip_cards
+from pages.figures.point_map import dot_sounds, stored_map
+from pages.figures.point_map.point_map import MapEvents, MapState, point_map
+from pages.parts.map import detail as map_detail
+from pages.parts.map import selection
+from pages.shared import links, map_choice
+from pages.shared.map_choice import MapChoice
+from pages.shared.media import media_url
+from pages.shared.problems import part_of_page
+from pages.shared.session import open_page, try_next
+from sae_core.analysis.map_selection import rows_inside
+from sae_core.measures.maps import PointMap
+from sae_core.workspace.workspace import SaeView
 
 AREA = "map_area"
 HINT = "Scroll to zoom, drag to move, double click for the whole; a box or lasso chooses dots to compare."
@@ -38,8 +44,8 @@ def main() -> None:
 def explore(view: SaeView) -> None:
     """Controls, the map, the open dot and the chosen area; any of them changed redraws only this."""
     choice = map_choice.choose_map(view)
-    map_id = map_views.map_id(view, choice.kind)
-    found = map_views.opened(map_id, choice.kind, view)
+    map_id = stored_map.map_id(view, choice.kind)
+    found = stored_map.opened(map_id, choice.kind, view)
     row = open_row(view, choice)
     with st.container(key="map_page"):
         figure, detail = st.columns([5, 2], gap="medium")
@@ -48,8 +54,8 @@ def explore(view: SaeView) -> None:
             with st.container(horizontal=True, key="map_footer"):
                 st.caption(HINT, width="stretch")
                 has_clips = choice.kind != "directions"
-                make = partial(map_selection.map_table, view, found, has_clips=has_clips)
-                map_selection.offer_csv("All dots", make, map_id)
+                make = partial(selection.map_table, view, found, has_clips=has_clips)
+                selection.offer_csv("All dots", make, map_id)
         with detail.container(border=True, key="map_detail"):
             draw_detail(view, choice, found, row)
     draw_selection(view, choice, found, map_id)
@@ -61,12 +67,12 @@ def open_row(view: SaeView, choice: MapChoice) -> int | None:
         wanted = links.chosen(links.LATENT)
         is_usable = wanted is not None and wanted.isdecimal() and int(wanted) < view.n_latents
         return int(str(wanted)) if is_usable else None
-    return map_views.clip_row(view.workspace, links.chosen(links.CLIP))
+    return stored_map.clip_row(view.workspace, links.chosen(links.CLIP))
 
 
 def draw_figure(view: SaeView, choice: MapChoice, found: PointMap, row: int | None) -> None:
     """The map itself, and what clicks on it change."""
-    map_id = map_views.map_id(view, choice.kind)
+    map_id = stored_map.map_id(view, choice.kind)
 
     def open_dot(point: int) -> None:
         if 0 <= point < len(found.rows):
@@ -78,7 +84,7 @@ def draw_figure(view: SaeView, choice: MapChoice, found: PointMap, row: int | No
 
     def keep_area(corners: list[list[float]]) -> None:
         st.session_state[AREA] = (map_id, corners)
-        st.session_state[map_selection.PAGE] = 0
+        st.session_state[selection.PAGE] = 0
 
     state = MapState(
         map_id,
@@ -90,8 +96,8 @@ def draw_figure(view: SaeView, choice: MapChoice, found: PointMap, row: int | No
         only_change=map_choice.only_changes(),
     )
     point_map(
-        map_views.dot_files(map_id, choice.kind, view.workspace.notes.version(), view),
-        map_views.legend(map_id, view.fingerprint, choice, view),
+        stored_map.dot_files(map_id, choice.kind, view.workspace.notes.version(), view),
+        stored_map.legend(map_id, view.fingerprint, choice, view),
         state,
         MapEvents(open_dot, keep_area, lambda keys: map_choice.keep_only(choice, keys)),
         key="point_map",
@@ -104,7 +110,7 @@ def open_dot_of(view: SaeView, choice: MapChoice, found: PointMap, row: int | No
     if row is None or point is None:
         return None
     heard = dot_sounds.heard_row(view, row, is_latent=choice.kind == "directions")
-    sound = sounds.clip_sound(view.workspace, heard)
+    sound = clip_cards.clip_sound(view.workspace, heard)
     return point, media_url(sound.content, sound.mime, "point_map-chosen")
 
 
@@ -123,16 +129,16 @@ def draw_selection(view: SaeView, choice: MapChoice, found: PointMap, map_id: st
     area = area_on(map_id)
     if len(area) < 3:
         return
-    grouping = map_views.grouping_of(map_id, view.fingerprint, choice, view)
+    grouping = stored_map.grouping_of(map_id, view.fingerprint, choice, view)
     only = map_choice.only_shown(choice)
     rows = rows_inside(found, np.array(area), is_shown=grouping.is_in(only))
     with st.container(border=True, key="map_selection"):
         if not len(rows):
             st.info("No dot lies inside this area. Draw round some of them.", icon=":material/gesture:")
         elif choice.kind == "directions":
-            map_selection.draw_directions(view, rows, name=map_id)
+            selection.draw_directions(view, rows, name=map_id)
         else:
-            map_selection.draw_clips(view, found, rows, name=map_id)
+            selection.draw_clips(view, found, rows, name=map_id)
 
 
 def area_on(map_id: str) -> list[list[float]]:

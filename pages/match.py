@@ -2,12 +2,13 @@
 
 import streamlit as st
 
-from pages.components import links
-from pages.components.match_choice import SIDES, choose_pair, choose_threshold
-from pages.components.match_latents import draw_latents, draw_without
-from pages.components.match_parts import draw_parts, draw_verdict
-from pages.components.session import open_page, try_next
-from sae_core import SaeView, explain_match
+from pages.parts.match.choice import SIDES, choose_pair, choose_threshold
+from pages.parts.match.latents import draw_latents, draw_without
+from pages.parts.match.score_parts import draw_parts, draw_verdict
+from pages.shared import links
+from pages.shared.session import open_page, try_next
+from sae_core.analysis.match import explain_match
+from sae_core.workspace.workspace import SaeView
 
 
 def main() -> None:

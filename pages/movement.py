@@ -2,17 +2,20 @@
 
 import streamlit as st
 
-from pages.components import links, movement_views
-from pages.components.movement_choice import MovementChoice, choose_movement
-from pages.components.movement_clips import draw_clips, picked_clips
-from pages.components.movement_flow import N_PLACES, draw_flow
-from pages.components.movement_groups import draw_groups, group_attributes
-from pages.components.movement_splits import draw_splitting
-from pages.components.problems import part_of_page
-from pages.components.session import open_page, try_next
-from pages.components.value_choice import choose_value, evidence_badge
-from pages.components.wording import EVIDENCE, latent_words, value_words, with_interval
-from sae_core import ENTER, LEAVE, STAY, IndexChoice, Movement, Workspace
+from pages.parts.movement import views
+from pages.parts.movement.choice import MovementChoice, choose_movement
+from pages.parts.movement.clips import draw_clips, picked_clips
+from pages.parts.movement.flow import N_PLACES, draw_flow
+from pages.parts.movement.groups import draw_groups, group_attributes
+from pages.parts.movement.splits import draw_splitting
+from pages.shared import links
+from pages.shared.problems import part_of_page
+from pages.shared.session import open_page, try_next
+from pages.shared.value_choice import choose_value, evidence_badge
+from pages.shared.wording import EVIDENCE, latent_words, value_words, with_interval
+from sae_core.analysis.movement import IndexChoice
+from sae_core.measures.movement import ENTER, LEAVE, STAY, Movement
+from sae_core.workspace.workspace import Workspace
 
 ONE_SAE = (
     "There is only one SAE here, and nothing to move to. Train a second one "
@@ -47,17 +50,17 @@ def main() -> None:
 @part_of_page
 def draw_movement(workspace: Workspace, choice: MovementChoice) -> None:
     """What moved, as a diagram, by groups, as clips, and how the index splits; a click redraws nothing else."""
-    movement = movement_views.movement_of(choice)
+    movement = views.movement_of(choice)
     attributes = group_attributes(workspace)
     gathered = movement.gather(N_PLACES)
     picked, words, rows = picked_clips(choice, gathered, attributes)
-    splitting, within = movement_views.splitting_of(choice)
+    splitting, within = views.splitting_of(choice)
     draw_ends(choice, movement)
     with st.container(border=True, key="movement_diagram"):
         draw_flow(choice, gathered, set(splitting.rows), picked)
     if attributes:
         with st.container(border=True, key="movement_table"):
-            table = movement_views.groups_of(choice, attributes)
+            table = views.groups_of(choice, attributes)
             draw_groups(table, attributes, picked, file_name(choice))
     with st.container(border=True, key="movement_clips"):
         draw_clips(choice, words, rows)
@@ -76,7 +79,7 @@ def draw_ends(choice: MovementChoice, movement: Movement) -> None:
             for label, station in (("From", choice.stations[0]), ("To", choice.stations[-1])):
                 st.markdown(
                     f"{label} {end_words(station)}",
-                    help=EVIDENCE[str(movement_views.facts_of(station)["evidence"])],
+                    help=EVIDENCE[str(views.facts_of(station)["evidence"])],
                 )
         stay.metric(
             "Stay", f"{n[STAY]:,}", help=f"Of {before:,} clips in the first index, {share(n[STAY], before)}."
@@ -101,7 +104,7 @@ def draw_ends(choice: MovementChoice, movement: Movement) -> None:
 
 def end_words(station: IndexChoice) -> str:
     """One end of the movement: SAE, latent and how well it tells the value."""
-    facts = movement_views.facts_of(station)
+    facts = views.facts_of(station)
     address = links.latent_address(station.view, station.latent)
     told = with_interval(facts["f1"], facts["f1_low"], facts["f1_high"])
     value = value_words(station.attribute, station.value)

@@ -2,11 +2,13 @@
 
 import streamlit as st
 
-from pages.components.notes_panel import tell_broken
-from pages.components.notes_table import draw_table
-from pages.components.session import open_page, try_next
-from pages.components.wording import counted, plain
-from sae_core import MAX_NOTES_BYTES, VoxScopeError, Workspace, notes_from_json, notes_to_json
+from pages.parts.notes.table import draw_table
+from pages.shared.notes_panel import tell_broken
+from pages.shared.session import open_page, try_next
+from pages.shared.wording import counted, plain
+from sae_core.files.errors import VoxScopeError
+from sae_core.workspace.note_entries import MAX_NOTES_BYTES, notes_from_json, notes_to_json
+from sae_core.workspace.workspace import Workspace
 
 
 def main() -> None:

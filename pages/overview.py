@@ -3,14 +3,15 @@
 import pandas as pd
 import streamlit as st
 
-from pages.components import links, sounds, tables, wording
-from pages.components.heading import Heading
-from pages.components.health import health_panel
-from pages.components.method import method_figure
-from pages.components.player import ClipCard, clip_list
-from pages.components.reach import reach_panel
-from pages.components.session import open_page, try_next
-from sae_core import SaeView, Workspace
+from pages.figures.method.method import method_figure
+from pages.figures.player import clip_cards
+from pages.figures.player.player import ClipCard, clip_list
+from pages.parts.overview.health import health_panel
+from pages.parts.overview.reach import reach_panel
+from pages.shared import links, tables, wording
+from pages.shared.heading import Heading
+from pages.shared.session import open_page, try_next
+from sae_core.workspace.workspace import SaeView, Workspace
 
 N_STRIKING = 5
 
@@ -48,7 +49,9 @@ def draw_method(view: SaeView) -> None:
         st.subheader("From a voice to its latents and back", anchor=False)
         clip, figure = st.columns([2, 7], gap="medium", vertical_alignment="center")
         with clip:
-            opened_clip = clip_list([sounds.clip_card(view, example.row)], key="method_clip", layout="fill")
+            opened_clip = clip_list(
+                [clip_cards.clip_card(view, example.row)], key="method_clip", layout="fill"
+            )
             st.caption(
                 "Its embedding **e** becomes a few active latents **v**; these alone rebuild it as **ε**."
             )
@@ -97,7 +100,7 @@ def draw_striking(view: SaeView) -> None:
             "No latent is active on any clip.",
         ),
     )
-    sounds.tell_silent(cards)
+    clip_cards.tell_silent(cards)
     if opened is not None:
         links.open_latent(view, opened)
 
@@ -111,7 +114,7 @@ def striking_card(view: SaeView, latent: int) -> ClipCard:
         opens=latent,
         title=wording.latent_name(view, latent),
         duration_s=float(view.workspace.corpus.table["duration_s"].iloc[row]),
-        sound=sounds.clip_sound(view.workspace, row),
+        sound=clip_cards.clip_sound(view.workspace, row),
         chips=(
             *([] if facts["is_named"] or not has_value else [f"maybe {wording.best_value(facts)}"]),
             f"on {wording.percent(facts['firing_rate'])} of clips",

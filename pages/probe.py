@@ -4,10 +4,11 @@ from pathlib import Path
 
 import streamlit as st
 
-from pages.components import probe_choice, probe_keeping, probe_map, probe_result
-from pages.components.probe_choice import BRING, Probe
-from pages.components.session import open_page, try_next
-from sae_core import ArtifactError, AudioError, SaeView, VoxScopeError
+from pages.parts.probe import choice, keeping, map, result
+from pages.parts.probe.choice import BRING, Probe
+from pages.shared.session import open_page, try_next
+from sae_core.files.errors import ArtifactError, AudioError, VoxScopeError
+from sae_core.workspace.workspace import SaeView
 
 PRIVATE = (
     ":material/lock: What you bring is held in the memory of this visit only, and is gone when you bring another sound "
@@ -23,7 +24,7 @@ def main() -> None:
         why="A voice that nobody has labelled yet is where a latent has to show what it is worth.",
     )
     with st.container(border=True, key="probe_choice"):
-        source = probe_choice.choose_source(view)
+        source = choice.choose_source(view)
         probe = choose(view, source)
     if probe is not None:
         with st.container(key="probe_result"):
@@ -41,7 +42,7 @@ def main() -> None:
 def choose(view: SaeView, source: str) -> Probe | None:
     """The chosen sound, taken apart; where it cannot be, why and what to do."""
     try:
-        probe = probe_choice.chosen_probe(view, source)
+        probe = choice.chosen_probe(view, source)
     except (AudioError, ArtifactError) as error:
         tell_trouble(error)
         return None
@@ -57,22 +58,22 @@ def tell_trouble(error: VoxScopeError) -> None:
         st.error(f"{place}{error.what}.", icon=":material/mic_off:")
         if error.remedy:
             st.markdown(f"What to do: {error.remedy.removeprefix('run: ')}.")
-    st.session_state.pop(probe_choice.PROBED, None)
+    st.session_state.pop(choice.PROBED, None)
 
 
 def draw(view: SaeView, probe: Probe) -> None:
     """Everything that is known of it."""
     with st.container(border=True, key="probe_times"):
-        probe_keeping.draw_head(view, probe)
-        probe_result.draw_times(view, probe)
+        keeping.draw_head(view, probe)
+        result.draw_times(view, probe)
     latents, near = st.columns([4, 3], gap="medium")
     with latents.container(border=True, height="stretch", key="probe_active"):
-        probe_result.draw_latents(view, probe)
+        result.draw_latents(view, probe)
     with near.container(border=True, height="stretch", key="probe_near"):
-        probe_result.draw_speakers(view, probe)
+        result.draw_speakers(view, probe)
     with st.container(border=True, key="probe_map"):
-        probe_map.draw_place(view, probe)
-    probe_result.draw_clips(view, probe)
+        map.draw_place(view, probe)
+    result.draw_clips(view, probe)
 
 
 main()

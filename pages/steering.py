@@ -2,20 +2,16 @@
 
 import streamlit as st
 
-from pages.components import links, steering_state, trial_choice
-from pages.components.exports import csv_button
-from pages.components.problems import part_of_page
-from pages.components.session import open_page
-from pages.components.steering_choices import (
-    choose_figure,
-    choose_latents,
-    choose_settings,
-    take_first_preset,
-)
-from pages.components.steering_desk import SETTLED, live_changes, settle, steering_desk
-from pages.components.steering_effect import draw_effect
-from pages.components.steering_listening import draw_listening
-from sae_core import SaeView, TrialSet
+from pages.figures.steering_desk.steering_desk import SETTLED, live_changes, settle, steering_desk
+from pages.parts.steering.choices import choose_figure, choose_latents, choose_settings, take_first_preset
+from pages.parts.steering.effect import draw_effect
+from pages.parts.steering.listening import draw_listening
+from pages.shared import links, steering_state, trial_choice
+from pages.shared.exports import csv_button
+from pages.shared.problems import part_of_page
+from pages.shared.session import open_page
+from sae_core.analysis.trial_sets import TrialSet
+from sae_core.workspace.workspace import SaeView
 
 
 def main() -> None:

@@ -3,21 +3,16 @@
 import pandas as pd
 import streamlit as st
 
-from pages.components import links, sweep_grid, sweep_table
-from pages.components.session import open_page, try_next
-from pages.components.sweep_charts import Ceiling, figures, pick_latent, variant_words
-from pages.components.sweep_table import MEASURE_WORDS
-from pages.components.value_choice import choose_value, evidence_badge
-from pages.components.wording import EVIDENCE, TERMS, latent_words, value_words, with_interval
-from sae_core import (
-    SWEEP_MEASURES,
-    SaeView,
-    Workspace,
-    best_of_each,
-    combine_seeds,
-    probe_ceiling,
-    workspace_stamp,
-)
+from pages.parts.sweep import grid
+from pages.parts.sweep import table as sweep_table
+from pages.parts.sweep.charts import Ceiling, figures, pick_latent, variant_words
+from pages.parts.sweep.table import MEASURE_WORDS
+from pages.shared import links
+from pages.shared.session import open_page, try_next
+from pages.shared.value_choice import choose_value, evidence_badge
+from pages.shared.wording import EVIDENCE, TERMS, latent_words, value_words, with_interval
+from sae_core.build.sweep import SWEEP_MEASURES, best_of_each, combine_seeds, probe_ceiling
+from sae_core.workspace.workspace import SaeView, Workspace, workspace_stamp
 
 AUROC_HELP = (
     "Of two clips, one with the value and one without, how often the first has the higher activation: 0.5 is chance. "
@@ -58,7 +53,7 @@ def main() -> None:
         st.info(ALONE.format(path=workspace.path), icon=":material/grid_view:")
     draw_figures(workspace, points, measure, ceiling, key=(view.embeddings.embedder, *chosen))
     with st.container(border=True, key="sweep_grid"):
-        sweep_grid.draw_grid(workspace, points, MEASURE_WORDS[measure])
+        grid.draw_grid(workspace, points, MEASURE_WORDS[measure])
     sweep_table.draw_table(sweep_table.named(workspace, table), chosen, measure)
     try_next(
         view,

@@ -2,13 +2,15 @@
 
 import streamlit as st
 
-from pages.components import links, steering_state, trial_choice
-from pages.components.problems import part_of_page
-from pages.components.session import open_page
-from pages.components.verification_forms import draw_forms
-from pages.components.verification_groups import draw_groups
-from pages.components.verification_latents import draw_latents
-from sae_core import Comparison, SaeView, TrialSet
+from pages.parts.verification.forms import draw_forms
+from pages.parts.verification.groups import draw_groups
+from pages.parts.verification.latents import draw_latents
+from pages.shared import links, steering_state, trial_choice
+from pages.shared.problems import part_of_page
+from pages.shared.session import open_page
+from sae_core.analysis.trial_sets import TrialSet
+from sae_core.analysis.verification_forms import Comparison
+from sae_core.workspace.workspace import SaeView
 
 
 def main() -> None:

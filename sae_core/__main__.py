@@ -5,8 +5,8 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from sae_core.commands import FAMILIES
-from sae_core.errors import VoxScopeError
+from sae_core.cli import FAMILIES
+from sae_core.files.errors import VoxScopeError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -45,11 +45,11 @@ def _one_torch_thread() -> None:
 @pytest.fixture(scope="session")
 def small_workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished workspace of synthetic voices with audio and two SAEs; shared by all tests, so never write to it."""
-    from sae_core.sae import SaeConfig
-    from sae_core.stages import index_workspace, train_in_workspace
-    from sae_core.synthetic import write_synthetic_workspace
-    from sae_core.training import TrainingConfig
-    from sae_core.workspace import Workspace
+    from sae_core.build.steps import index_workspace, train_in_workspace
+    from sae_core.demo.planted import write_synthetic_workspace
+    from sae_core.sae.model import SaeConfig
+    from sae_core.sae.training import TrainingConfig
+    from sae_core.workspace.workspace import Workspace
 
     folder = tmp_path_factory.mktemp("workspaces") / "small"
     write_synthetic_workspace(folder, n_clips=600, n_speakers=100, seed=7, with_audio=True)

@@ -1,10 +1,10 @@
-"""The plain way to the measures of `sae_core.detection`: one latent, every run of equal activations, every value."""
+"""Brute force beside `sae_core.measures.threshold_measures`: one latent, each run of equal activations, each value."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from sae_core.detection import matthews
+from sae_core.measures.threshold_measures import matthews
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ import numpy as np
 
 def lay_out_plainly(points, is_placed, settings):
     """Stands in for `lay_out`: two random directions of the data, scaled into −1…1."""
-    from sae_core.maps import PointMap, settings_of
-    from sae_core.sparse_codes import SparseCodes
+    from sae_core.measures.maps import PointMap, settings_of
+    from sae_core.sae.codes import SparseCodes
 
     data = points.dense() if isinstance(points, SparseCodes) else np.asarray(points)
     xy = (data @ np.random.default_rng(settings.seed).normal(size=(data.shape[1], 2))).astype(np.float32)
@@ -20,12 +20,12 @@ def lay_out_plainly(points, is_placed, settings):
 
 def copy_with_maps(workspace: Path, folder: Path) -> Path:
     """A copy of a workspace with plain maps of its default SAE; its files are shared: write new ones, change none."""
-    from sae_core import atlas
+    from sae_core.build import workspace_maps
 
     copy = Path(shutil.copytree(workspace, folder / "mapped", copy_function=os.link))
-    usual, atlas.lay_out = atlas.lay_out, lay_out_plainly
+    usual, workspace_maps.lay_out = workspace_maps.lay_out, lay_out_plainly
     try:
-        atlas.map_workspace(copy)
+        workspace_maps.map_workspace(copy)
     finally:
-        atlas.lay_out = usual
+        workspace_maps.lay_out = usual
     return copy

@@ -8,7 +8,7 @@ import pandas as pd
 
 def plant_corpus(n_clips=240, n_speakers=24, *, root=Path("."), seed=0, **columns):
     """A corpus of numbered clips, speakers taking turns; columns may be arrays or functions of the speaker number."""
-    from sae_core.corpus import Corpus, attribute_columns, split_of
+    from sae_core.corpus.clips import Corpus, attribute_columns, split_of
 
     speaker = np.arange(n_clips) % n_speakers
     table = pd.DataFrame(
@@ -29,7 +29,7 @@ def plant_corpus(n_clips=240, n_speakers=24, *, root=Path("."), seed=0, **column
 
 def plant_codes(n_clips=240, n_latents=20, k=4, *, seed=0, levels=None):
     """Random sparse codes; with `levels`, activations take only that many values, so that ties abound."""
-    from sae_core.sparse_codes import SparseCodes
+    from sae_core.sae.codes import SparseCodes
 
     rng = np.random.default_rng(seed)
     latents = np.argsort(rng.random((n_clips, n_latents)), axis=1)[:, :k].astype(np.int32)
@@ -41,7 +41,7 @@ def plant_codes(n_clips=240, n_latents=20, k=4, *, seed=0, levels=None):
 
 def plant_embeddings(n_clips=240, dim=16, *, seed=0, failed=()):
     """Random unit embeddings with some rows failed."""
-    from sae_core.embeddings import Embeddings
+    from sae_core.embedding.embeddings import Embeddings
 
     failures = pd.DataFrame(
         {"row": list(failed), "clip_id": [f"c{row:05d}" for row in failed], "reason": "silent"}
@@ -54,7 +54,7 @@ def plant_embeddings(n_clips=240, dim=16, *, seed=0, failed=()):
 
 def plant_measures(n_clips=240, *, seed=0, **columns):
     """Acoustic measures: random and rounded so that ties abound, some pitches missing; but for the columns given."""
-    from sae_core.acoustics import ACOUSTIC_COLUMNS
+    from sae_core.corpus.acoustics import ACOUSTIC_COLUMNS
 
     rng = np.random.default_rng(seed)
     table = pd.DataFrame(

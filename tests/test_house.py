@@ -6,7 +6,7 @@ import re
 import subprocess
 import sys
 import tomllib
-import typing
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,8 +17,7 @@ CORE = REPOSITORY / "sae_core"
 PAGES = REPOSITORY / "pages"
 
 MAX_FUNCTION_LINES = 40
-MAX_MODULE_LINES = 400
-MAX_PAGE_LINES = 150
+LONG_MODULE_LINES = 500
 MAX_PARAMETERS = 6
 MAX_POSITIONAL = 4
 MAX_OPTIONAL_POSITIONAL = 2
@@ -28,9 +27,9 @@ MAX_DEMO_BYTES = 40 * 1024 * 1024
 LONG_FUNCTIONS: dict[str, str] = {}
 # function → why its parameters read better by place
 MANY_POSITIONAL = {
-    "sae_core.importers.import_corpus": "what, where, how: a call reads as a sentence",
-    "sae_core.progress.ignore": "has the signature of Progress",
-    "sae_core.training.train": "data, settings and place: a call reads as a sentence",
+    "sae_core.corpus.importing.import_corpus": "what, where, how: a call reads as a sentence",
+    "sae_core.files.progress.ignore": "has the signature of Progress",
+    "sae_core.sae.training.train": "data, settings and place: a call reads as a sentence",
 }
 # requirement → why nothing imports it by that name
 NEVER_IMPORTED = {
@@ -134,17 +133,12 @@ def test_functions_fit_a_screen():
     assert not short_again, f"no longer long, take them off LONG_FUNCTIONS: {short_again}"
 
 
-def test_modules_and_pages_stay_small():
-    too_long = {}
+def test_long_modules_are_noticed():
+    """A long file is no fault, so nothing fails here; whoever adds to it is asked whether it still has one job."""
     for path in _app_files():
-        is_page = path.parent in (PAGES, REPOSITORY)
-        n_lines, limit = (
-            len(path.read_text("utf-8").splitlines()),
-            MAX_PAGE_LINES if is_page else MAX_MODULE_LINES,
-        )
-        if n_lines > limit:
-            too_long[_name_of(path)] = f"{n_lines} of {limit} lines"
-    assert not too_long
+        n_lines = len(path.read_text("utf-8").splitlines())
+        if n_lines > LONG_MODULE_LINES:
+            warnings.warn(f"{_name_of(path)} has {n_lines} lines: does it still have one job?", stacklevel=1)
 
 
 def test_public_functions_take_few_parameters():
@@ -204,44 +198,34 @@ def test_torch_files_of_others_are_read_without_unpickling():
                 assert options.get("weights_only") == "True", f"{path}:{node.lineno}"
 
 
-def test_pages_use_only_the_front_door():
-    allowed = set(_exported_names())
-    wrong = []
-    for path in [*_python_files(PAGES), *REPOSITORY.glob("app.py")]:
-        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-            if isinstance(node, ast.Import):
-                names = [alias.name for alias in node.names if alias.name.startswith("sae_core.")]
-            elif isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "sae_core":
-                inside = node.module != "sae_core"
-                names = [
-                    f"{node.module}.{alias.name}"
-                    for alias in node.names
-                    if inside or alias.name not in allowed
-                ]
-            else:
-                names = []
-            wrong += [f"{_name_of(path)} imports {name}" for name in names]
-    assert not wrong, f"pages import what sae_core.__all__ names and nothing else: {wrong}"
+def _imports(path: Path) -> Iterator[tuple[str, str]]:
+    """Every (module, name) that a file imports, also inside functions; an `import module` has no name."""
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, "") for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from ((node.module or "", alias.name) for alias in node.names)
 
 
-def _exported_names() -> list[str]:
-    import sae_core
+def test_pages_take_only_public_names_of_the_core():
+    wrong = [
+        f"{_name_of(path)} imports {module}.{name}"
+        for path in [*_python_files(PAGES), *REPOSITORY.glob("app.py")]
+        for module, name in _imports(path)
+        if module.split(".")[0] == "sae_core" and (name.startswith("_") or not name)
+    ]
+    assert not wrong
 
-    return list(sae_core.__all__)
 
-
-def test_every_exported_name_exists_and_explains_itself():
-    import sae_core
-
-    assert len(_exported_names()) == len(set(_exported_names()))
-    for name in _exported_names():
-        exported = getattr(sae_core, name)
-        explains_itself = typing.get_origin(exported) is typing.Literal or isinstance(
-            exported, str | int | float | tuple
-        )
-        assert explains_itself or exported.__doc__, f"{name} has no docstring"
-    with pytest.raises(AttributeError, match="no_such_name"):
-        _ = sae_core.no_such_name
+def test_nothing_imports_the_script_of_a_page():
+    scripts = {f"pages.{path.stem}" for path in PAGES.glob("*.py") if path.stem != "__init__"}
+    wrong = [
+        f"{_name_of(path)} imports {module}"
+        for path in [*_python_files(PAGES, CORE), *REPOSITORY.glob("app.py")]
+        for module, name in _imports(path)
+        if module in scripts or f"{module}.{name}" in scripts
+    ]
+    assert not wrong
 
 
 def test_importing_the_core_stays_light():
@@ -323,25 +307,21 @@ def test_every_requirement_is_used_and_everything_used_is_required():
     assert unused == set(NEVER_IMPORTED)
 
 
-def _core_modules() -> list[str]:
-    names = {
-        path.stem if path.is_file() else path.name for path in CORE.iterdir() if path.suffix in ("", ".py")
-    }
-    return sorted(name for name in names if name not in ("__init__", "__pycache__"))
+def _rooms(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir() if path.is_dir() and path.name != "__pycache__")
 
 
-def test_the_drawing_of_the_house_is_complete():
-    """docs/architecture.md describes every module, in the order that the import rules enforce."""
-    drawing = (REPOSITORY / "docs" / "architecture.md").read_text("utf-8")
-    rows = [line.split("|")[1] for line in drawing.splitlines() if line.startswith("| `")]
-    drawn = [name.rstrip("/") for row in rows for name in re.findall(r"`([\w/]+)`", row)]
-    missing = [name for name in _core_modules() if name not in drawn]
-    assert not missing, f"docs/architecture.md does not tell what these do: {missing}"
+@pytest.mark.parametrize("folder", [CORE, PAGES], ids=lambda folder: folder.name)
+def test_the_picture_of_the_house_shows_every_room(folder: Path):
+    """docs/architecture.md draws the rooms from top to bottom, in the order that the import rules enforce."""
+    text = (REPOSITORY / "docs" / "architecture.md").read_text("utf-8")
+    section = text.split(f"## {folder.name}/", maxsplit=1)[1].split("\n## ", maxsplit=1)[0]
+    drawn = re.findall(r"^\| `(\w+)/` \|", section, re.MULTILINE)
+    assert sorted(drawn) == _rooms(folder)
     settings = tomllib.loads((REPOSITORY / "pyproject.toml").read_text("utf-8"))
-    layers = settings["tool"]["importlinter"]["contracts"][0]["layers"]
-    enforced = [name.strip("() ") for layer in layers for name in layer.split("|")]
-    order = [name for name in drawn if name in enforced]
-    assert order == enforced, "docs/architecture.md and the layers of pyproject.toml differ"
+    contracts = settings["tool"]["importlinter"]["contracts"]
+    layers = next(c for c in contracts if c["type"] == "layers" and folder.name in c["containers"])["layers"]
+    assert drawn == [name for name in layers if not name.startswith("(")]
 
 
 def _commands(parser: argparse.ArgumentParser) -> Iterator[str]:

@@ -13,12 +13,12 @@ N_CLIPS, N_SPEAKERS = 72, 12
 
 def write_voiced_workspace(folder: Path) -> Path:
     """Hums of twelve planted speakers, embedded by GE2E, with one SAE, its index and a map."""
-    from sae_core import atlas
-    from sae_core.sae import SaeConfig
-    from sae_core.stages import embed_workspace, index_workspace, train_in_workspace
-    from sae_core.synthetic import write_synthetic_workspace
-    from sae_core.training import TrainingConfig
-    from sae_core.workspace import Workspace
+    from sae_core.build import workspace_maps
+    from sae_core.build.steps import embed_workspace, index_workspace, train_in_workspace
+    from sae_core.demo.planted import write_synthetic_workspace
+    from sae_core.sae.model import SaeConfig
+    from sae_core.sae.training import TrainingConfig
+    from sae_core.workspace.workspace import Workspace
 
     write_synthetic_workspace(folder, n_clips=N_CLIPS, n_speakers=N_SPEAKERS, seed=3, with_audio=True)
     embed_workspace(folder, "ge2e")
@@ -28,11 +28,11 @@ def write_voiced_workspace(folder: Path) -> Path:
         TrainingConfig(n_epochs=30, batch_size=16),
     )
     index_workspace(folder)
-    usual, atlas.lay_out = atlas.lay_out, lay_out_plainly
+    usual, workspace_maps.lay_out = workspace_maps.lay_out, lay_out_plainly
     try:
-        atlas.map_workspace(folder)
+        workspace_maps.map_workspace(folder)
     finally:
-        atlas.lay_out = usual
+        workspace_maps.lay_out = usual
     return folder
 
 

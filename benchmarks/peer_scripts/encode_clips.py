@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import torch
 
-from sae_core.sae import SaeConfig, SparseAutoencoder
+from sae_core.sae.model import SaeConfig, SparseAutoencoder
 
 state = SimpleNamespace()
 

@@ -4,8 +4,8 @@ import re
 import tempfile
 from pathlib import Path
 
-from sae_core.feature_index import FeatureIndex
-from sae_core.sparse_codes import SparseCodes
+from sae_core.sae.codes import SparseCodes
+from sae_core.sae.feature_index import FeatureIndex
 
 
 def build(folder: str, n_clips: int, memory_mb: int) -> float:

@@ -9,11 +9,12 @@ import hashlib
 import shutil
 from pathlib import Path
 
-from sae_core.errors import ArtifactError
-from sae_core.progress import Progress, ignore
+from sae_core.files.errors import ArtifactError
+from sae_core.files.product import CODE, asset
+from sae_core.files.progress import Progress, ignore
 
-ROOT = Path(__file__).resolve().parent.parent.parent
-BUNDLE = ROOT / "assets" / "demo"
+ROOT = CODE
+BUNDLE = asset("demo")
 OWN_COPY = ROOT / "workspaces" / "demo"
 MAX_BUNDLE_BYTES = 40 * 1024 * 1024
 NAME = "Demo: voices from Debian"
@@ -44,8 +45,8 @@ def unpack_demo(target: Path | None = None, *, progress: Progress = ignore) -> P
         raise ArtifactError("does not exist", where=BUNDLE / "demo.json", remedy=remedy)
     if _content(target / "demo.json") != mark:
         # imported where there is work: the demo is up half a second sooner when there is none
-        from sae_core.artifacts import writing
-        from sae_core.stages import index_workspace
+        from sae_core.build.steps import index_workspace
+        from sae_core.files.artifacts import writing
 
         (target / "demo.json").unlink(missing_ok=True)
         shutil.copytree(BUNDLE, target, dirs_exist_ok=True, ignore=shutil.ignore_patterns("demo.json"))
@@ -72,14 +73,14 @@ def build_demo(
     Raises CorpusError or MissingDependencyError when packages cannot be had, ArtifactError when the bundle is too large
     to ship. Finished steps are kept when it is run again.
     """
-    from sae_core.acoustics import measure_workspace
-    from sae_core.atlas import map_workspace
+    from sae_core.build.steps import embed_workspace
+    from sae_core.build.sweep import SweepGrid, run_sweep
+    from sae_core.build.workspace_maps import map_workspace
+    from sae_core.corpus.acoustics import measure_workspace
+    from sae_core.corpus.importing import ImportSettings, import_corpus
     from sae_core.demo.recipe import gather
-    from sae_core.importers import ImportSettings, import_corpus
-    from sae_core.stages import embed_workspace
-    from sae_core.sweep import SweepGrid, run_sweep
-    from sae_core.training import TrainingConfig
-    from sae_core.workspace import update_settings
+    from sae_core.sae.training import TrainingConfig
+    from sae_core.workspace.workspace import update_settings
 
     out = BUNDLE if out is None else Path(out)
     gather(out, cache=cache, progress=progress)
@@ -122,7 +123,7 @@ def seal(folder: Path) -> None:
     digest = hashlib.blake2b(digest_size=8)
     for path in files:
         digest.update(str(path.relative_to(folder)).encode() + hashlib.blake2b(path.read_bytes()).digest())
-    from sae_core.artifacts import write_json
+    from sae_core.files.artifacts import write_json
 
     write_json(
         folder / "demo.json", {"content": digest.hexdigest(), "n_bytes": n_bytes, "n_files": len(files)}

@@ -5,8 +5,8 @@ import subprocess
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from sae_core.errors import CorpusError, MissingDependencyError
-from sae_core.progress import Progress, ignore
+from sae_core.files.errors import CorpusError, MissingDependencyError
+from sae_core.files.progress import Progress, ignore
 
 _TOOLS = ("apt-get", "dpkg", "dpkg-deb")
 _FETCH_S = 3600.0

@@ -33,8 +33,8 @@ from sae_core.demo.utterances import (
     trim_silence,
 )
 from sae_core.demo.voices import VOICES
-from sae_core.errors import CorpusError
-from sae_core.progress import Progress, ignore
+from sae_core.files.errors import CorpusError
+from sae_core.files.progress import Progress, ignore
 
 LABEL_COLUMNS = (
     "audio_path", "clip_id", "start_s", "duration_s", "speaker_id", "split", "language", "gender", "kind", "source",

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
-from sae_core.corpus import SPLITS
+from sae_core.corpus.clips import SPLITS
 
 FEWEST_FOR_NEW_VOICES = 6
 OUTSIDE_SHARE = 0.22

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sae_core.demo.sentences import SENTENCES
 from sae_core.demo.sources import GENDERS
-from sae_core.errors import CorpusError
+from sae_core.files.errors import CorpusError
 
 _SYNTHESIS_S = 120.0
 

@@ -15,8 +15,8 @@ import numpy as np
 import soundfile
 from jaxtyping import Float
 
-from sae_core import audio
-from sae_core.errors import AudioError
+from sae_core.audio import reading
+from sae_core.files.errors import AudioError
 
 SHORTEST_S = 2.5
 LONGEST_S = 8.0
@@ -46,7 +46,7 @@ def read_sound(path: Path, sample_rate_hz: int) -> Float[np.ndarray, " t"]:
     """
     headerless = _HEADERLESS.get(path.suffix.lower())
     if headerless is None:
-        return audio.read(path, sample_rate_hz=sample_rate_hz)
+        return reading.read(path, sample_rate_hz=sample_rate_hz)
     subtype, rate_hz = headerless
     try:
         samples, _ = soundfile.read(

@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 
-from sae_core import acoustics, open_workspace
-from sae_core.artifacts import read_json
-from sae_core.corpus import Corpus
+from sae_core.corpus import acoustics
+from sae_core.corpus.clips import Corpus
 from sae_core.demo import bundle
-from sae_core.errors import ArtifactError
+from sae_core.files.artifacts import read_json
+from sae_core.files.errors import ArtifactError
+from sae_core.workspace.workspace import open_workspace
 from tests.planting import plant_measures
 
 

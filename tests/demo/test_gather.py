@@ -9,7 +9,7 @@ from sae_core.demo import credits as demo_credits
 from sae_core.demo import recipe
 from sae_core.demo.sources import Package, Voice
 from sae_core.demo.synthetic_voices import SyntheticVoice, speak
-from sae_core.errors import CorpusError
+from sae_core.files.errors import CorpusError
 
 N_FILES = 40
 ENGINE = """#!/bin/sh

@@ -12,7 +12,7 @@ from sae_core.demo.sentences import SENTENCES
 from sae_core.demo.sources import PACKAGES, SYNTHESIS_PACKAGES, Voice
 from sae_core.demo.synthetic_voices import SYNTHETIC_VOICES, SyntheticVoice, merge_into_root
 from sae_core.demo.voices import VOICES
-from sae_core.errors import CorpusError, MissingDependencyError
+from sae_core.files.errors import CorpusError, MissingDependencyError
 
 BUZZ = (0.1 * np.sign(np.sin(2 * np.pi * 140 * np.arange(16_000) / 16_000))).astype(np.float32)
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sae_core.corpus import SPLITS
+from sae_core.corpus.clips import SPLITS
 from sae_core.demo.recipe import assign_splits
 from sae_core.demo.sources import Voice
 from sae_core.demo.splits import Person, Trait, quota, split_people

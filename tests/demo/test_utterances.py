@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from sae_core.demo import utterances as u
-from sae_core.errors import AudioError
+from sae_core.files.errors import AudioError
 
 RATE = 8_000
 

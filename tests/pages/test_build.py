@@ -29,8 +29,8 @@ def site(small_workspace, tmp_path, monkeypatch):
 @pytest.fixture
 def started(monkeypatch):
     """Every build that the page would have started: its plan and its workspace; no process begins."""
-    import sae_core.jobs
-    from sae_core.job_records import first_status, write_status
+    import sae_core.build.jobs
+    from sae_core.build.job_records import first_status, write_status
 
     builds = []
 
@@ -38,7 +38,7 @@ def started(monkeypatch):
         builds.append((plan, workspace))
         write_status(workspace, dataclasses.replace(first_status(), state="cancelled"))
 
-    monkeypatch.setattr(sae_core.jobs, "start_job", start)
+    monkeypatch.setattr(sae_core.build.jobs, "start_job", start)
     return builds
 
 
@@ -144,7 +144,7 @@ def test_a_server_without_any_workspace_can_build_its_first(app_test, site, word
 
 
 def test_jobs_are_told_as_they_are(app_test, site, words):
-    from sae_core.job_records import JobStatus, StageStatus, first_status, write_status
+    from sae_core.build.job_records import JobStatus, StageStatus, first_status, write_status
 
     done = StageStatus("import", "done", "60 clips", 1.2)
     running = StageStatus("measure", "running")
@@ -178,8 +178,8 @@ def place_of(block, value):
 
 def test_a_build_that_has_ended_stands_where_it_stood(app_test, site):
     """Elsewhere the browser would show it inside what is left of the other until all of it is there."""
-    from sae_core import jobs
-    from sae_core.job_records import first_status, write_status
+    from sae_core.build import jobs
+    from sae_core.build.job_records import first_status, write_status
 
     workspace = site / "workspaces" / "calls"
     with jobs._claimed(workspace):
@@ -193,8 +193,8 @@ def test_a_build_that_has_ended_stands_where_it_stood(app_test, site):
 
 
 def test_pace_is_told_in_words():
-    from pages.components.build_job import duration_words, pace_words
-    from sae_core.job_records import first_status
+    from pages.parts.build.job import duration_words, pace_words
+    from sae_core.build.job_records import first_status
 
     status = dataclasses.replace(first_status(), n_done=120, n_total=1412, rate=14.25, eta_s=90.7)
     assert pace_words(status) == "120 of 1,412 · 14.2 a second · 2 min left"
@@ -256,7 +256,7 @@ def test_a_lone_workspace_needs_no_switch(app_test, small_workspace):
 
 
 def test_several_workspaces_stay_open_and_few(site, monkeypatch):
-    from pages.components import session
+    from pages.shared import session
 
     shelf, opened = session._Shelf(), []
     monkeypatch.setattr(session, "_open", lambda path: opened.append(path.name) or path.name)

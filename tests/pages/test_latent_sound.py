@@ -14,7 +14,8 @@ from tests.planting import plant_measures
 def measured(small_workspace, tmp_path_factory):
     """The small workspace with planted measures: where one latent tells its value, bandwidth ends at 3310 Hz;
     the first clip has no pitch."""
-    from sae_core import acoustics, open_workspace
+    from sae_core.corpus import acoustics
+    from sae_core.workspace.workspace import open_workspace
 
     folder = tmp_path_factory.mktemp("measured") / "w"
     shutil.copytree(small_workspace, folder, copy_function=os.link)
@@ -32,8 +33,9 @@ def measured(small_workspace, tmp_path_factory):
 
 
 def test_a_latent_says_what_sets_it_apart_and_shows_it(app_test, measured, words, drawn):
-    from pages.components.wording import value_words
-    from sae_core import hint, relate_to_sound
+    from pages.shared.wording import value_words
+    from sae_core.analysis.hints import hint
+    from sae_core.analysis.latent_acoustics import relate_to_sound
 
     folder, view, latent = measured
     app = app_test(folder, "latents", latent=str(latent)).run()

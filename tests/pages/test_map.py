@@ -17,7 +17,7 @@ def mapped(small_workspace, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def view(mapped):
-    from sae_core import open_workspace
+    from sae_core.workspace.workspace import open_workspace
 
     workspace = open_workspace(mapped)
     return workspace.sae(workspace.sae_names()[0])
@@ -26,7 +26,7 @@ def view(mapped):
 @pytest.fixture
 def files(monkeypatch):
     """The bytes behind each address that the map handed to the browser."""
-    from pages.components import point_map
+    from pages.figures.point_map import point_map
 
     kept, register = {"": b""}, point_map.media_url
 
@@ -49,7 +49,8 @@ def test_a_workspace_without_maps_says_what_to_run(app_test, small_workspace, wo
 
 
 def test_dots_and_colours_are_those_of_the_core(app_test, mapped, view, drawn, files):
-    from sae_core import group_by_attribute, open_map
+    from sae_core.analysis.map_colours import group_by_attribute
+    from sae_core.build.workspace_maps import open_map
 
     app = app_test(mapped, "map", colour="gender").run()
     assert not app.exception
@@ -66,7 +67,8 @@ def test_dots_and_colours_are_those_of_the_core(app_test, mapped, view, drawn, f
 
 
 def test_latents_are_sized_by_firing_rate_and_named_only_on_evidence(app_test, mapped, view, drawn, files):
-    from sae_core import open_map, sizes_by_firing
+    from sae_core.analysis.map_colours import sizes_by_firing
+    from sae_core.build.workspace_maps import open_map
 
     app = app_test(mapped, "map", map="directions").run()
     data, found = drawn(app, "point_map"), open_map(view, "directions")
@@ -86,7 +88,7 @@ def test_clips_by_a_latent_show_its_threshold(app_test, mapped, view, drawn):
 
 
 def test_a_link_opens_exactly_one_dot(app_test, mapped, view, drawn):
-    from sae_core import open_map
+    from sae_core.build.workspace_maps import open_map
 
     row = 42
     clip_id = view.workspace.corpus.table["clip_id"].iloc[row]
@@ -124,20 +126,21 @@ AREA = [[-0.4, -0.4], [0.5, -0.4], [0.5, 0.6], [-0.4, 0.6]]
 
 
 def with_area(app, view, kind="clips"):
-    from sae_core import map_fingerprint
+    from sae_core.build.workspace_maps import map_fingerprint
 
     app.session_state["map_area"] = (f"{kind}-{map_fingerprint(view, kind)}", AREA)
     return app.run()
 
 
 def rows_in_area(view, kind, is_shown=None):
-    from sae_core import open_map, rows_inside
+    from sae_core.analysis.map_selection import rows_inside
+    from sae_core.build.workspace_maps import open_map
 
     return rows_inside(open_map(view, kind), np.array(AREA), is_shown=is_shown)
 
 
 def test_an_area_tells_what_sets_its_clips_apart(app_test, mapped, view, drawn, words):
-    from sae_core import in_turns, latents_apart, values_apart
+    from sae_core.analysis.map_selection import in_turns, latents_apart, values_apart
 
     app = with_area(app_test(mapped, "map"), view)
     rows = rows_in_area(view, "clips")
@@ -159,7 +162,7 @@ def test_an_area_tells_what_sets_its_clips_apart(app_test, mapped, view, drawn, 
 
 
 def test_an_area_holds_only_the_groups_that_are_shown(app_test, mapped, view, words):
-    from sae_core import open_map
+    from sae_core.build.workspace_maps import open_map
 
     app = with_area(app_test(mapped, "map", colour="language", only="language|es"), view)
     is_spanish = view.workspace.corpus.has_value("language", "es")[open_map(view, "clips").rows]
@@ -183,8 +186,8 @@ def test_an_area_belongs_to_the_map_it_was_drawn_on(app_test, mapped, view, draw
 
 
 def test_the_exported_table_joins_values_and_latents(view, small_workspace):
-    from pages.components.map_selection import apart_table
-    from pages.components.tables import csv_bytes
+    from pages.parts.map.selection import apart_table
+    from pages.shared.tables import csv_bytes
 
     rows = rows_in_area_of_all(view)
     table = pd.read_csv(io.BytesIO(csv_bytes(apart_table(view, rows))))
@@ -223,7 +226,7 @@ def test_a_latent_and_a_clip_lead_to_the_map_where_there_is_one(app_test, mapped
 
 
 def test_words_that_look_like_a_formula_stay_words_in_a_spreadsheet():
-    from pages.components.tables import csv_bytes
+    from pages.shared.tables import csv_bytes
 
     table = pd.DataFrame(
         {

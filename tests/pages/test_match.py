@@ -8,7 +8,7 @@ import pytest
 
 @pytest.fixture(scope="module")
 def view(small_workspace):
-    from sae_core import open_workspace
+    from sae_core.workspace.workspace import open_workspace
 
     workspace = open_workspace(small_workspace)
     return workspace.sae(workspace.sae_names()[0])
@@ -16,7 +16,7 @@ def view(small_workspace):
 
 @pytest.fixture(scope="module")
 def threshold(view):
-    from sae_core import draw_trials, usual_among
+    from sae_core.analysis.trial_sets import draw_trials, usual_among
 
     return draw_trials(view, among=usual_among(view.workspace.corpus)).threshold("equal errors")
 
@@ -43,7 +43,7 @@ def bars(app):
 
 def a_pair(view, threshold, *, accepted):
     """Two clips of one voice whose decision a few latents turn."""
-    from sae_core import explain_match
+    from sae_core.analysis.match import explain_match
 
     voices = view.workspace.corpus.speaker_groups
     for row in range(0, len(voices), 7):
@@ -55,7 +55,7 @@ def a_pair(view, threshold, *, accepted):
 
 
 def test_it_opens_on_a_pair_worth_hearing(app_test, small_workspace, view, drawn, words):
-    from sae_core import telling_partners
+    from sae_core.analysis.match import telling_partners
 
     app = app_test(small_workspace, "match").run()
     assert not app.exception and "went wrong" not in words(app)
@@ -65,7 +65,7 @@ def test_it_opens_on_a_pair_worth_hearing(app_test, small_workspace, view, drawn
 
 
 def test_the_bars_sum_to_the_score_of_the_core(app_test, small_workspace, view, threshold):
-    from sae_core import explain_match
+    from sae_core.analysis.match import explain_match
 
     app = open_match(app_test, small_workspace, view, (3, 103))
     match, shown = explain_match(view, 3, 103), {metric.label: metric.value for metric in app.metric}
@@ -102,7 +102,7 @@ def test_taking_latents_out_says_whether_the_decision_flips(
 
 
 def test_the_chosen_latent_sounds_in_both_clips_and_at_its_strongest(app_test, small_workspace, view, drawn):
-    from sae_core import explain_match
+    from sae_core.analysis.match import explain_match
 
     latent = int(explain_match(view, 3, 103).latents[-1])
     app = open_match(app_test, small_workspace, view, (3, 103), latent=str(latent), match_shown="All")
@@ -114,7 +114,7 @@ def test_the_chosen_latent_sounds_in_both_clips_and_at_its_strongest(app_test, s
 
 
 def test_partners_and_swap_choose_other_clips(app_test, small_workspace, view):
-    from sae_core import telling_partners
+    from sae_core.analysis.match import telling_partners
 
     app = open_match(app_test, small_workspace, view, (3, 103))
     for kind, row in telling_partners(view, 3).items():
@@ -150,7 +150,7 @@ def broken_view(own_workspace, view):
     """A workspace whose clips 3 and 4 could not be embedded, judged by a table alone."""
     import pandas as pd
 
-    from sae_core.artifacts import read_table, write_table
+    from sae_core.files.artifacts import read_table, write_table
 
     file = own_workspace / "embeddings" / view.embeddings.embedder / "failures.parquet"
     lost = pd.DataFrame({"row": [3], "clip_id": [clip(view, 3)], "reason": ["it is silent"]})

@@ -8,7 +8,7 @@ PLAIN, NESTED = "topk-64-k8-s1", "matryoshka-64-k8-s1"
 
 @pytest.fixture(scope="module")
 def workspace(small_workspace):
-    from sae_core import open_workspace
+    from sae_core.workspace.workspace import open_workspace
 
     return open_workspace(small_workspace)
 
@@ -22,7 +22,7 @@ def value(workspace):
 
 @pytest.fixture
 def movement(workspace, value):
-    from sae_core import follow_clips, predominant_index
+    from sae_core.analysis.movement import follow_clips, predominant_index
 
     return follow_clips([predominant_index(workspace.sae(name), *value) for name in (PLAIN, NESTED)])
 
@@ -50,7 +50,7 @@ def test_the_ends_and_counts_are_those_of_the_core(open_movement, movement, word
 
 
 def test_flows_are_those_of_the_core_and_add_up(open_movement, movement, drawn):
-    from sae_core import IN_INDEX
+    from sae_core.measures.movement import IN_INDEX
 
     figure = drawn(open_movement(), "movement_flow")
     assert figure["titles"] == [PLAIN, NESTED]
@@ -125,7 +125,7 @@ def test_two_thresholds_of_one_latent_only_lose_clips(open_movement, drawn):
 
 
 def test_the_children_are_those_of_the_lineage(open_movement, workspace, value, drawn):
-    from sae_core import predominant_index, split_index
+    from sae_core.analysis.movement import predominant_index, split_index
 
     splitting = split_index(predominant_index(workspace.sae(PLAIN), *value), workspace.sae(NESTED))
     bars = drawn(open_movement(), "children")["bars"]
@@ -161,7 +161,8 @@ def test_one_sae_alone_has_nowhere_to_move(app_test, own_workspace):
 
 
 def test_before_and_after_a_steering_are_compared(open_movement, workspace, value, words):
-    from sae_core import Change, follow_clips, predominant_index, steer_index
+    from sae_core.analysis.movement import follow_clips, predominant_index, steer_index
+    from sae_core.measures.steering import Change
 
     view = workspace.sae(PLAIN)
     choice = predominant_index(view, *value)

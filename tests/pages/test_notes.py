@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from sae_core.note_entries import COMMENT, LABEL, STAR, TAG, Subject, notes_to_json
+from sae_core.workspace.note_entries import COMMENT, LABEL, STAR, TAG, Subject, notes_to_json
 
 EVIL = "<b>x</b> **loud** :red[y] ![z](http://e.test/z.png)"
 
@@ -12,12 +12,12 @@ EVIL = "<b>x</b> **loud** :red[y] ![z](http://e.test/z.png)"
 @pytest.fixture(autouse=True)
 def _look_every_time(monkeypatch):
     """Notes look for news of other processes twenty times a second at most: a test is quicker than that."""
-    monkeypatch.setattr("sae_core.notes.FRESH_S", 0)
+    monkeypatch.setattr("sae_core.workspace.notes.FRESH_S", 0)
 
 
 @pytest.fixture
 def workspace(own_workspace):
-    from sae_core import open_workspace
+    from sae_core.workspace.workspace import open_workspace
 
     return open_workspace(own_workspace)
 
@@ -108,7 +108,7 @@ def test_tags_are_given_and_taken_one_by_one(app_test, own_workspace, workspace,
 
 
 def test_words_of_people_are_shown_as_text(app_test, own_workspace, workspace, view, words):
-    from pages.components.wording import plain
+    from pages.shared.wording import plain
 
     subject = view.subject(7)
     for kind in (LABEL, TAG, COMMENT, LABEL):
@@ -123,7 +123,7 @@ def test_words_of_people_are_shown_as_text(app_test, own_workspace, workspace, v
 
 
 def test_plain_takes_the_meaning_from_every_sign():
-    from pages.components.wording import plain
+    from pages.shared.wording import plain
 
     assert plain("a *b* [c](d)") == r"a \*b\* \[c\]\(d\)"
     assert "http://" not in plain("http://e.test").replace("\\", "")

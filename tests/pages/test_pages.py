@@ -7,7 +7,7 @@ import pytest
 @pytest.fixture
 def view(small_workspace):
     """The default SAE of the small workspace, opened beside the app."""
-    from sae_core import open_workspace
+    from sae_core.workspace.workspace import open_workspace
 
     workspace = open_workspace(small_workspace)
     return workspace.sae(workspace.sae_names()[0])
@@ -98,7 +98,7 @@ def test_the_table_holds_what_the_core_measured(app_test, small_workspace, view)
 def test_where_new_voices_tell_nothing_the_table_opens_on_the_same_voices(
     app_test, small_workspace, view, monkeypatch
 ):
-    from sae_core import SaeView
+    from sae_core.workspace.workspace import SaeView
 
     none = view.latents.assign(**{name: np.nan for name in view.latents if name.startswith("best_")})
     none = none.assign(is_named=False, best_value=None, best_attribute=None)

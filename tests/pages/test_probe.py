@@ -11,7 +11,7 @@ from tests.voiced import as_wav, clip_samples
 
 @pytest.fixture
 def view(voiced_workspace):
-    from sae_core import open_workspace
+    from sae_core.workspace.workspace import open_workspace
 
     workspace = open_workspace(voiced_workspace)
     return workspace.sae(workspace.sae_names()[0])
@@ -33,15 +33,15 @@ def upload(app, content, name="mine.wav"):
 def test_a_brought_sound_is_drawn_as_the_core_sees_it(
     app_test, voiced_workspace, view, brought, drawn, words
 ):
-    from sae_core import (
+    from sae_core.analysis.probe import (
         examine_excerpt,
         how_unusual,
         nearest_clips,
         nearest_speakers,
         open_examiner,
-        read_excerpt,
         time_latents,
     )
+    from sae_core.workspace.excerpts import read_excerpt
 
     app = upload(app_test(voiced_workspace, "probe").run(), brought)
     examiner = open_examiner(view)
@@ -156,9 +156,9 @@ def test_letting_go_frees_what_was_recorded(app_test, voiced_workspace, brought,
 def test_a_long_sound_says_which_part_is_heard(
     app_test, voiced_workspace, brought, drawn, words, monkeypatch
 ):
-    from pages.components import probe_choice, probe_keeping
+    from pages.parts.probe import choice, keeping
 
-    for module in ("sae_core.excerpts", probe_choice, probe_keeping):
+    for module in ("sae_core.workspace.excerpts", choice, keeping):
         monkeypatch.setattr(f"{getattr(module, '__name__', module)}.MAX_HEARD_S", 1.6)
     app = upload(app_test(voiced_workspace, "probe").run(), brought)
     assert "heard from 0 s to 2 s of 3 s" in words(app)

@@ -11,7 +11,7 @@ def page():
     import pandas as pd
     import streamlit as st
 
-    from pages.components.row_table import row_table
+    from pages.shared.row_table import row_table
 
     names = ["a", "b", "c", "d"]
     if st.session_state.get("is_turned"):

@@ -10,8 +10,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Match
 
-from pages.components import dot_sounds, server, session
-from sae_core import open_map, open_workspace
+from pages.figures.point_map import dot_sounds
+from pages.serving import server
+from pages.shared import session
+from sae_core.build.workspace_maps import open_map
+from sae_core.workspace.workspace import open_workspace
 from tests.plain_maps import copy_with_maps
 
 

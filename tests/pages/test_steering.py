@@ -2,12 +2,12 @@
 
 import pytest
 
-from sae_core.steering import Change
+from sae_core.measures.steering import Change
 
 
 @pytest.fixture(scope="module")
 def view(small_workspace):
-    from sae_core import open_workspace
+    from sae_core.workspace.workspace import open_workspace
 
     workspace = open_workspace(small_workspace)
     return workspace.sae(workspace.sae_names()[0])
@@ -15,7 +15,7 @@ def view(small_workspace):
 
 @pytest.fixture(scope="module")
 def trial_set(view):
-    from sae_core import draw_trials, usual_among
+    from sae_core.analysis.trial_sets import draw_trials, usual_among
 
     return draw_trials(view, among=usual_among(view.workspace.corpus))
 
@@ -31,7 +31,7 @@ def steered(app):
 
 
 def test_at_first_sight_an_attribute_value_is_off(app_test, small_workspace, view, drawn, words):
-    from sae_core import steering_presets
+    from sae_core.analysis.steering_experiment import steering_presets
 
     app = app_test(small_workspace, "steering").run()
     assert not app.exception and "went wrong" not in words(app)
@@ -46,7 +46,7 @@ def test_at_first_sight_an_attribute_value_is_off(app_test, small_workspace, vie
 
 
 def test_an_address_steers_exactly_what_it_says(app_test, small_workspace, view, trial_set, latents, drawn):
-    from sae_core import SteeringExperiment
+    from sae_core.analysis.steering_experiment import SteeringExperiment
 
     one, two, three = latents
     text = f"{view.name}:{one},{two}x0.5,{three}=2"
@@ -98,7 +98,7 @@ def test_what_is_steered_in_one_sae_is_not_taken_for_another(app_test, small_wor
 
 
 def test_presets_search_and_nothing(app_test, small_workspace, view, latents, drawn):
-    from sae_core import steering_presets
+    from sae_core.analysis.steering_experiment import steering_presets
 
     app = app_test(small_workspace, "steering", steer=f"{view.name}:{latents[0]}").run()
     preset = steering_presets(view)[0]
@@ -127,7 +127,7 @@ def test_relative_change_stands_around_zero(app_test, small_workspace, view, lat
 def test_neighbours_before_and_after_can_be_played(
     app_test, small_workspace, view, trial_set, latents, drawn
 ):
-    from sae_core import SteeringExperiment
+    from sae_core.analysis.steering_experiment import SteeringExperiment
 
     changes = [Change(latents[0], "ablate")]
     experiment = SteeringExperiment(view, trial_set, latents[:1])

@@ -8,7 +8,7 @@ import pytest
 
 @pytest.fixture(scope="module")
 def workspace(small_workspace):
-    from sae_core import open_workspace
+    from sae_core.workspace.workspace import open_workspace
 
     return open_workspace(small_workspace)
 
@@ -27,7 +27,7 @@ def figures(app):
 
 @pytest.mark.parametrize("words", ["F1", "Precision", "Recall", "AUROC"])
 def test_points_stand_where_the_core_measured(app_test, small_workspace, workspace, named, words):
-    from sae_core import combine_seeds, tabulate_saes
+    from sae_core.build.sweep import combine_seeds, tabulate_saes
 
     app = app_test(small_workspace, "sweep", value="=".join(named), measure=words).run()
     assert not app.exception
@@ -53,7 +53,7 @@ def _numbers(axis):
 def test_cells_hold_value_and_interval_and_lead_to_the_latent(
     app_test, small_workspace, workspace, named, drawn
 ):
-    from sae_core import combine_seeds, tabulate_saes
+    from sae_core.build.sweep import combine_seeds, tabulate_saes
 
     app = app_test(small_workspace, "sweep", value="=".join(named)).run()
     points = combine_seeds(tabulate_saes(workspace, attribute=named[0], value=named[1]), "f1")
@@ -87,7 +87,7 @@ def test_cells_can_show_what_an_sae_is_like(app_test, small_workspace, workspace
 
 
 def test_the_best_is_named_with_its_evidence(app_test, small_workspace, workspace, named, words):
-    from sae_core import best_of_each, tabulate_saes
+    from sae_core.build.sweep import best_of_each, tabulate_saes
 
     app = app_test(small_workspace, "sweep", value="=".join(named)).run()
     best = best_of_each(tabulate_saes(workspace, attribute=named[0], value=named[1])).iloc[0]
@@ -97,8 +97,8 @@ def test_the_best_is_named_with_its_evidence(app_test, small_workspace, workspac
 
 
 def test_without_a_probe_the_page_says_how_to_get_one(app_test, own_workspace, words):
-    from sae_core import open_workspace
-    from sae_core.probing import probe_attributes
+    from sae_core.measures.linear_probe import probe_attributes
+    from sae_core.workspace.workspace import open_workspace
 
     assert "linear probe on the raw embedding, run" in words(app_test(own_workspace, "sweep").run())
     workspace = open_workspace(own_workspace)

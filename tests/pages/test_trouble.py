@@ -30,8 +30,8 @@ def test_a_server_without_workspace_says_serve(app_test, tmp_path, words, monkey
 
 
 def test_changed_labels_say_index_and_a_new_index_is_noticed(app_test, own_workspace, words):
-    from sae_core.corpus import Corpus
-    from sae_core.stages import index_workspace
+    from sae_core.build.steps import index_workspace
+    from sae_core.corpus.clips import Corpus
 
     corpus = Corpus.load(own_workspace)
     name = corpus.attributes[0]
@@ -57,7 +57,7 @@ def test_a_workspace_without_sae_says_train(app_test, own_workspace, words):
 
 
 def test_a_damaged_sae_leaves_the_others_usable(app_test, own_workspace, words):
-    from sae_core import open_workspace
+    from sae_core.workspace.workspace import open_workspace
 
     first, second = open_workspace(own_workspace).sae_names()
     (own_workspace / "saes" / first / "latents.parquet").write_bytes(b"garbage")
@@ -71,7 +71,7 @@ def test_a_damaged_sae_leaves_the_others_usable(app_test, own_workspace, words):
     ("page", "lists"), [(None, "striking"), ("latents", "clips_strongest"), ("clips", "nearest_clips")]
 )
 def test_missing_recordings_leave_the_page_usable(app_test, own_workspace, words, drawn, page, lists):
-    from sae_core.corpus import Corpus
+    from sae_core.corpus.clips import Corpus
 
     corpus = Corpus.load(own_workspace)
     for row in range(len(corpus)):
@@ -85,7 +85,7 @@ def test_missing_recordings_leave_the_page_usable(app_test, own_workspace, words
 
 
 def test_a_latent_that_never_fires_says_so(app_test, own_workspace, words):
-    from sae_core import open_workspace
+    from sae_core.workspace.workspace import open_workspace
 
     workspace = open_workspace(own_workspace)
     silence(own_workspace / "saes" / workspace.sae_names()[0], latent=4)
@@ -97,9 +97,9 @@ def test_a_latent_that_never_fires_says_so(app_test, own_workspace, words):
 
 def silence(folder, *, latent):
     """Take one latent out of the index and the codes of an SAE."""
-    from sae_core.artifacts import read_table, write_table
-    from sae_core.feature_index import FeatureIndex
-    from sae_core.sparse_codes import SparseCodes
+    from sae_core.files.artifacts import read_table, write_table
+    from sae_core.sae.codes import SparseCodes
+    from sae_core.sae.feature_index import FeatureIndex
 
     table = read_table(folder / "latents.parquet")
     codes = SparseCodes.load(folder, n_latents=len(table), remedy="")
@@ -122,7 +122,7 @@ def silence(folder, *, latent):
 def test_an_unforeseen_error_is_logged_and_told_in_a_sentence(
     app_test, small_workspace, words, monkeypatch, caplog
 ):
-    from sae_core import SaeView
+    from sae_core.workspace.workspace import SaeView
 
     monkeypatch.setattr(SaeView, "method_example", lambda _: 1 / 0)
     with caplog.at_level(logging.ERROR, logger="voxscope"):
@@ -137,7 +137,7 @@ def test_labels_with_markup_stay_text():
     from streamlit.testing.v1 import AppTest
 
     def page() -> None:
-        from pages.components.facts import fact_list
+        from pages.shared.facts import fact_list
 
         fact_list({"<b>voice</b>": "<img src=x onerror=alert(1)>"})
 

@@ -4,12 +4,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sae_core.steering import Change
+from sae_core.measures.steering import Change
 
 
 @pytest.fixture(scope="module")
 def view(small_workspace):
-    from sae_core import open_workspace
+    from sae_core.workspace.workspace import open_workspace
 
     workspace = open_workspace(small_workspace)
     return workspace.sae(workspace.sae_names()[0])
@@ -17,7 +17,7 @@ def view(small_workspace):
 
 @pytest.fixture(scope="module")
 def trial_set(view):
-    from sae_core import draw_trials, usual_among
+    from sae_core.analysis.trial_sets import draw_trials, usual_among
 
     return draw_trials(view, among=usual_among(view.workspace.corpus))
 
@@ -28,7 +28,7 @@ def table(app, column):
 
 
 def test_three_forms_are_compared_without_steering(app_test, small_workspace, view, trial_set, words):
-    from sae_core import compare_forms
+    from sae_core.analysis.verification_forms import compare_forms
 
     app = app_test(small_workspace, "verification").run()
     assert not app.exception and "went wrong" not in words(app)
@@ -40,7 +40,8 @@ def test_three_forms_are_compared_without_steering(app_test, small_workspace, vi
 
 
 def test_what_is_steered_stands_beside_them(app_test, small_workspace, view, trial_set):
-    from sae_core import SteeringExperiment, compare_forms
+    from sae_core.analysis.steering_experiment import SteeringExperiment
+    from sae_core.analysis.verification_forms import compare_forms
 
     text = f"{view.name}:3=4"
     app = app_test(small_workspace, "verification", steer=text, who="no=body").run()
@@ -53,7 +54,7 @@ def test_what_is_steered_stands_beside_them(app_test, small_workspace, view, tri
 
 
 def test_groups_show_who_is_served_worse(app_test, small_workspace, view, trial_set, words):
-    from sae_core import compare_forms
+    from sae_core.analysis.verification_forms import compare_forms
 
     app = app_test(small_workspace, "verification").run()
     shown = table(app, "is_few")
@@ -68,7 +69,7 @@ def test_groups_show_who_is_served_worse(app_test, small_workspace, view, trial_
 
 
 def test_latents_are_ranked_and_a_row_opens_its_latent(app_test, small_workspace, view, trial_set):
-    from sae_core import rank_latents
+    from sae_core.analysis.verification_forms import rank_latents
 
     app = app_test(small_workspace, "verification").run()
     expected = rank_latents(view, trial_set)
@@ -111,8 +112,9 @@ def test_a_list_of_ones_own_is_asked_instead(app_test, small_workspace, view, tr
 
 
 def test_a_list_that_came_with_the_corpus_is_offered_and_stays_in_the_address(app_test, own_workspace, words):
-    from sae_core import draw_trials, open_workspace
-    from sae_core.trial_lists import keep_trial_lists
+    from sae_core.analysis.trial_sets import draw_trials
+    from sae_core.corpus.trial_lists import keep_trial_lists
+    from sae_core.workspace.workspace import open_workspace
 
     assert not [
         box for box in app_test(own_workspace, "verification").run().selectbox if box.label == "Trials from"
@@ -138,8 +140,8 @@ def test_a_list_that_came_with_the_corpus_is_offered_and_stays_in_the_address(ap
 
 
 def test_too_few_voices_are_told_calmly(app_test, own_workspace, words):
-    from sae_core.corpus import Corpus
-    from sae_core.stages import index_workspace
+    from sae_core.build.steps import index_workspace
+    from sae_core.corpus.clips import Corpus
 
     corpus = Corpus.load(own_workspace)
     corpus.table["speaker_id"] = [f"alone-{row}" for row in range(len(corpus))]

@@ -1,1 +1,0 @@
-"""What pages share: the opened workspace, lists that play, figures, words and links."""

@@ -1,0 +1,1 @@
+"""Custom components: the Python, JavaScript and CSS of one figure together."""

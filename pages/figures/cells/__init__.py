@@ -1,0 +1,1 @@
+"""Tables of coloured cells that open something."""

@@ -1,0 +1,74 @@
+"""Tables of coloured cells that open something when clicked: a grid of SAEs, groups of clips."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import streamlit as st
+
+from pages.figures.flow.flow import tell_pick
+
+_HERE = Path(__file__).parent
+_mount_cells = st.components.v2.component(
+    "voxscope_cells",
+    html='<div class="cells">\n</div>',
+    css=(_HERE.parent / "frame.css").read_text("utf-8") + (_HERE / "cells.css").read_text("utf-8"),
+    js=(_HERE / "cells.js").read_text("utf-8"),
+)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell: `text` large, `detail` small under it, coloured by `share` from 0 to 1 (no colour for None).
+
+    opens: what a click on it asks for; None makes it plain. href: its address, where it leads to another page.
+    is_marked: whether it stands out. help: shown when the pointer rests on it.
+    """
+
+    text: str = ""
+    detail: str = ""
+    share: float | None = None
+    opens: str | None = None
+    href: str = ""
+    is_marked: bool = False
+    help: str = ""
+
+
+@dataclass(frozen=True)
+class CellTable:
+    """Lines of cells under column heads. corner: what the line labels stand for."""
+
+    title: str
+    corner: str
+    columns: Sequence[str]
+    lines: Sequence[tuple[str, Sequence[Cell]]]
+
+
+def cell_tables(
+    tables: Sequence[CellTable], *, key: str, on_open: Callable[[str], None] | None = None, shows_in: str = ""
+) -> str | None:
+    """Draw tables side by side and return what the cell that was just clicked opens, if any.
+
+    on_open: told the same before the page runs again. shows_in: key of the container on this page that a click changes;
+    it is scrolled into view.
+    """
+    drawn = [
+        {
+            "title": table.title,
+            "corner": table.corner,
+            "columns": list(table.columns),
+            "lines": [
+                {"label": label, "cells": [asdict(cell) for cell in cells]} for label, cells in table.lines
+            ],
+        }
+        for table in tables
+    ]
+    data = {"tables": drawn, "shows_in": shows_in}
+    opened = _mount_cells(
+        key=key, data=data, on_opened_change=lambda: tell_pick(key, "opened", on_open or _stay)
+    ).get("opened")
+    return None if opened is None else str(opened)
+
+
+def _stay(_: str) -> None:
+    """The page reads the click itself, once it runs."""

@@ -1,0 +1,1 @@
+"""When each latent is active within one sound."""

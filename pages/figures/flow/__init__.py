@@ -1,0 +1,1 @@
+"""Flow diagrams whose flows and names can be clicked."""

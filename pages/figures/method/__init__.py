@@ -1,0 +1,1 @@
+"""One embedding through the autoencoder and back."""

@@ -1,0 +1,1 @@
+"""Lists of clips that play, one sound at a time."""

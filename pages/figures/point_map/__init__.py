@@ -1,0 +1,1 @@
+"""A map of dots to look at, click, hear and select."""

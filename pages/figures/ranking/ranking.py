@@ -1,0 +1,50 @@
+"""Ranked lists of named bars: what is active, what is near, who fires it."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import streamlit as st
+
+from pages.shared.heading import Heading
+
+_HERE = Path(__file__).parent
+_mount_ranking = st.components.v2.component(
+    "voxscope_ranking",
+    html='<div class="ranking">\n</div>',
+    css=(_HERE.parent / "frame.css").read_text("utf-8") + (_HERE / "ranking.css").read_text("utf-8"),
+    js=(_HERE / "ranking.js").read_text("utf-8"),
+)
+
+
+@dataclass(frozen=True)
+class RankedBar:
+    """One named bar.
+
+    share: how far it is filled, 0 to 1. marker: where a tick stands on it, 0 to 1. tone: "" or "below" (greyed).
+    opens, href: what clicking the name opens in place, and its address; neither makes the name plain text.
+    """
+
+    label: str
+    share: float
+    value_text: str
+    detail: str = ""
+    marker: float | None = None
+    tone: str = ""
+    help: str = ""
+    opens: int | None = None
+    href: str = ""
+
+
+def ranking(bars: Sequence[RankedBar], *, key: str, heading: Heading, shows_in: str = "") -> int | None:
+    """Draw `bars` in their order and return what the bar whose name was just clicked opens, if any.
+
+    shows_in: key of the container on this page that a click changes; it is scrolled into view.
+    """
+    data = {"bars": [asdict(bar) for bar in bars], **asdict(heading), "shows_in": shows_in}
+    opened = _mount_ranking(key=key, data=data, on_opened_change=_stay).get("opened")
+    return None if opened is None else int(opened)
+
+
+def _stay() -> None:
+    """The page reads the click itself, once it runs."""

@@ -1,0 +1,1 @@
+"""Sliders of steered latents beside the similarities they move."""

@@ -1,0 +1,167 @@
+"""What a build starts from: a folder on the server, an uploaded zip, or the clips of the open workspace."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import streamlit as st
+from streamlit.runtime.uploaded_file_manager import UploadedFile
+
+from pages.shared import links
+from pages.shared.facts import fact_list
+from pages.shared.wording import counted
+from sae_core.corpus.surveys import Survey, survey_folder, survey_zip
+from sae_core.corpus.zips import USUAL_LIMITS, inspect_zip
+from sae_core.workspace.places import Places
+
+FOLDER, ZIP, HERE = "folder", "zip", "here"
+KIND_WORDS = {
+    FOLDER: ":material/folder_open: A folder on this server",
+    ZIP: ":material/folder_zip: A zip from your computer",
+    HERE: ":material/library_music: The clips of the open workspace",
+}
+FROM, ROOT, INSIDE = "from", "root", "in"
+UPLOADS = "build uploads"
+MIB = 1024 * 1024
+NO_ROOTS = (
+    "Folders can be chosen only below places that the server's owner named: start it with "
+    "`python -m sae_core serve --import-root FOLDER`. Or upload a zip."
+)
+
+
+@dataclass(frozen=True)
+class BuildSource:
+    """What was chosen: where it is, what is in it as far as that was looked at, and what to call it."""
+
+    kind: str
+    name: str
+    survey: Survey | None = None
+    folder: Path | None = None
+    upload: UploadedFile | None = None
+
+
+def choose_source(places: Places) -> BuildSource | None:
+    """Let people choose, show what was found, and return it; None while there is nothing to build from."""
+    can_go_on = places.opened is not None or bool(places.workspaces())
+    kinds = [kind for kind in KIND_WORDS if kind != HERE or can_go_on]
+    wanted = links.chosen(FROM)
+    st.session_state["build_from"] = wanted if wanted in kinds else (FOLDER if places.roots else ZIP)
+    kind = st.segmented_control(
+        "Build from",
+        kinds,
+        required=True,
+        key="build_from",
+        format_func=KIND_WORDS.__getitem__,
+        on_change=lambda: links.choose(FROM, st.session_state["build_from"]),
+    )
+    if kind == HERE:
+        path = places.workspace(links.chosen(links.WORKSPACE))
+        st.markdown(
+            f"Whatever **{path.name}** lacks is built from the clips it holds. Another embedder or a larger grid is "
+            "added to what is there."
+        )
+        return BuildSource(HERE, path.name, folder=path)
+    source = _choose_upload() if kind == ZIP else _choose_folder(places)
+    if source is not None and source.survey is not None:
+        _show_survey(source.survey)
+        if not source.survey.n_recordings:
+            st.info("There are no recordings here.", icon=":material/search_off:")
+            return None
+    return source
+
+
+def forget_upload() -> None:
+    """Let the server's memory go of an uploaded zip: the next uploader is another one."""
+    st.session_state[UPLOADS] = st.session_state.get(UPLOADS, 0) + 1
+
+
+def _choose_upload() -> BuildSource | None:
+    upload = st.file_uploader(
+        "A zip of recordings",
+        type="zip",
+        key=f"build_zip_{st.session_state.get(UPLOADS, 0)}",
+        max_upload_size=USUAL_LIMITS.zip_bytes // MIB,
+        help="Any folder of recordings, packed. A table of labels beside them (labels.csv) is used; without one the "
+        "names of folders are the labels.",
+    )
+    if upload is None:
+        return None
+    contents = inspect_zip(upload, upload.name)
+    return BuildSource(ZIP, Path(upload.name).stem, survey_zip(contents), upload=upload)
+
+
+def _choose_folder(places: Places) -> BuildSource | None:
+    if not places.roots:
+        st.info(NO_ROOTS, icon=":material/folder_off:")
+        return None
+    names = [str(root) for root in places.roots]
+    wanted = links.chosen(ROOT)
+    root = wanted if wanted in names else names[0]
+    inside = (links.chosen(INSIDE) or "").strip("/") if wanted in (None, root) else ""
+    folder = places.import_folder(root, inside)
+    _draw_browser(places, root, inside)
+    with st.spinner("Looking …"):
+        survey = _survey(str(folder))
+    return BuildSource(FOLDER, folder.name, survey, folder=folder)
+
+
+def _draw_browser(places: Places, root: str, inside: str) -> None:
+    """Where we are, and ways up and down; every step is in the address."""
+    with st.container(horizontal=True, vertical_alignment="bottom", key="build_browser"):
+        if len(places.roots) > 1:
+            names = [str(path) for path in places.roots]
+            st.session_state["build_root"] = root
+            st.selectbox("Import root", names, key="build_root", on_change=_go_to_root, width=280)
+        st.session_state["build_folder"] = None
+        below = places.import_folders(root, inside)
+        st.selectbox(
+            "Open a folder", below, key="build_folder", on_change=_go_down, args=(inside,), width=280,
+            placeholder=f"{counted(len(below), 'folder')} in here" if below else "no folders in here",
+            disabled=not below,
+        )  # fmt: skip
+        up = inside.rpartition("/")[0]
+        st.button(
+            "Up",
+            icon=":material/arrow_upward:",
+            disabled=not inside,
+            on_click=_go,
+            args=(up,),
+            key="build_up",
+        )
+    st.caption(f"`{root}{'/' + inside if inside else ''}`")
+
+
+def _go_to_root() -> None:
+    links.choose(ROOT, st.session_state["build_root"])
+    links.choose(INSIDE, "")
+
+
+def _go_down(inside: str) -> None:
+    name = st.session_state["build_folder"]
+    if name is not None:
+        _go(f"{inside}/{name}" if inside else name)
+
+
+def _go(inside: str) -> None:
+    links.choose(INSIDE, inside)
+
+
+@st.cache_resource(ttl=60, max_entries=50, show_spinner=False)
+def _survey(folder: str) -> Survey:
+    return survey_folder(Path(folder))
+
+
+def _show_survey(survey: Survey) -> None:
+    """What was found, before anything is built of it."""
+    kinds = ", ".join(f"{n:,} {suffix}" for suffix, n in list(survey.kinds.items())[:6])
+    more = "over " if survey.is_partial else ""
+    facts = {"Recordings": f"{more}{survey.n_recordings:,}" + (f" ({kinds})" if kinds else "")}
+    facts["Size"] = f"{more}{survey.n_bytes / MIB:,.1f} MiB"
+    if survey.layout:
+        facts["Layout"] = f"{survey.layout}: {survey.evidence}"
+    facts["Labels"] = survey.labels or (
+        "as this layout has them" if survey.layout not in ("", "folder") else ""
+    )
+    facts["Labels"] = facts["Labels"] or "the names of folders"
+    if survey.examples:
+        facts["Such as"] = ", ".join(survey.examples[:3])
+    fact_list(facts)

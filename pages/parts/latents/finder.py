@@ -1,0 +1,160 @@
+"""The table of all latents with its filters, and which of them is chosen."""
+
+import random
+from functools import partial
+
+import pandas as pd
+import streamlit as st
+
+from pages.shared import links, tables
+from pages.shared.problems import part_of_page
+from pages.shared.row_table import row_table
+from pages.shared.wording import EVIDENCE, value_words
+from sae_core.measures.attributes import NEW_VOICES, SAME_VOICES
+from sae_core.workspace.workspace import SaeView
+
+TABLE, IN_ORDER, PICKED = "latents_table", "latents_in_order", "latent_picked"
+TABLE_HEIGHT_PX = 286
+STARRED_HELP = "Only those that somebody gave a star, in the notes of a latent."
+EVIDENCE_WORDS = {NEW_VOICES: "New voices", SAME_VOICES: "Same voices"}
+
+
+@part_of_page
+def find_latents(view: SaeView) -> int:
+    """Draw filters and table and return the chosen latent; a change of filters redraws nothing else."""
+    if st.session_state.pop(PICKED, False):
+        st.rerun()
+    with st.container(horizontal=True, vertical_alignment="bottom", key="latent_filters"):
+        text = st.text_input(
+            "Search",
+            key="q",
+            bind="query-params",
+            placeholder="value, label, voice …",
+            icon=":material/search:",
+            live=True,
+            width=210,
+        )
+        evidence = _choose_evidence(view)
+        table = tables.latent_table(view, evidence)
+        values = _choose_values(table)
+        only_starred = st.toggle("Starred", key="starred", bind="query-params", help=STARRED_HELP)
+        order = st.selectbox("Order", list(tables.ORDERS), key="order", bind="query-params", width=150)
+        limits = _choose_limits()
+    found = _filter(table, text=text or "", values=values, limits=limits)
+    if only_starred:
+        found = found[found["star"] != ""]
+    column, is_ascending = tables.ORDERS[order or "Best F1"]
+    found = found.sort_values(column, ascending=is_ascending, kind="stable", na_position="last")
+    numbers = [int(latent) for latent in found["latent"]]
+    chosen = _chosen_latent(view, numbers)
+    st.session_state[IN_ORDER] = numbers
+    _draw_table(found, numbers, chosen)
+    _draw_footer(found, view)
+    return chosen
+
+
+def step_latent(latent: int, by: int | None) -> None:
+    """Choose the latent `by` places further down the filtered table, round its ends, or any of them."""
+    numbers = st.session_state.get(IN_ORDER) or [latent]
+    place = numbers.index(latent) if latent in numbers else -1
+    chosen = random.choice(numbers) if by is None else numbers[(place + by) % len(numbers)]
+    links.choose(links.LATENT, chosen)
+
+
+def _choose_evidence(view: SaeView) -> str:
+    """New voices, unless nothing could be measured on them and something on the same voices."""
+    facts = view.latents
+    has_new, has_same = (bool(facts[f"{prefix}_f1"].notna().any()) for prefix in ("best", "same"))
+    usual = SAME_VOICES if has_same and not has_new else NEW_VOICES
+    choice = st.segmented_control(
+        "Measured on",
+        list(EVIDENCE_WORDS),
+        default=usual,
+        required=True,
+        format_func=EVIDENCE_WORDS.__getitem__,
+        key="evidence",
+        bind="query-params",
+        help="\n\n".join(EVIDENCE.values()),
+    )
+    return str(choice or usual)
+
+
+def _choose_values(table: pd.DataFrame) -> list[str]:
+    known = table.loc[table["value"].notna(), ["attribute", "value"]].drop_duplicates()
+    words = {f"{a}={v}": f"{a}: {value_words(str(a), str(v))}" for a, v in known.itertuples(index=False)}
+    return st.multiselect(
+        "Best told value",
+        sorted(words, key=words.__getitem__),
+        format_func=lambda choice: words.get(choice, choice),
+        key="told",
+        bind="query-params",
+        placeholder="any",
+        width=260,
+    )
+
+
+def _choose_limits() -> dict[str, float | bool]:
+    with st.popover("More filters", icon=":material/tune:"):
+        least_f1 = st.slider("F1 at least", 0.0, 1.0, 0.0, 0.05, key="f1", bind="query-params")
+        most_fires = st.slider("Fires on at most (% of clips)", 1, 100, 100, key="fires", bind="query-params")
+        least_voices = st.slider("Voices at least", 0, 20, 0, key="voices", bind="query-params")
+        without_cautions = st.toggle("Hide one voice, one source, silent", key="sure", bind="query-params")
+    return {"f1": least_f1, "fires": most_fires / 100, "voices": least_voices, "sure": without_cautions}
+
+
+def _filter(
+    table: pd.DataFrame, *, text: str, values: list[str], limits: dict[str, float | bool]
+) -> pd.DataFrame:
+    keep = tables.search_latents(table, text)
+    if values:
+        keep &= (table["attribute"].astype("object") + "=" + table["value"].astype("object")).isin(values)
+    if limits["f1"]:
+        keep &= table["f1"].fillna(0) >= limits["f1"]
+    if limits["sure"]:
+        keep &= table["warning"] == ""
+    keep &= (table["firing_rate"] <= limits["fires"]) & (table["n_speakers"] >= limits["voices"])
+    return table[keep]
+
+
+def _chosen_latent(view: SaeView, numbers: list[int]) -> int:
+    """The latent that the URL names, else the first in the table."""
+    wanted = links.chosen(links.LATENT)
+    is_usable = wanted is not None and wanted.isdecimal() and int(wanted) < view.n_latents
+    chosen = int(str(wanted)) if is_usable else (numbers[0] if numbers else 0)
+    links.choose(links.LATENT, chosen)
+    return chosen
+
+
+def _draw_table(found: pd.DataFrame, numbers: list[int], chosen: int) -> None:
+    row_table(
+        found[[tables.SHOWN[0], *tables.noted(found), *tables.SHOWN[1:]]],
+        key=TABLE,
+        chosen=numbers.index(chosen) if chosen in numbers else None,
+        on_choice=lambda row: _choose(numbers[row]),
+        height_px=TABLE_HEIGHT_PX,
+        column_config=tables.latent_columns(),
+    )
+
+
+def _choose(latent: int) -> None:
+    links.choose(links.LATENT, latent)
+    st.session_state[PICKED] = True
+
+
+def _draw_footer(found: pd.DataFrame, view: SaeView) -> None:
+    with st.container(horizontal=True, vertical_alignment="center", key="latent_footer"):
+        st.caption(f"{len(found):,} of {view.n_latents:,} latents · click a row to hear it", width="stretch")
+        for words, suffix, mime, write in (
+            ("CSV", "csv", "text/csv", tables.csv_bytes),
+            ("Parquet", "parquet", "application/vnd.apache.parquet", tables.parquet_bytes),
+        ):
+            st.download_button(
+                words,
+                data=partial(write, found.drop(columns="note_words")),
+                file_name=f"voxscope-{view.name}-latents.{suffix}",
+                mime=mime,
+                icon=":material/download:",
+                type="tertiary",
+                on_click="ignore",
+                key=f"latents_{suffix}",
+            )

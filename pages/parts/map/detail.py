@@ -1,0 +1,117 @@
+"""Beside the map: the clip or latent whose dot is open, to hear and to follow."""
+
+import pandas as pd
+import streamlit as st
+
+from pages.figures.player import clip_cards
+from pages.figures.player.player import ClipCard, clip_list
+from pages.figures.ranking.ranking import RankedBar, ranking
+from pages.shared import links, wording
+from pages.shared.heading import Heading
+from pages.shared.map_choice import BY_LATENT, colour_by
+from sae_core.workspace.workspace import SaeView
+
+N_LATENTS = 10
+N_PILLS = 4
+N_STRONGEST = 3
+NO_DOT = Heading(empty="Click a dot to hear it and to see what it is made of.")
+
+
+def draw_no_dot() -> None:
+    """What stands there while nothing is open; its empty list has the player ready for the first click."""
+    clip_list([], key="map_dot", layout="wide", heading=NO_DOT)
+
+
+def draw_clip(view: SaeView, row: int, *, is_placed: bool) -> None:
+    """One clip to play, what is known of it, and its latents."""
+    card = clip_cards.clip_card(view, row)
+    opened = clip_list([card], key="map_dot", layout="wide")
+    clip_cards.tell_silent([card])
+    if opened is not None:
+        links.open_clip(view, opened)
+    if not is_placed:
+        st.caption(":orange[:material/location_off: This clip has no place on this map.]")
+    latents, activations = view.codes.active(row)
+    bars = [
+        RankedBar(
+            label=wording.latent_name(view, int(latent)),
+            share=float(activation) / float(activations[0]),
+            value_text=f"{activation:.2f}",
+            help=f"{wording.TERMS['activation']} {wording.measured(view, int(latent))}",
+            opens=int(latent),
+            href=links.latent_address(view, int(latent)),
+        )
+        for latent, activation in zip(latents[:N_LATENTS], activations[:N_LATENTS], strict=True)
+    ]
+    heading = Heading(
+        "Active latents", f"{len(bars)} of {len(latents)}, strongest first", "No latent is active on it."
+    )
+    latent = ranking(bars, key="map_dot_latents", heading=heading)
+    if latent is not None:
+        links.open_latent(view, latent)
+    offer_colours(view, [int(latent) for latent in latents[:N_PILLS]])
+    st.page_link(
+        "pages/clips.py",
+        label="Open in Clips",
+        icon=":material/library_music:",
+        query_params=links.query(view, {links.CLIP: links.clip_id(view, row)}),
+    )
+
+
+def offer_colours(view: SaeView, latents: list[int]) -> None:
+    """Buttons that colour the map by a latent's activation."""
+    if not latents:
+        return
+    st.session_state["map_colour_latent"] = None
+    st.pills(
+        "Colour the map by",
+        latents,
+        format_func=lambda latent: wording.latent_words(view, latent),
+        key="map_colour_latent",
+        on_change=lambda: colour_by(BY_LATENT, latent=st.session_state["map_colour_latent"]),
+    )
+
+
+def draw_latent(view: SaeView, latent: int) -> None:
+    """One latent: what it tells, how often it fires, and its strongest clips."""
+    facts = view.latents.iloc[latent]
+    st.subheader(wording.latent_words(view, latent), anchor=False)
+    warning = "" if pd.isna(facts["warning"]) else f"  \n:orange[:material/warning: {facts['warning']}]"
+    st.caption(
+        f"Fires on {wording.percent(float(facts['firing_rate']), 1)} of clips, "
+        f"{wording.counted(int(facts['n_speakers']), 'voice')}. {wording.measured(view, latent)}{warning}"
+    )
+    strongest = view.examples(latent, n=N_STRONGEST).strongest
+    top = float(facts["max_activation"])
+    cards = [
+        clip_cards.clip_card(view, int(row), value=float(activation), top=top, value_help="activation")
+        for row, activation in zip(strongest.rows, strongest.activations, strict=True)
+    ]
+    opened = clip_list(cards, key="map_dot", heading=Heading("Strongest clips", "", "It is silent."))
+    clip_cards.tell_silent(cards)
+    if opened is not None:
+        links.open_clip(view, opened)
+    st.page_link(
+        "pages/latents.py",
+        label="Open in Latents",
+        icon=":material/hub:",
+        query_params=links.query(view, {links.LATENT: str(latent)}),
+    )
+
+
+def strongest_card(view: SaeView, latent: int) -> ClipCard:
+    """A latent as a card that plays its strongest clip."""
+    row = int(view.index.top(latent, 1)[0][0])
+    facts = view.latents.iloc[latent]
+    return ClipCard(
+        opens=latent,
+        title=wording.latent_name(view, latent),
+        duration_s=float(view.workspace.corpus.table["duration_s"].iloc[row]),
+        sound=clip_cards.clip_sound(view.workspace, row),
+        chips=(
+            f"on {wording.percent(facts['firing_rate'], 1)} of clips",
+            wording.counted(int(facts["n_speakers"]), "voice"),
+        ),
+        note="" if pd.isna(facts["warning"]) else str(facts["warning"]),
+        href=links.latent_address(view, latent),
+    )

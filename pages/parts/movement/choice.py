@@ -1,0 +1,104 @@
+"""What a movement is followed through: the SAEs, or the thresholds of one latent, and which clips count."""
+
+from dataclasses import dataclass
+
+import streamlit as st
+
+from pages.parts.movement.steering import steered_station
+from pages.shared import links
+from pages.shared.wording import latent_words
+from sae_core.analysis.movement import IndexChoice, order_by_size, predominant_index, smallest_and_largest
+from sae_core.workspace.workspace import SaeView, Workspace
+
+SAES, THRESHOLDS, STEERING = "SAEs", "Thresholds", "Steering"
+ALL_CLIPS = "all"
+PICK, SHOWN = "clips_of", "movement_n_shown"
+N_AT_ONCE = 12
+CLIP_WORDS = {ALL_CLIPS: "All clips", "held-out": "New voices only"}
+CLIP_HELP = (
+    "All clips count those too that the SAE was trained on: good for following and hearing them. New voices only "
+    "counts held-out speakers: good for saying how much."
+)
+
+
+@dataclass(frozen=True)
+class MovementChoice:
+    """The indexes to follow clips through, first to last, and the split that counts (None for all)."""
+
+    stations: tuple[IndexChoice, ...]
+    split: str | None
+
+    @property
+    def is_one_latent(self) -> bool:
+        """Whether all stations are thresholds of one latent."""
+        return len({(station.view.name, station.latent) for station in self.stations}) == 1
+
+
+def pick(what: str) -> None:
+    """Remember which flow or group was picked, and show its first clips."""
+    links.choose(PICK, what)
+    st.session_state[SHOWN] = N_AT_ONCE
+
+
+def choose_movement(workspace: Workspace, view: SaeView, value: tuple[str, str]) -> MovementChoice | None:
+    """Let people choose what to follow one attribute value through; None where there is nothing to compare yet."""
+    between = st.segmented_control(
+        "Between", [SAES, THRESHOLDS, STEERING], default=SAES, required=True, key="between", bind="query-params",
+        persist_state="session",
+        help="Two or more SAEs, a low and a high threshold of one latent, or before and after a steering.",
+    )  # fmt: skip
+    if between == STEERING:
+        stations = [predominant_index(view, *value)] * 2
+    else:
+        stations = _thresholds(view, value) if between == THRESHOLDS else _saes(workspace, view, value)
+    clips = st.segmented_control(
+        "Clips", list(CLIP_WORDS), default=ALL_CLIPS, required=True, format_func=CLIP_WORDS.__getitem__,
+        key="clips_counted", bind="query-params", persist_state="session", help=CLIP_HELP,
+    )  # fmt: skip
+    if len(stations) < 2:
+        return None
+    if between == STEERING:
+        stations[1] = steered_station(stations[1])
+    return MovementChoice(tuple(stations), None if clips == ALL_CLIPS else str(clips))
+
+
+def _saes(workspace: Workspace, view: SaeView, value: tuple[str, str]) -> list[IndexChoice]:
+    embedder = view.embeddings.embedder
+    names = [name for name in order_by_size(workspace) if workspace.sae(name).embeddings.embedder == embedder]
+    ends = smallest_and_largest(workspace, view.name)
+    chosen = [
+        _choose_sae(label, names, key=key, usual=usual)
+        for label, key, usual in (("From", "from", ends[0]), ("To", "to", ends[1]))
+    ]
+    between = st.multiselect(
+        "By way of", [name for name in names if name not in chosen], key="via", bind="query-params",
+        persist_state="session", placeholder="none", max_selections=3, width=190,
+        help="SAEs to pass on the way, small ones first.",
+    )  # fmt: skip
+    route = [chosen[0], *sorted(between, key=names.index), chosen[1]]
+    return [predominant_index(workspace.sae(name), *value) for name in route]
+
+
+def _choose_sae(label: str, names: list[str], *, key: str, usual: str) -> str:
+    choice = st.selectbox(
+        label,
+        names,
+        index=names.index(usual),
+        key=key,
+        bind="query-params",
+        persist_state="session",
+        width=205,
+    )
+    return str(choice or usual)
+
+
+def _thresholds(view: SaeView, value: tuple[str, str]) -> list[IndexChoice]:
+    usual = predominant_index(view, *value)
+    highest = float(view.latents["max_activation"].iloc[usual.latent])
+    low, high = st.slider(
+        f"Thresholds of {latent_words(view, usual.latent)}", 0.0, round(highest, 2),
+        (0.0, round(min(max(usual.threshold, 0.1 * highest), highest), 2)), 0.01,
+        key=f"thresholds_{view.name}_{usual.latent}", width=300,
+        help="From active at all to active above this; at first the upper one is the threshold chosen for the value.",
+    )  # fmt: skip
+    return [IndexChoice(view, usual.latent, level, *value) for level in (low, high)]

@@ -1,0 +1,36 @@
+"""A movement through a steering: the same index before it and after it."""
+
+import streamlit as st
+
+from pages.shared import links
+from pages.shared.steering_state import STEER, as_address, steered_changes
+from pages.shared.wording import latent_words
+from sae_core.analysis.movement import IndexChoice, steer_index
+from sae_core.measures.steering import Change
+
+Key = tuple[object, ...]
+
+
+def steered_station(station: IndexChoice) -> IndexChoice:
+    """The index after what the page Steering changes; by default the value's own latent is switched off."""
+    view = station.view
+    changes = tuple(steered_changes(view) or [Change(station.latent, "ablate")])
+    words = ", ".join(f"{latent_words(view, change.latent)} {_done_to(change)}" for change in changes)
+    st.page_link(
+        "pages/steering.py",
+        label=words,
+        icon=":material/tune:",
+        query_params=links.query(view, {STEER: as_address(view, changes)}),
+        help="What is changed in every clip before it is encoded again. Choose other latents on the page Steering.",
+    )
+    key = (view.fingerprint, station.latent, station.threshold, station.attribute, station.value, changes)
+    return _steered(key, station, changes)
+
+
+def _done_to(change: Change) -> str:
+    return {"ablate": "off", "scale": f"× {change.amount:g}", "set": f"set to {change.amount:g}"}[change.mode]
+
+
+@st.cache_resource(max_entries=8, show_spinner="Encoding every steered clip …")
+def _steered(key: Key, _station: IndexChoice, _changes: tuple[Change, ...]) -> IndexChoice:  # noqa: ARG001
+    return steer_index(_station, _changes)

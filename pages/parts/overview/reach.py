@@ -1,0 +1,51 @@
+"""What an SAE has been shown to hear, and what it has not: the same three lists for every workspace."""
+
+import pandas as pd
+import streamlit as st
+
+from pages.shared.wording import EVIDENCE, value_words
+from sae_core.measures.attributes import NEW_VOICES, SAME_VOICES
+from sae_core.workspace.workspace import SaeView
+
+DEMO_LIMITS = (
+    "This demo is made of real voices and hold music that may be passed on: enough to explore and to check the method, "
+    "too few people to publish claims. Its languages come from few voices and sources each, so language, person and "
+    "recording are partly the same thing here. For claims, open recordings of your own."
+)
+MAX_LISTED = 14
+
+
+def reach_panel(view: SaeView) -> None:
+    """Draw which attribute values hold on new voices, which were looked for in vain, and which nobody can tell yet."""
+    shown, missed, untested = reach(view)
+    st.subheader("What this can and cannot show", anchor=False)
+    first, second, third = st.columns(3, gap="medium")
+    first.markdown(
+        f":green[:material/check_circle:] **Holds on new voices**  \n{_listed(shown, 'nothing yet')}"
+    )
+    second.markdown(f":gray[:material/search_off:] **Looked for, not found**  \n{_listed(missed, 'nothing')}")
+    third.markdown(
+        f":orange[:material/group:] **Only on the same voices**  \n{_listed(untested, 'nothing')}",
+        help=EVIDENCE[SAME_VOICES],
+    )
+    if view.workspace.is_demo:
+        st.caption(DEMO_LIMITS)
+
+
+def reach(view: SaeView) -> tuple[list[str], list[str], list[str]]:
+    """Attribute values whose predominant latent holds on new voices (with F1), does not, or cannot be tested there."""
+    best = view.predominant_latents().sort_values("f1", ascending=False, kind="stable")
+    is_tested = best["evidence"] == NEW_VOICES
+    shown = [f"{words} {f1:.2f}" for words, f1 in _worded(best[best["is_found"]])]
+    missed = [words for words, _ in _worded(best[is_tested & ~best["is_found"]])]
+    return shown, missed, [words for words, _ in _worded(best[~is_tested])]
+
+
+def _worded(values: pd.DataFrame) -> list[tuple[str, float]]:
+    columns = values[["attribute", "value", "f1"]].itertuples(index=False)
+    return [(value_words(str(attribute), str(value)), f1) for attribute, value, f1 in columns]
+
+
+def _listed(words: list[str], nothing: str) -> str:
+    more = f" and {len(words) - MAX_LISTED} more" if len(words) > MAX_LISTED else ""
+    return f":small[{', '.join(words[:MAX_LISTED]) or nothing}{more}]"

@@ -1,0 +1,79 @@
+"""The grid of SAEs as a heat map, L × k for each variant; a cell opens the predominant latent of its SAE."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from pages.figures.cells.cells import Cell, CellTable, cell_tables
+from pages.parts.sweep.charts import variant_words
+from pages.shared import links
+from pages.shared.wording import TERMS, latent_name, percent
+from sae_core.workspace.workspace import Workspace
+
+QUALITY, EXPLAINED, ACTIVE, DEAD = "quality", "explained_variance", "l0", "dead_share"
+HELP = {EXPLAINED: TERMS["explained variance"], ACTIVE: TERMS["l0"], DEAD: TERMS["dead"]}
+
+
+def draw_grid(workspace: Workspace, points: pd.DataFrame, measure_words: str) -> None:
+    """Draw the heat map of the measure, or of what each SAE is like."""
+    words = {QUALITY: measure_words, EXPLAINED: "Explained variance", ACTIVE: "L0", DEAD: "Dead share"}
+    with st.container(horizontal=True, vertical_alignment="center", key="grid_choice"):
+        st.subheader("The grid", anchor=False, width="stretch")
+        shown = st.segmented_control(
+            "Shown in the cells", list(words), default=QUALITY, required=True, format_func=words.__getitem__,
+            key="cells", bind="query-params", persist_state="session", label_visibility="collapsed",
+            help="\n\n".join(f"**{words[name]}**: {text}" for name, text in HELP.items()),
+        )  # fmt: skip
+    families = list(dict.fromkeys(zip(points["variant"], points["prefixes"], strict=True)))[::-1]
+    opened = cell_tables(
+        [_table(workspace, points, family, str(shown or QUALITY)) for family in families], key="grid_cells"
+    )
+    if opened is not None:
+        sae, latent = opened.rsplit("#", 1)
+        links.open_latent(workspace.sae(sae), int(latent))
+    st.caption("On held-out clips. Click a cell to hear the predominant latent of that SAE.")
+
+
+def _table(workspace: Workspace, points: pd.DataFrame, family: tuple[str, str], shown: str) -> CellTable:
+    sizes, ks = sorted(points["n_latents"].unique()), sorted(points["k"].unique())
+    highest = float(points[ACTIVE].astype(float).max()) or 1.0
+    ours = points[(points["variant"] == family[0]) & (points["prefixes"] == family[1])]
+    by_place = {(line.n_latents, line.k): line for line in ours.itertuples()}
+    return CellTable(
+        title=variant_words(*family),
+        corner="L \\ k",
+        columns=[f"k {k}" for k in ks],
+        lines=[
+            (f"{size:,}", [_cell(workspace, by_place.get((size, k)), shown, highest) for k in ks])
+            for size in sizes
+        ],
+    )
+
+
+def _cell(workspace: Workspace, line: Any, shown: str, highest: float) -> Cell:
+    if line is None:
+        return Cell()
+    texts: dict[str, Callable[[], tuple[str, str, float]]] = {
+        QUALITY: lambda: (f"{line.value:.2f}", _interval(line.low, line.high), line.value),
+        EXPLAINED: lambda: (percent(line.explained_variance), "", line.explained_variance),
+        ACTIVE: lambda: (f"{line.l0:.1f}", "", line.l0 / highest),
+        DEAD: lambda: (percent(line.dead_share), "", line.dead_share),
+    }
+    text, detail, share = texts[shown]()
+    if line.n_seeds > 1 and shown == QUALITY:
+        detail += f" · {line.n_seeds} seeds {line.seed_low:.2f}–{line.seed_high:.2f}"
+    view = workspace.sae(line.sae)
+    return Cell(
+        text=text,
+        detail=detail,
+        share=float(share),
+        opens=f"{line.sae}#{line.latent}",
+        href=links.latent_address(view, int(line.latent)),
+        help=f"{line.sae}, latent {latent_name(view, int(line.latent))}",
+    )
+
+
+def _interval(low: float, high: float) -> str:
+    return "" if pd.isna(low) else f"{low:.2f}–{high:.2f}"

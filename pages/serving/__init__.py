@@ -1,0 +1,1 @@
+"""The server of the app, around Streamlit's own."""

@@ -1,0 +1,107 @@
+"""The server of the app: Streamlit's own App under uvicorn, made quick.
+
+It sends every answer at once (see `listen`), answers for the sounds of dots, and gets ready before anyone comes: while
+the first visitor's browser still loads Streamlit, the code of the first page is loaded here and the workspace opened.
+`python -m pages.serving.server PORT` is what `python -m sae_core serve` starts.
+"""
+
+import argparse
+import gc
+import os
+import socket
+import sys
+import webbrowser
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from threading import Thread
+
+import streamlit as st
+import uvicorn
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from streamlit.starlette import App
+
+from pages.shared.media import DOT_SOUNDS, in_app
+
+PING_S = 30
+SCRIPT = Path(__file__).resolve().parents[2] / "app.py"
+
+
+def get_ready() -> None:
+    """Load what the first page needs, and open the workspace that it will show."""
+    try:
+        from pages.figures.point_map import dot_sounds
+        from pages.shared import session, tables  # noqa: F401
+        from sae_core.files.errors import VoxScopeError
+
+        dot_sounds.answer_from_now_on()
+        # what is wrong with the workspace, the page says itself
+        with suppress(VoxScopeError):
+            session.open_first()
+    finally:
+        gc.enable()
+
+
+@asynccontextmanager
+async def _running(_: App) -> AsyncIterator[None]:
+    Thread(target=get_ready, name="get ready", daemon=True).start()
+    yield
+
+
+def show(address: str) -> None:
+    """Open the app in the browser of whoever started it, where there is a screen."""
+    if sys.platform != "linux" or any(map(os.environ.get, ("DISPLAY", "WAYLAND_DISPLAY"))):
+        webbrowser.open(address)
+
+
+def listen(port: int) -> socket.socket:
+    """A socket for this machine alone, whose connections send small pieces at once.
+
+    Streamlit's own waits, before it sends the rest of an answer, until the browser has acknowledged the first piece,
+    which a browser puts off: 40 ms for every file (Nagle's algorithm against delayed acknowledgements).
+    """
+    found = socket.create_server(("127.0.0.1", port), backlog=2048)
+    found.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # connections take it over
+    return found
+
+
+async def dot_sound(request: Request) -> Response:
+    """What is heard at a dot of a map."""
+    from pages.figures.point_map import dot_sounds  # not sooner: the server is up before this is loaded
+
+    return await dot_sounds.answer(request)
+
+
+def routes() -> list[Route]:
+    """What is answered beside Streamlit's own."""
+    return [Route(in_app(f"{DOT_SOUNDS}/{{token}}/{{point:int}}"), dot_sound)]
+
+
+def main() -> None:
+    """Serve until stopped."""
+    parser = argparse.ArgumentParser(description="Serve the app.")
+    parser.add_argument("port", type=int)
+    parser.add_argument("--headless", action="store_true", help="do not open a browser window")
+    options = parser.parse_args()
+    # while only code is loaded there is no garbage to look for; `get_ready` turns it on again
+    gc.disable()
+    settings = uvicorn.Config(
+        App(SCRIPT, lifespan=_running, routes=routes()),
+        ws="websockets-sansio",
+        ws_max_size=int(st.get_option("server.maxMessageSize")) * 10**6,
+        ws_ping_interval=PING_S,
+        ws_ping_timeout=PING_S,
+        ws_per_message_deflate=False,
+        log_level="warning",
+        access_log=False,
+    )
+    with listen(options.port) as listening:
+        if not options.headless:
+            show(f"http://127.0.0.1:{options.port}")
+        uvicorn.Server(settings).run(sockets=[listening])
+
+
+if __name__ == "__main__":
+    main()

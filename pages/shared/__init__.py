@@ -1,0 +1,1 @@
+"""What several pages share: the visit and its address, words, tables, charts, and choices kept in the address."""

@@ -1,0 +1,79 @@
+"""Addresses that open exactly one view: the URL carries workspace, SAE, latent and clip, and by their
+widgets the filters.
+
+Choices live in the URL. They are kept for the session too, so that they survive a change of page.
+"""
+
+from collections.abc import Mapping
+from typing import NoReturn
+from urllib.parse import urlencode
+
+import streamlit as st
+
+from sae_core.workspace.workspace import SaeView
+
+SAE, LATENT, CLIP = "sae", "latent", "clip"
+WORKSPACE = "workspace"
+FIRST, SECOND = "a", "b"
+
+
+def chosen(name: str) -> str | None:
+    """What the URL says of `name`, else what was last chosen in this session."""
+    value = st.query_params.get(name) or st.session_state.get(f"choice of {name}")
+    return None if value is None else str(value)
+
+
+def choose(name: str, value: object) -> None:
+    """Remember a choice and show it in the URL."""
+    st.session_state[f"choice of {name}"] = str(value)
+    if st.query_params.get(name) != str(value):
+        st.query_params[name] = str(value)
+
+
+def forget(name: str) -> None:
+    """Take a choice back: neither session nor URL says it any more."""
+    st.session_state.pop(f"choice of {name}", None)
+    if name in st.query_params:
+        del st.query_params[name]
+
+
+def in_workspace() -> dict[str, str]:
+    """What an address says of the workspace: its name, where the server has several."""
+    name = st.session_state.get(f"choice of {WORKSPACE}")
+    return {} if name is None else {WORKSPACE: str(name)}
+
+
+def query(view: SaeView, more: Mapping[str, str] | None = None) -> dict[str, str]:
+    """What an address says to open a page with this SAE: workspace, SAE, and whatever more."""
+    return {**in_workspace(), SAE: view.name, **(more or {})}
+
+
+def latent_address(view: SaeView, latent: int) -> str:
+    """The address of one latent of an SAE, relative to the app."""
+    return f"latents?{urlencode(query(view, {LATENT: str(latent)}))}"
+
+
+def clip_address(view: SaeView, row: int) -> str:
+    """The address of one clip as an SAE takes it apart, relative to the app."""
+    return f"clips?{urlencode(query(view, {CLIP: clip_id(view, row)}))}"
+
+
+def clip_id(view: SaeView, row: int) -> str:
+    """What a clip is called in addresses and files."""
+    return str(view.workspace.corpus.table["clip_id"].iloc[row])
+
+
+def open_latent(view: SaeView, latent: int) -> NoReturn:
+    """Leave for the Latents page at one latent."""
+    st.switch_page("pages/latents.py", query_params=query(view, {LATENT: str(latent)}))
+
+
+def open_clip(view: SaeView, row: int) -> NoReturn:
+    """Leave for the Clips page at one clip."""
+    st.switch_page("pages/clips.py", query_params=query(view, {CLIP: clip_id(view, row)}))
+
+
+def open_match(view: SaeView, row: int) -> NoReturn:
+    """Leave for the Match page with one clip chosen and the other still to choose."""
+    forget(SECOND)
+    st.switch_page("pages/match.py", query_params=query(view, {FIRST: clip_id(view, row)}))

@@ -1,0 +1,170 @@
+"""What is chosen on the Map page: which map, coloured by what, which values alone; it stands in the address."""
+
+from dataclasses import dataclass
+from urllib.parse import urlencode
+
+import streamlit as st
+
+from pages.shared import links, wording
+from sae_core.build.workspace_maps import MAP_KINDS, MapKind, stored_maps
+from sae_core.workspace.workspace import SaeView
+
+KIND, COLOUR, ONLY = "map", "colour", "only"
+VOICE, BY_LATENT, TOLD, PREFIX = "voice", "latent", "told", "prefix"
+KIND_WORDS: dict[MapKind, str] = {
+    "clips": "Clips by embedding",
+    "codes": "Clips by latents",
+    "directions": "Latents",
+}
+KIND_HELP = (
+    "By embedding: clips whose voices sound alike to the embedder lie together. By latents: clips that light up the "
+    "same latents lie together. Latents: those whose decoder directions are alike lie together. Near means alike; far "
+    "apart, and how large a gap is, mean little."
+)
+_CHANGES, _WISH = "map_only_changes", "map_wish"
+
+
+@dataclass(frozen=True)
+class MapChoice:
+    """kind: which map. colour: an attribute, or one of the words above. latent: whose activation colours the clips."""
+
+    kind: MapKind
+    colour: str
+    latent: int = 0
+
+    @property
+    def colour_id(self) -> str:
+        """Names the colours, in the address too."""
+        return f"{self.colour}-{self.latent}" if self.colour == BY_LATENT else self.colour
+
+
+def choose_map(view: SaeView) -> MapChoice:
+    """Draw the controls over the map and return what they say."""
+    if wish := st.session_state.pop(_WISH, None):
+        colour_by(wish[0], only=wish[1])
+    with st.container(horizontal=True, vertical_alignment="bottom", key="map_controls"):
+        kind = _choose_kind(view)
+        colours = _colours_of(view, kind)
+        colour = _pick(COLOUR, "Coloured by", colours, next(iter(colours)))
+        latent = _choose_latent(view) if colour == BY_LATENT else 0
+    return MapChoice(kind, colour, latent)
+
+
+def _choose_kind(view: SaeView) -> MapKind:
+    wanted = links.chosen(KIND)
+    ready = stored_maps(view)
+    usual = ready[0] if ready else MAP_KINDS[0]
+    st.session_state["map_kind"] = wanted if wanted in MAP_KINDS else usual
+    kind = st.segmented_control(
+        "Map of",
+        MAP_KINDS,
+        format_func=KIND_WORDS.__getitem__,
+        key="map_kind",
+        required=True,
+        help=KIND_HELP,
+        on_change=lambda: links.choose(KIND, st.session_state["map_kind"]),
+    )
+    links.choose(KIND, kind)
+    return kind if kind in MAP_KINDS else usual
+
+
+def _colours_of(view: SaeView, kind: MapKind) -> dict[str, str]:
+    if kind == "directions":
+        nested = {PREFIX: "Nested prefix"} if view.config.get("prefixes") else {}
+        return {TOLD: "Value it tells", **nested}
+    attributes = {name: wording.column_words(name) for name in view.workspace.corpus.attributes}
+    return {**attributes, VOICE: "Voice", BY_LATENT: "A latent's activation"}
+
+
+def _pick(name: str, label: str, options: dict[str, str], usual: str) -> str:
+    wanted = links.chosen(name)
+    key = f"map_{name}"
+    st.session_state[key] = wanted if wanted in options else usual
+    return str(
+        st.selectbox(
+            label,
+            list(options),
+            format_func=options.__getitem__,
+            key=key,
+            width=210,
+            on_change=lambda: links.choose(name, st.session_state[key]),
+        )
+    )
+
+
+def _choose_latent(view: SaeView) -> int:
+    wanted = links.chosen(links.LATENT)
+    is_usable = wanted is not None and wanted.isdecimal() and int(wanted) < view.n_latents
+    st.session_state["map_latent"] = int(str(wanted)) if is_usable else view.striking_latents(1)[0]
+    latent = st.selectbox(
+        "Latent",
+        range(view.n_latents),
+        format_func=lambda latent: wording.latent_name(view, latent),
+        key="map_latent",
+        width=240,
+        on_change=lambda: links.choose(links.LATENT, st.session_state["map_latent"]),
+    )
+    links.choose(links.LATENT, latent)
+    return int(latent)
+
+
+def colour_by(colour: str, *, only: str = "", latent: int | None = None) -> None:
+    """Colour the map anew from beside it, one value alone if `only` names it; for callbacks."""
+    if latent is not None:
+        links.choose(links.LATENT, latent)
+    links.choose(COLOUR, colour)
+    keep_only(MapChoice("clips", colour, latent or 0), [only] if only else [])
+    st.session_state[_CHANGES] = only_changes() + 1
+
+
+def colour_next(colour: str, *, only: str) -> None:
+    """Draw this part of the page again, coloured so: an address changed halfway through a run would be lost."""
+    st.session_state[_WISH] = (colour, only)
+    st.rerun(scope="fragment")
+
+
+def keep_only(choice: MapChoice, keys: list[str]) -> None:
+    """Remember which groups are isolated, under these colours."""
+    links.choose(ONLY, "|".join([choice.colour_id, *keys]) if keys else "")
+
+
+def only_shown(choice: MapChoice) -> list[str]:
+    """The isolated groups under these colours; none when they were isolated under others."""
+    colour_id, *keys = (links.chosen(ONLY) or "").split("|")
+    return keys if colour_id == choice.colour_id else []
+
+
+def only_changes() -> int:
+    """How often the page itself isolated a group."""
+    return int(st.session_state.get(_CHANGES, 0))
+
+
+def address(view: SaeView, colour: str, *, only: str = "", latent: int | None = None) -> str:
+    """The address of the map coloured so, one value alone if `only` names it, relative to the app."""
+    query = links.query(view, {COLOUR: colour})
+    if only:
+        query[ONLY] = f"{colour}|{only}"
+    if latent is not None:
+        query[links.LATENT] = str(latent)
+    return f"map?{urlencode(query)}"
+
+
+def show_latent(view: SaeView, latent: int) -> None:
+    """A link to the map of clips coloured by this latent; nothing where no clip is mapped."""
+    _show(view, {COLOUR: BY_LATENT, links.LATENT: str(latent)})
+
+
+def show_clip(view: SaeView, row: int) -> None:
+    """A link to the map with this clip open; nothing where no clip is mapped."""
+    _show(view, {links.CLIP: links.clip_id(view, row)})
+
+
+def _show(view: SaeView, more: dict[str, str]) -> None:
+    kinds = [kind for kind in stored_maps(view) if kind != "directions"]
+    if kinds:
+        st.page_link(
+            "pages/map.py",
+            label="Show on the map",
+            icon=":material/scatter_plot:",
+            query_params=links.query(view, {KIND: kinds[0], **more}),
+        )

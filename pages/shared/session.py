@@ -1,0 +1,210 @@
+"""What every page of a visit shares: the opened workspace, which others there are, the SAE that is looked through."""
+
+import gc
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping
+from pathlib import Path
+
+import streamlit as st
+from streamlit.runtime.pages_manager import PagesManager
+
+from pages.shared import links
+from pages.shared.wording import TERMS
+from sae_core.files.errors import ArtifactError
+from sae_core.workspace.places import Places
+from sae_core.workspace.workspace import SaeView, Workspace, open_workspace
+
+MAX_OPENED = 4
+"""Workspaces kept open for everyone; the one not looked at for longest is let go."""
+_ENTERED, _SWITCH = "workspace entered", "workspace_choice"
+_WATCHED = (
+    "workspace.json",
+    "corpus.json",
+    "clips.parquet",
+    "embeddings/*/meta.json",
+    "saes/*/meta.json",
+    "saes/*/index.json",
+)
+
+
+def current_workspace() -> Workspace:
+    """The workspace that the URL names, else the server's own; opened once for everyone and again only when its files
+    have been made anew."""
+    path = Places.from_environment().workspace(links.chosen(links.WORKSPACE))
+    opened = _shelf.opened(path)
+    if opened is not None:
+        return opened
+    with st.spinner("Opening the workspace …"):
+        return _shelf.open(path)
+
+
+def open_first() -> None:
+    """Open the workspace that the server begins with, before anyone asks; whatever `current_workspace` raises."""
+    _shelf.open(Places.from_environment().workspace(None))
+
+
+def enter_workspace() -> None:
+    """Before a page is drawn: take note of the workspace it is to show, and let people switch where there are several.
+
+    What was chosen in another workspace is forgotten; latents and clips of one mean nothing in the other.
+    """
+    _leave_automatic_pages()
+    places = Places.from_environment()
+    names = list(places.workspaces())
+    wanted = links.chosen(links.WORKSPACE)
+    entered = wanted if wanted is not None else next(iter(names), None)
+    before = st.session_state.get(_ENTERED)
+    if before is not None and before != entered:
+        for key in [key for key in st.session_state if key != _SWITCH]:
+            del st.session_state[key]
+    st.session_state[_ENTERED] = entered
+    if len(names) > 1 or (wanted is not None and wanted not in names):
+        if entered is not None:
+            links.choose(links.WORKSPACE, entered)
+        _draw_switch(names, entered)
+
+
+def _draw_switch(names: list[str], entered: str | None) -> None:
+    st.session_state[_SWITCH] = entered if entered in names else None
+    with st.sidebar:
+        st.selectbox(
+            "Workspace",
+            names,
+            key=_SWITCH,
+            on_change=_switch,
+            placeholder="choose one",
+            help="Everything on these pages is about one workspace: the clips of one corpus and what was made of them.",
+        )
+
+
+def _switch() -> None:
+    """Enter the chosen workspace with a clean address: the rest of it belongs to the one that is left."""
+    name = st.session_state[_SWITCH]
+    if name is not None:
+        st.query_params.from_dict({links.WORKSPACE: name})
+
+
+class _Shelf:
+    """Opened workspaces, the latest used last; opening one keeps nobody from the others."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._opening: dict[Path, threading.Lock] = {}
+        self._opened: OrderedDict[Path, tuple[object, Workspace]] = OrderedDict()
+
+    def opened(self, path: Path) -> Workspace | None:
+        """The workspace, if it is open and nothing in it was made anew since."""
+        stamp = _stamp(path)
+        with self._lock:
+            kept = self._opened.get(path)
+            if kept is None or kept[0] != stamp:
+                return None
+            self._opened.move_to_end(path)
+            return kept[1]
+
+    def open(self, path: Path) -> Workspace:
+        """The workspace, opened unless it is and nothing in it was made anew."""
+        with self._lock:
+            opening = self._opening.setdefault(path, threading.Lock())
+        with opening:
+            kept = self.opened(path)
+            if kept is not None:
+                return kept
+            stamp = _stamp(path)
+            workspace = _open(path)
+            with self._lock:
+                self._opened[path] = stamp, workspace
+                self._opened.move_to_end(path)
+                while len(self._opened) > MAX_OPENED:
+                    self._opened.popitem(last=False)
+        return workspace
+
+
+_shelf = _Shelf()
+
+
+def _open(path: Path) -> Workspace:
+    workspace = open_workspace(path)
+    for name in workspace.sae_names()[:1]:
+        _warm_up(workspace, name)
+    # what was loaded so far lives as long as the server: looking through it after every click would cost 90 ms
+    gc.unfreeze()
+    gc.collect()
+    gc.freeze()
+    return workspace
+
+
+def _warm_up(workspace: Workspace, sae: str) -> None:
+    try:
+        workspace.sae(sae).directions()
+    except ArtifactError:
+        return  # the page that needs it says so
+
+
+def _stamp(path: Path) -> tuple[tuple[str, int], ...]:
+    found = (file for pattern in _WATCHED for file in path.glob(pattern))
+    return tuple(sorted((str(file.relative_to(path)), file.stat().st_mtime_ns) for file in found))
+
+
+def choose_sae(workspace: Workspace) -> SaeView:
+    """Let people choose an SAE and return it, opened; ArtifactError when there is none or it is stale."""
+    names = workspace.sae_names()
+    if not names:
+        missing = next(stage for stage in reversed(workspace.stages()) if stage.command)
+        raise ArtifactError(missing.detail, where=workspace.path, remedy=f"run: {missing.command}")
+    wanted = links.chosen(links.SAE)
+    st.session_state["sae_choice"] = wanted if wanted in names else names[0]
+    name = st.selectbox(
+        "Sparse autoencoder",
+        names,
+        key="sae_choice",
+        help=TERMS["sae"],
+        label_visibility="collapsed",
+        on_change=_remember_sae,
+    )
+    links.choose(links.SAE, name)
+    return workspace.sae(name)
+
+
+def _remember_sae() -> None:
+    links.choose(links.SAE, st.session_state["sae_choice"])
+
+
+def _leave_automatic_pages() -> None:
+    """Run again with app.py around the page, if Streamlit ran it alone.
+
+    Seeing a folder named pages, a cold server takes its files for its old automatic navigation until `st.navigation` is
+    called, which a visit that starts on a deep link never gets to.
+    """
+    if PagesManager.uses_pages_directory:
+        PagesManager.uses_pages_directory = False
+        st.rerun()
+
+
+def draw_head(title: str, what: str, *, why: str) -> None:
+    """Draw the head of a page alone: for a page that needs no SAE."""
+    _leave_automatic_pages()
+    st.title(title, anchor=False)
+    st.markdown(f"{what} :gray[{why}]")
+
+
+def open_page(title: str, what: str, *, why: str) -> tuple[Workspace, SaeView]:
+    """Draw the head of a page, what it shows and why it matters, and return the workspace and the chosen SAE."""
+    _leave_automatic_pages()
+    workspace = current_workspace()
+    words, choice = st.columns([5, 2], vertical_alignment="top", gap="large")
+    with words:
+        draw_head(title, what, why=why)
+    with choice:
+        st.caption(f"{workspace.name} · seen through", text_alignment="right")
+        view = choose_sae(workspace)
+    return workspace, view
+
+
+def try_next(view: SaeView, pages: Mapping[str, tuple[str, str]]) -> None:
+    """Close a page with where to go from here: page → (words, icon), through the same SAE."""
+    with st.container(horizontal=True, vertical_alignment="center", key="try_next"):
+        st.markdown("**Try next**")
+        for page, (words, icon) in pages.items():
+            st.page_link(page, label=words, icon=icon, query_params=links.query(view))

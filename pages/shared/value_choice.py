@@ -1,0 +1,52 @@
+"""Which attribute value a page is about: one choice for all pages that ask, kept in the URL."""
+
+import streamlit as st
+
+from pages.shared import links
+from pages.shared.wording import EVIDENCE, column_words, value_words
+from sae_core.measures.attributes import NEW_VOICES
+from sae_core.workspace.workspace import SaeView
+
+VALUE = "value"
+FIRST_CHOICE = ("language", "es")
+BADGES = {True: ":green-badge[new voices]", False: ":gray-badge[same voices]"}
+
+
+def choose_value(view: SaeView) -> tuple[str, str] | None:
+    """Let people choose one of the measured attribute values; Spanish at first, or else the first that can be tested on
+    new voices. None where nothing was measured."""
+    values = view.statistics.values
+    pairs = list(zip(values["attribute"].astype(str), values["value"].astype(str), strict=True))
+    if not pairs:
+        st.info(
+            "No attribute value has enough clips to be measured. Import with labels.",
+            icon=":material/label_off:",
+        )
+        return None
+    evidence = dict(zip(pairs, values["evidence"], strict=True))
+    pairs.sort(key=lambda pair: evidence[pair] != NEW_VOICES)
+    choices = {f"{attribute}={value}": (attribute, value) for attribute, value in pairs}
+    usual = "=".join(FIRST_CHOICE if FIRST_CHOICE in pairs else pairs[0])
+    wanted = links.chosen(VALUE)
+    st.session_state["value_choice"] = wanted if wanted in choices else usual
+    chosen = st.selectbox(
+        "Attribute value",
+        list(choices),
+        format_func=lambda choice: _words(choices[choice], evidence[choices[choice]]),
+        key="value_choice",
+        on_change=lambda: links.choose(VALUE, st.session_state["value_choice"]),
+        width=270,
+        help="\n\n".join(EVIDENCE.values()),
+    )
+    links.choose(VALUE, chosen)
+    return choices[chosen]
+
+
+def _words(pair: tuple[str, str], evidence: str) -> str:
+    words = f"{column_words(pair[0])}: {value_words(*pair)}"
+    return words if evidence == NEW_VOICES else f"{words} (same voices)"
+
+
+def evidence_badge(evidence: str) -> str:
+    """A coloured word for the kind of evidence."""
+    return BADGES[evidence == NEW_VOICES]

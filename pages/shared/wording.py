@@ -1,0 +1,126 @@
+"""Words for people: what values, latents and numbers are called, and what the terms of the field mean."""
+
+import re
+
+import pandas as pd
+
+from pages.shared.language_names import LANGUAGES
+from sae_core.measures.attributes import NEW_VOICES, SAME_VOICES
+from sae_core.workspace.workspace import SaeView
+
+EVIDENCE = {
+    NEW_VOICES: "New voices: measured on people whom neither the SAE nor the threshold ever heard. "
+    "This can show an attribute.",
+    SAME_VOICES: "Same voices: too few people carry this value to keep some aside, so other clips of the same "
+    "people stand in. It may show a voice or a source rather than the attribute.",
+}
+
+TERMS = {
+    "latent": "One unit of the sparse autoencoder: silent on most clips, and active to some degree on the others.",
+    "activation": "How strongly the latent is active on a clip; 0 means silent.",
+    "firing rate": "Share of all clips on which the latent is active.",
+    "precision": "Of the clips on which it is active above its threshold, the share that carry the value.",
+    "recall": "Of the clips that carry the value, the share on which it is active above its threshold.",
+    "f1": "Precision and recall in one number (their harmonic mean): 1 is perfect, 0 is useless.",
+    "interval": "95 % interval: where the number would likely fall with other speakers of the same kind.",
+    "lift": "× says how many times more often the value occurs among its clips than among all clips.",
+    "explained variance": "How much of what differs between voices survives the SAE: 100 % rebuilds all of it.",
+    "training": "The same on the voices it was trained on. Much higher means those were partly learnt by heart.",
+    "l0": "Latents active at once on one clip, on average.",
+    "dead": "Latents that are active on no clip at all: capacity that does nothing.",
+    "gamma": "How far the common centre of all embeddings lies from zero, against how widely they spread around it. "
+    "Above about 1, latents die unless the centre is taken off first, as VoxScope does.",
+    "cosine": "Similarity of two directions: 1 is the same, 0 is unrelated.",
+    "jaccard": "Clips on which both latents are active, as a share of those where either is.",
+    "sae": "The sparse autoencoder (SAE) to look through. L is its number of latents, k how many are active at once.",
+}
+
+
+def value_words(attribute: str, value: str) -> str:
+    """An attribute value as people say it: Spanish for language `es`, else as it is labelled."""
+    return LANGUAGES.get(value.split("-", maxsplit=1)[0], value) if attribute == "language" else value
+
+
+def short_meaning(view: SaeView, latent: int) -> str:
+    """The attribute value that a latent may be called by: shown on new voices, and well enough; else nothing."""
+    facts = view.latents.iloc[latent]
+    return best_value(facts) if facts["is_named"] else ""
+
+
+def best_value(facts: pd.Series, prefix: str = "best_") -> str:
+    """The value that a row of the latents table tells best, by one kind of evidence; nothing where there is none."""
+    value = facts[f"{prefix}value"]
+    return "" if pd.isna(value) else value_words(str(facts[f"{prefix}attribute"]), str(value))
+
+
+def told_in_words(facts: pd.Series, prefix: str = "best_") -> str:
+    """What precision and recall of its best value mean, in one sentence; its precision must be above 0."""
+    precision, recall, lift = (float(facts[f"{prefix}{name}"]) for name in ("precision", "recall", "lift"))
+    return (
+        f"Above its threshold **{percent(precision)}** of clips carry it, against {percent(precision / lift)} of all; "
+        f"it finds **{percent(recall)}** of those that do."
+    )
+
+
+def latent_name(view: SaeView, latent: int) -> str:
+    """A latent by number and by the label that people gave it; else, where new voices show one, by meaning."""
+    if label := view.label_of(int(latent)):
+        return f"#{latent} “{label}”"
+    meaning = short_meaning(view, latent)
+    return f"#{latent} {meaning}" if meaning else f"#{latent}"
+
+
+def latent_words(view: SaeView, latent: int) -> str:
+    """The name of a latent for a place that reads Markdown."""
+    number, _, rest = latent_name(view, latent).partition(" ")
+    return f"{number} {plain(rest)}" if rest else number
+
+
+def plain(text: str) -> str:
+    """Text that people wrote, for a place that reads Markdown: it shows as it is, and makes no link, icon or picture.
+
+    A backslash takes the meaning from every sign; a word joiner, which nobody sees, keeps what is left of an address or
+    of an icon's name from being found.
+    """
+    apart = re.sub(r"(:(?=\S)|@|www(?=\.))", "\\1\u2060", text, flags=re.IGNORECASE)
+    return re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", " ".join(apart.split()))
+
+
+def percent(share: float, digits: int = 0) -> str:
+    """A share as a percentage, small ones not rounded away."""
+    if 0 < share < 0.5 * 10 ** (-digits - 2):
+        return f"<{10**-digits:g} %"
+    return f"{100 * share:.{digits}f} %"
+
+
+def with_interval(value: object, low: object, high: object) -> str:
+    """A number and its 95 % interval, as far as they are known."""
+    if pd.isna(value):
+        return "–"
+    return f"{value:.2f}" if pd.isna(low) or pd.isna(high) else f"{value:.2f} ({low:.2f}–{high:.2f})"
+
+
+def counted(n: int, noun: str) -> str:
+    """`1 voice`, `1,234 voices`."""
+    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
+
+
+def column_words(name: str) -> str:
+    """The name of a clips column as people say it."""
+    return {"speaker_id": "Voice", "audio_path": "Recording", "duration_s": "Length"}.get(
+        name, name.capitalize()
+    )
+
+
+def known_value(attribute: str, value: object) -> str:
+    """A value for people, or a dash where it is unknown."""
+    return "–" if pd.isna(value) else value_words(attribute, str(value))
+
+
+def measured(view: SaeView, latent: int) -> str:
+    """In one sentence, how well a latent tells its best value on new voices."""
+    facts = view.latents.iloc[latent]
+    if pd.isna(facts["best_f1"]):
+        return "Nothing was measured for it on new voices."
+    f1 = with_interval(facts["best_f1"], facts["best_f1_low"], facts["best_f1_high"])
+    return f"Best told value on new voices: {best_value(facts)}, F1 {f1}."

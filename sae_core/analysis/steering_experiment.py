@@ -1,0 +1,283 @@
+"""Experiments in steering: some latents of some clips changed, and what that does to trials and to neighbours.
+
+Made once for a set of latents, an experiment answers every slider move from numbers it has at hand; nothing is decoded.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Bool, Float32, Float64, Int64
+
+from sae_core.analysis.trial_sets import AttributeValue, TrialSet
+from sae_core.measures.attributes import NEW_VOICES, SOURCE_ATTRIBUTE
+from sae_core.measures.profiles import clips_near
+from sae_core.measures.steering import Change, Decisions, Steering, compare_decisions, measure_shifts
+from sae_core.measures.verification import VerificationResult, cosine_scores, verify
+from sae_core.workspace.workspace import SaeView
+
+N_BINS = 80
+RELATIVE_SPANS = (0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0)
+# below it a quotient says more about its divisor than about steering
+LEAST_DIVISOR = 0.05
+MAX_STEERED = 6
+
+
+@dataclass(frozen=True)
+class GroupHistogram:
+    """Similarities of one trial group before and after, in shares of its pairs by equal bins.
+
+    n_pairs: how many pairs are counted. before, after: f64[b]. mean_before, mean_after: of the values themselves.
+    """
+
+    n_pairs: int
+    before: Float64[np.ndarray, " b"]
+    after: Float64[np.ndarray, " b"]
+    mean_before: float
+    mean_after: float
+
+
+@dataclass(frozen=True)
+class Histograms:
+    """A histogram for each trial group, over bins from `low` to `high`; what lies outside is in the outermost.
+
+    n_left_out: pairs without a relative change, because they were hardly alike or unlike at all.
+    """
+
+    low: float
+    high: float
+    groups: dict[str, GroupHistogram]
+    n_left_out: int = 0
+
+    def table(self) -> pd.DataFrame:
+        """The same as a table: group, n_pairs, low and high of each bin, share_before, share_after."""
+        edges = np.linspace(self.low, self.high, N_BINS + 1)
+        parts = [
+            pd.DataFrame(
+                {
+                    "group": name,
+                    "n_pairs": group.n_pairs,
+                    "low": edges[:-1],
+                    "high": edges[1:],
+                    "share_before": group.before,
+                    "share_after": group.after,
+                }
+            )
+            for name, group in self.groups.items()
+        ]
+        return pd.concat(parts, ignore_index=True)
+
+
+@dataclass(frozen=True)
+class SteeringOutcome:
+    """What steering did: shifts by trial group (see `measure_shifts`), decisions, and verification after it.
+
+    eer_change: after − before with its 95 % interval, speakers resampled.
+    """
+
+    shifts: pd.DataFrame
+    decisions: Decisions
+    before: VerificationResult
+    after: VerificationResult
+    eer_change: tuple[float, float, float]
+
+
+class SteeringExperiment:
+    """Some latents of an SAE, ready to be changed on the clips of a trial set.
+
+    latents: at most `MAX_STEERED`. steered: only clips that carry this attribute value are changed; by default all.
+    keeps_error: add back what the SAE could not rebuild, so that no change is exactly the original embedding.
+    """
+
+    def __init__(
+        self,
+        view: SaeView,
+        trial_set: TrialSet,
+        latents: Sequence[int],
+        *,
+        steered: AttributeValue | None = None,
+        keeps_error: bool = True,
+    ) -> None:
+        if len(latents) > MAX_STEERED:
+            raise ValueError(f"at most {MAX_STEERED} latents can be steered at once, not {len(latents)}")
+        self.view, self.trial_set, self.keeps_error = view, trial_set, keeps_error
+        corpus = view.workspace.corpus
+        self.carries = np.ones(len(corpus), dtype=bool) if steered is None else corpus.has_value(*steered)
+        self.latents = tuple(latents)
+        vectors = trial_set.vectors if keeps_error else rebuilt(view, trial_set.rows)
+        self._base = trial_set.scores if keeps_error else cosine_scores(vectors, trial_set.trials)
+        self._steering = self._prepare(vectors, trial_set.rows)
+
+    @property
+    def n_steered(self) -> int:
+        """How many clips of the trials are changed."""
+        return int(self.carries[self.trial_set.rows].sum())
+
+    def similarities(self, changes: Sequence[Change]) -> Float32[np.ndarray, " p"]:
+        """The cosine of each trial once the changes are made."""
+        delta = self._steering.deltas(list(changes), self.carries[self.trial_set.rows])
+        return self._steering.similarities(self._base, self.trial_set.trials, delta)
+
+    def histograms(
+        self, changes: Sequence[Change], *, is_relative: bool = False, only_touched: bool = False
+    ) -> Histograms:
+        """Similarities before and after in bins; or their relative change (after − before) / |before|.
+
+        only_touched: leave out pairs neither of whose clips is changed.
+        """
+        before, after, groups = self.trial_set.scores, self.similarities(changes), self.trial_set.groups
+        if only_touched:
+            touched = self._touched(changes)
+            groups = {name: mask & touched for name, mask in groups.items()}
+        if not is_relative:
+            low = max(-1.0, float(np.floor(10 * before.min() - 1) / 10))
+            return Histograms(low, 1.0, _by_group(before, after, groups, (low, 1.0)))
+        usable = np.abs(before) >= LEAST_DIVISOR
+        change = np.divide(after - before, np.abs(before), out=np.zeros_like(before), where=usable)
+        widest = float(np.quantile(np.abs(change[usable]), 0.995)) if usable.any() else 0.0
+        span = next((span for span in RELATIVE_SPANS if span >= widest), RELATIVE_SPANS[-1])
+        known = {name: mask & usable for name, mask in groups.items()}
+        shown = _by_group(np.zeros_like(before), change, known, (-span, span))
+        return Histograms(-span, span, shown, int((~usable).sum()))
+
+    def _touched(self, changes: Sequence[Change]) -> Bool[np.ndarray, " p"]:
+        delta = self._steering.deltas(list(changes), self.carries[self.trial_set.rows])
+        is_changed, trials = np.asarray(delta.any(axis=1)), self.trial_set.trials
+        return is_changed[trials.enrol_rows] | is_changed[trials.test_rows]
+
+    def outcome(self, changes: Sequence[Change], *, operating_point: str) -> SteeringOutcome:
+        """All numbers with their intervals; the threshold is the one that suited the embeddings before."""
+        trial_set, after = self.trial_set, self.similarities(changes)
+        scores = (trial_set.scores, after)
+        verified = verify(after, trial_set.trials, trial_set.speaker_groups, drawn=trial_set.draws)
+        return SteeringOutcome(
+            shifts=measure_shifts(scores, trial_set.groups, trial_set.draws),
+            decisions=compare_decisions(
+                scores,
+                trial_set.trials.is_target,
+                threshold=trial_set.threshold(operating_point),
+                draws=trial_set.draws,
+            ),
+            before=trial_set.verified,
+            after=verified,
+            eer_change=verified.eer_change_from(trial_set.verified),
+        )
+
+    def neighbours(
+        self, row: int, changes: Sequence[Change], *, n: int = 4
+    ) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """Real clips most similar to one clip before and after it is steered: row, cosine; itself left out.
+
+        The clip is steered whether or not it carries the value that the trials are steered by.
+        """
+        rows = np.array([row])
+        embedding = np.asarray(self.view.embeddings.vectors[rows])
+        steered = self._steer(rows, embedding, changes, np.ones(1, dtype=bool))
+        found = self.view.embeddings
+        before, after = (
+            clips_near(found.vectors, found.is_valid, vector.astype(np.float32), n, but=row)
+            for vector in (embedding[0], steered[0])
+        )
+        return before, after
+
+    def strongest_rows(self, n: int) -> list[int]:
+        """Steered clips of the trials on which the steered latents are strongest, the latents taking turns."""
+        is_offered = np.zeros(len(self.carries), dtype=bool)
+        is_offered[self.trial_set.pool_rows] = True
+        is_offered &= self.carries
+        of_latent = [self.view.index.postings(latent)[0] for latent in self.latents]
+        turns = zip_longest(*(rows[is_offered[rows]][:n].tolist() for rows in of_latent))
+        return list(dict.fromkeys(row for turn in turns for row in turn if row is not None))[:n]
+
+    def steered_vectors(
+        self, rows: Int64[np.ndarray, " m"], changes: Sequence[Change]
+    ) -> Float32[np.ndarray, "m d"]:
+        """Embeddings of some clips once the changes are made, of norm 1."""
+        return self._steer(rows, np.asarray(self.view.embeddings.vectors[rows]), changes, self.carries[rows])
+
+    def _steer(
+        self,
+        rows: np.ndarray,
+        embeddings: np.ndarray,
+        changes: Sequence[Change],
+        is_steered: Bool[np.ndarray, " m"],
+    ) -> np.ndarray:
+        vectors = embeddings if self.keeps_error else rebuilt(self.view, rows)
+        steering = self._prepare(vectors, rows)
+        return steering.steer(vectors, steering.deltas(list(changes), is_steered))
+
+    def _prepare(self, vectors: np.ndarray, rows: np.ndarray) -> Steering:
+        codes = self.view.codes.take(rows)
+        return Steering.prepare(vectors, self.view.decoder().steps, codes, self.latents)
+
+
+def rebuilt(view: SaeView, rows: Int64[np.ndarray, " m"]) -> Float32[np.ndarray, "m d"]:
+    """Some clips' embeddings as the SAE rebuilds them from their codes."""
+    return view.decoder().decode(view.codes.take(rows))
+
+
+def _by_group(
+    before: np.ndarray,
+    after: np.ndarray,
+    groups: dict[str, Bool[np.ndarray, " p"]],
+    span: tuple[float, float],
+) -> dict[str, GroupHistogram]:
+    return {
+        name: GroupHistogram(
+            int(mask.sum()),
+            _shares(before[mask], *span),
+            _shares(after[mask], *span),
+            float(before[mask].mean()) if mask.any() else 0.0,
+            float(after[mask].mean()) if mask.any() else 0.0,
+        )
+        for name, mask in groups.items()
+    }
+
+
+def _shares(values: np.ndarray, low: float, high: float) -> Float64[np.ndarray, " b"]:
+    """Share of the values in each of `N_BINS` equal bins, those outside in the outermost."""
+    place = ((values - np.float32(low)) * np.float32(N_BINS / (high - low))).astype(np.int32)
+    counts = np.bincount(np.clip(place, 0, N_BINS - 1), minlength=N_BINS)
+    return counts / max(len(values), 1)
+
+
+@dataclass(frozen=True)
+class SteeringPreset:
+    """Latents that tell one attribute value on new voices, the predominant one first, to be switched off together.
+
+    is_borne_out: whether new voices bear out that they tell it; else the one latent here is only the best there is.
+    f1, f1_low, f1_high: of the first, on held-out voices; the bounds are None where none were made.
+    """
+
+    attribute: str
+    value: str
+    latents: tuple[int, ...]
+    is_borne_out: bool
+    f1: float
+    f1_low: float | None
+    f1_high: float | None
+
+
+def steering_presets(view: SaeView, *, n: int = 8) -> list[SteeringPreset]:
+    """The n values best told on new voices: first those that latents may be called by, then the others by F1.
+
+    A latent is called by a value when that is what it tells best and new voices bear it out; `MAX_STEERED` at most.
+    """
+    statistics = view.statistics
+    named = view.latents[view.latents["is_named"].astype(bool) & (view.latents["n_active"] > 0)]
+    presets = []
+    for place, target in enumerate(statistics.values.itertuples()):
+        if target.evidence != NEW_VOICES or target.attribute == SOURCE_ATTRIBUTE:
+            continue
+        told = named[(named["best_attribute"] == target.attribute) & (named["best_value"] == target.value)]
+        ranked = told.sort_values("best_mcc", ascending=False, kind="stable")["latent"]
+        latents = tuple(int(latent) for latent in ranked.head(MAX_STEERED))
+        first = latents[0] if latents else statistics.predominant(target.attribute, target.value)
+        facts = statistics.of(first, place)
+        f1, low, high = (facts[name] for name in ("f1", "f1_low", "f1_high"))
+        presets.append(
+            SteeringPreset(target.attribute, target.value, latents or (first,), bool(latents), f1, low, high)  # type: ignore[arg-type]
+        )
+    return sorted(presets, key=lambda preset: (not preset.is_borne_out, -preset.f1))[:n]

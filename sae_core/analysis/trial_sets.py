@@ -1,0 +1,183 @@
+"""Trials of a workspace, ready for every question about them: drawn from kept-aside voices, or read from a list.
+
+Speakers that the SAE learnt from take no part in drawn trials, so that what is said holds for new voices.
+"""
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Bool, Float32, Int
+
+from sae_core.corpus.clips import Corpus
+from sae_core.corpus.trial_lists import TrialList, kept_trial_lists, read_kept_trials
+from sae_core.files.errors import CorpusError
+from sae_core.measures.intervals import PairDraws
+from sae_core.measures.steering import draw_pairs
+from sae_core.measures.verification import (
+    MAX_LISTED_TRIALS,
+    Trials,
+    VerificationResult,
+    cosine_scores,
+    group_trials,
+    parse_trials,
+    sample_trials,
+    threshold_at,
+    verify,
+)
+from sae_core.workspace.workspace import SaeView
+
+N_TRIALS = 20_000
+KEPT_ASIDE = ("selection", "held-out")
+USUAL_AMONG = ("kind", "speech")
+OPERATING_POINTS = {"equal errors": None, "1 impostor in 100": 0.01, "1 impostor in 1,000": 0.001}
+
+AttributeValue = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class TrialSet:
+    """Trials and what they are made of.
+
+    corpus: all clips. pool_rows: i64[m], the clips they were drawn from. rows: i64[n], the clips that take part,
+    ascending. trials: pairs of places in `rows`. vectors: f32[n, d], their embeddings. scores: f32[p], the cosine of
+    each pair. groups: trial group → bool[p]. is_listed: whether they come from a list. n_training: trials with a clip
+    of a speaker that the SAE learnt from. came_as: the list that came with the corpus, where they are
+    from one. n_passed_over: how many of its trials were not drawn, since it is too long to ask all of them.
+    """
+
+    corpus: Corpus
+    pool_rows: Int[np.ndarray, " m"]
+    rows: Int[np.ndarray, " n"]
+    trials: Trials
+    vectors: Float32[np.ndarray, "n d"]
+    scores: Float32[np.ndarray, " p"]
+    groups: dict[str, Bool[np.ndarray, " p"]]
+    is_listed: bool
+    n_training: int
+    came_as: TrialList | None = None
+    n_passed_over: int = 0
+
+    @cached_property
+    def speaker_groups(self) -> Int[np.ndarray, " n"]:
+        """The voice of each clip that takes part, by number."""
+        return self.corpus.speaker_groups[self.rows]
+
+    @cached_property
+    def clip_trials(self) -> Trials:
+        """The same trials as pairs of clip rows."""
+        return Trials(
+            self.rows[self.trials.enrol_rows], self.rows[self.trials.test_rows], self.trials.is_target
+        )
+
+    @cached_property
+    def n_speakers(self) -> int:
+        """How many voices take part."""
+        return len(np.unique(self.speaker_groups))
+
+    @cached_property
+    def verified(self) -> VerificationResult:
+        """How well the embeddings as they are tell voices apart."""
+        return verify(self.scores, self.trials, self.speaker_groups, drawn=self.draws)
+
+    @cached_property
+    def draws(self) -> PairDraws:
+        """Draws of speakers, for intervals."""
+        return draw_pairs(self.trials, self.speaker_groups)
+
+    def threshold(self, operating_point: str) -> float:
+        """The score at which the embeddings as they are reach one of `OPERATING_POINTS`."""
+        rate = OPERATING_POINTS[operating_point]
+        if rate is None:
+            return self.verified.threshold
+        return threshold_at(self.scores, self.trials.is_target, alarm_rate=rate)
+
+
+def draw_trials(
+    view: SaeView, *, among: AttributeValue | None = None, n_trials: int = N_TRIALS, seed: int = 0
+) -> TrialSet:
+    """Draw trials among kept-aside voices: all of them, or those whose clips carry one attribute value.
+
+    Raises CorpusError where too few voices carry it.
+    """
+    pool = kept_aside_rows(view, among)
+    trials = sample_trials(view.workspace.corpus, pool, n_trials=n_trials, seed=seed)
+    return _trial_set(view, trials, pool, is_listed=False)
+
+
+def read_trial_list(view: SaeView, text: str, *, name: str) -> TrialSet:
+    """Return the trials of a list in VoxCeleb's format; CorpusError names the line that is wrong.
+
+    Trials of clips without an embedding are left out, since nothing can be said of them.
+    """
+    return _listed_set(view, parse_trials(text, view.workspace.corpus, where=name), where=name)
+
+
+def open_trial_list(view: SaeView, name: str) -> TrialSet:
+    """Return the trials of a list that came with the corpus and is kept in the workspace.
+
+    From one with more than `MAX_LISTED_TRIALS` that many are drawn, always the same. CorpusError when
+    there is none of that name, or nothing of it can be asked of embedded clips.
+    """
+    folder, clip_ids = view.workspace.path, view.workspace.corpus.table["clip_id"]
+    kept = read_kept_trials(folder, name)
+    enrol, test = (pd.Index(clip_ids).get_indexer(kept[side]) for side in ("enrol", "test"))
+    trials = Trials(enrol, test, kept["is_target"].to_numpy(dtype=bool))
+    is_asked = (enrol >= 0) & (test >= 0)
+    known = np.flatnonzero(is_asked)
+    if len(known) > MAX_LISTED_TRIALS:
+        is_asked[np.random.default_rng(0).permutation(known)[MAX_LISTED_TRIALS:]] = False
+    asked = _listed_set(view, trials.select(is_asked), where=name)
+    came_as = next(found for found in kept_trial_lists(folder) if found.name == name)
+    n_passed_over = max(0, len(known) - MAX_LISTED_TRIALS)
+    return replace(asked, came_as=came_as, n_passed_over=n_passed_over)
+
+
+def _listed_set(view: SaeView, trials: Trials, *, where: str) -> TrialSet:
+    is_usable = view.embeddings.is_valid[trials.enrol_rows] & view.embeddings.is_valid[trials.test_rows]
+    trials = trials.select(is_usable)
+    if trials.is_target.all() or not trials.is_target.any():
+        raise CorpusError(
+            "holds no targets (1) or no non-targets (0) among embedded clips",
+            where=where,
+            remedy="list trials of both kinds",
+        )
+    pool = np.unique(np.concatenate([trials.enrol_rows, trials.test_rows]))
+    return _trial_set(view, trials, pool, is_listed=True)
+
+
+def kept_aside_rows(view: SaeView, among: AttributeValue | None = None) -> Int[np.ndarray, " m"]:
+    """Embedded clips of selection and held-out voices, ascending; with `among`, those that carry the value."""
+    corpus = view.workspace.corpus
+    chosen = np.isin(corpus.table["split"].to_numpy(), KEPT_ASIDE) & view.embeddings.is_valid
+    if among is not None:
+        chosen &= corpus.has_value(*among)
+    return np.flatnonzero(chosen)
+
+
+def usual_among(corpus: Corpus) -> AttributeValue | None:
+    """Human speech where clips are labelled so (music and machines have no voice to verify), else every clip."""
+    attribute, value = USUAL_AMONG
+    if attribute in corpus.attributes and value in corpus.values_of(attribute):
+        return USUAL_AMONG
+    return None
+
+
+def _trial_set(view: SaeView, trials: Trials, pool: np.ndarray, *, is_listed: bool) -> TrialSet:
+    corpus = view.workspace.corpus
+    rows, places = np.unique(np.concatenate([trials.enrol_rows, trials.test_rows]), return_inverse=True)
+    local = Trials(places[: len(trials)], places[len(trials) :], trials.is_target)
+    vectors = np.asarray(view.embeddings.vectors[rows])
+    is_training = (corpus.table["split"] == "train").to_numpy()
+    return TrialSet(
+        corpus=corpus,
+        pool_rows=pool,
+        rows=rows,
+        trials=local,
+        vectors=vectors,
+        scores=cosine_scores(vectors, local),
+        groups=group_trials(corpus, trials),
+        is_listed=is_listed,
+        n_training=int((is_training[trials.enrol_rows] | is_training[trials.test_rows]).sum()),
+    )

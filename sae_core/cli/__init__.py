@@ -1,0 +1,5 @@
+"""The verbs of the command line, one file a family; a new family is a file and a line in `FAMILIES`."""
+
+from sae_core.cli import build, chain, demo, grids, maps, measure, notes, serve
+
+FAMILIES = (chain, build, grids, maps, serve, measure, notes, demo)

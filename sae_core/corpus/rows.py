@@ -1,0 +1,42 @@
+"""What an importer hands over: one row a recording or a stretch of one, before anything is opened."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pandas as pd
+
+from sae_core.files.errors import CorpusError
+
+ROW_COLUMNS = ("audio_path", "clip_id", "start_s", "duration_s", "audio_channel", "speaker_id", "split")
+# Which part of the corpus, as published, a row stands in: kept, but it describes no sound.
+SUBSET_COLUMN = "subset"
+N_NAMED = 5
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What is said about a folder of recordings.
+
+    table: `audio_path` (relative to the folder, or absolute inside it) and any other of `ROW_COLUMNS`; every further
+        column describes clips. The index holds the number of each row in the file it was read from.
+    where: the file or folder that says so. unit: what the index counts, "line" or "row".
+    unread: recordings that the importer itself had to leave out: (path, reason).
+    is_listed: whether every path was found by `list_recordings`, so that none needs to be looked for or confined again.
+    trials: verification lists that come with the corpus, by name: `is_target`, `enrol` and `test` (each an `audio_path`
+        of `table`, null where the recording is not there).
+    """
+
+    table: pd.DataFrame
+    where: Path
+    unit: str = "row"
+    unread: tuple[tuple[str, str], ...] = field(default=())
+    is_listed: bool = False
+    trials: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+
+    def refuse(self, what: str, numbers: Sequence[object], remedy: str) -> CorpusError:
+        """A CorpusError that says `what` is wrong and names the first rows with it."""
+        named = ", ".join(str(number) for number in numbers[:N_NAMED])
+        more = f" and {len(numbers) - N_NAMED} more" if len(numbers) > N_NAMED else ""
+        unit = self.unit if len(numbers) == 1 else f"{self.unit}s"
+        return CorpusError(f"{what} ({unit} {named}{more})", where=self.where, remedy=remedy)

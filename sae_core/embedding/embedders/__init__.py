@@ -1,0 +1,88 @@
+"""Embedders turn waveforms into one vector a clip. A new one is one file here and one line in `EMBEDDERS`."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Protocol, cast, runtime_checkable
+
+from sae_core.files.errors import MissingDependencyError
+
+if TYPE_CHECKING:
+    import torch
+    from jaxtyping import Float32, Int64
+    from torch import Tensor
+
+DEFAULT_EMBEDDER = "titanet"
+
+EMBEDDERS: dict[str, str] = {
+    "titanet": "sae_core.embedding.embedders.titanet",
+    "ge2e": "sae_core.embedding.embedders.ge2e",
+}
+"""Name → the module whose `load(model, device)` returns that embedder; it is imported only when asked for."""
+
+
+@runtime_checkable
+class Embedder(Protocol):
+    """One vector a clip.
+
+    name: its key in `EMBEDDERS`. revision: changes when its weights or its front end do. dim: length of a vector.
+    sample_rate_hz: of the waveforms it wants. min_duration_s: shorter clips mean nothing to it.
+    """
+
+    name: str
+    revision: str
+    dim: int
+    sample_rate_hz: int
+    min_duration_s: float
+
+    def embed(
+        self, waveforms: Float32[Tensor, "b t"], lengths: Int64[Tensor, " b"]
+    ) -> Float32[Tensor, "b d"]:
+        """One finite vector a waveform, on the CPU; `lengths` are in samples, what lies beyond them is not heard.
+
+        Neither padding nor batch-mates change a row. Where the network has nothing to say the row is zeros.
+        """
+
+
+def open_embedder(name: str, *, model: str | None = None, device: str | None = None) -> Embedder:
+    """Return the embedder `name`, ready to embed.
+
+    model: its weights, a path or a name it knows; None for its default. device: as torch names it; None chooses.
+    Raises ValueError for an unknown name, ArtifactError for weights that cannot be used, MissingDependencyError.
+    """
+    if name not in EMBEDDERS:
+        raise ValueError(f"{name!r} is no embedder; there are {', '.join(EMBEDDERS)}")
+    return cast(Embedder, importlib.import_module(EMBEDDERS[name]).load(model, device))
+
+
+def choose_device(device: str | None) -> torch.device:
+    """The device to compute on: the one asked for, else the GPU when there is one, else the CPU.
+
+    Raises MissingDependencyError when this machine or this torch has no such device.
+    """
+    import torch
+
+    chosen = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        torch.empty(0, device=chosen)
+        return torch.device(chosen)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise MissingDependencyError(
+            f"the device {chosen!r} cannot be used here ({str(error).splitlines()[0]})",
+            remedy="leave --device out, or name one this machine has, such as cpu",
+        ) from error
+
+
+@contextlib.contextmanager
+def full_precision() -> Iterator[None]:
+    """Keep cuDNN to float32: with its shorter TF32 a vector would depend on how many others share its batch."""
+    import torch
+
+    before = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = before

@@ -1,0 +1,124 @@
+"""Embeddings of a corpus: one unit vector a clip, memory-mapped, with the clips that have none set apart."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Bool, Float32, Int
+
+from sae_core.files.artifacts import (
+    ArtifactMeta,
+    fingerprint,
+    read_array,
+    read_table,
+    write_array,
+    write_table,
+)
+from sae_core.files.errors import ArtifactError
+
+FAILURE_COLUMNS = ("row", "clip_id", "reason")
+
+
+@dataclass(frozen=True)
+class Embeddings:
+    """Unit-norm embeddings of every clip, row by row.
+
+    vectors: f32[n, d], each row of norm 1; a clip that could not be embedded has a row of zeros.
+    failures: the rows without a vector, with `FAILURE_COLUMNS`.
+    embedder: name of the embedder. revision: what identifies its weights. sample_rate_hz: what it heard.
+    fingerprint: of vectors, embedder and revision.
+    """
+
+    vectors: Float32[np.ndarray, "n d"]
+    failures: pd.DataFrame
+    embedder: str
+    revision: str
+    sample_rate_hz: int
+    fingerprint: str
+
+    def __len__(self) -> int:
+        return len(self.vectors)
+
+    @property
+    def dim(self) -> int:
+        """d, the length of one vector."""
+        return int(self.vectors.shape[1])
+
+    @cached_property
+    def is_valid(self) -> Bool[np.ndarray, " n"]:
+        """True where a clip has a vector."""
+        mask = np.ones(len(self.vectors), dtype=bool)
+        mask[self.failures["row"].to_numpy(dtype=np.int64)] = False
+        return mask
+
+    @cached_property
+    def valid_rows(self) -> Int[np.ndarray, " m"]:
+        """Rows with a vector, ascending."""
+        return np.flatnonzero(self.is_valid)
+
+    @classmethod
+    def make(
+        cls,
+        vectors: np.ndarray,
+        failures: pd.DataFrame | None = None,
+        *,
+        embedder: str,
+        revision: str,
+        sample_rate_hz: int,
+    ) -> "Embeddings":
+        """Return embeddings of these vectors, scaled to norm 1.
+
+        Raises ValueError when a row that is no failure is zero or not finite.
+        """
+        if failures is None:
+            failures = pd.DataFrame(
+                {
+                    "row": pd.Series(dtype="int64"),
+                    "clip_id": pd.Series(dtype="str"),
+                    "reason": pd.Series(dtype="str"),
+                }
+            )
+        failed = failures["row"].to_numpy(dtype=np.int64)
+        norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+        good = np.isfinite(norms[:, 0]) & (norms[:, 0] > 0)
+        good[failed] = True
+        if not good.all():
+            raise ValueError(f"row {int(np.argmin(good))} has no finite, non-zero vector and is no failure")
+        unit = (vectors / np.where(norms > 0, norms, 1)).astype(np.float32)
+        unit[failed] = 0
+        mark = fingerprint(unit, embedder, revision)
+        return cls(unit, failures[list(FAILURE_COLUMNS)], embedder, revision, sample_rate_hz, mark)
+
+    def save(self, folder: Path, *, parents: dict[str, str]) -> None:
+        """Write vectors.npy, failures.parquet and, last, meta.json into `folder`."""
+        write_array(folder / "vectors.npy", np.asarray(self.vectors))
+        write_table(folder / "failures.parquet", self.failures)
+        settings = {
+            "embedder": self.embedder,
+            "revision": self.revision,
+            "sample_rate_hz": self.sample_rate_hz,
+        }
+        ArtifactMeta("embeddings", self.fingerprint, parents, settings).write(folder / "meta.json")
+
+    @classmethod
+    def load(cls, folder: Path, *, remedy: str) -> "Embeddings":
+        """Return the embeddings in `folder`, memory-mapped; ArtifactError when missing or damaged."""
+        meta = ArtifactMeta.read(folder / "meta.json", kind="embeddings", remedy=remedy)
+        vectors = read_array(folder / "vectors.npy", remedy=remedy)
+        if vectors.ndim != 2 or vectors.dtype != np.float32:
+            raise ArtifactError(
+                f"is {vectors.dtype} of shape {vectors.shape}, not float32 n×d",
+                where=folder / "vectors.npy",
+                remedy=remedy,
+            )
+        failures = read_table(folder / "failures.parquet", columns=FAILURE_COLUMNS, remedy=remedy)
+        return cls(
+            vectors,
+            failures,
+            str(meta.settings["embedder"]),
+            str(meta.settings["revision"]),
+            int(meta.settings["sample_rate_hz"]),
+            meta.fingerprint,
+        )

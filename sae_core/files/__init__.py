@@ -1,0 +1,1 @@
+"""The ground everything stands on: atomic artifacts, errors with a remedy, processes, progress."""

@@ -1,0 +1,272 @@
+"""Files that survive: atomic writes, safe reads, format version and fingerprints of parents.
+
+Every derived file is written to a temporary name beside its target, flushed to disk and renamed, so a reader sees the
+old file or the new one and never half of one. Nothing here can unpickle.
+"""
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import DTypeLike
+
+from sae_core.files.errors import ArtifactError, StaleArtifactError
+
+FORMAT_VERSION = 1
+MAX_JSON_BYTES = 64 * 1024 * 1024
+MAX_SAFETENSORS_HEADER_BYTES = 16 * 1024 * 1024
+
+_WRITE_REMEDIES = {
+    errno.ENOSPC: "free some space on that disk and run the same command again; finished work is kept",
+    errno.EDQUOT: "free some of your disk quota and run the same command again; finished work is kept",
+    errno.EFBIG: "the file is larger than this system allows here; choose another disk",
+    errno.EROFS: "this folder is on a read-only disk; choose another --workspace",
+    errno.EACCES: "this folder may not be written; change its permissions or choose another --workspace",
+    errno.EPERM: "this folder may not be written; change its permissions or choose another --workspace",
+}
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path` that becomes `path` when the block ends well, and vanishes when it does not.
+
+    Raises ArtifactError when the folder cannot be written or the disk is full; an existing `path` is then untouched.
+    """
+    path = Path(path)
+    temporary: Path | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=f".tmp{path.suffix}", dir=path.parent)
+        os.close(handle)
+        temporary = Path(name)
+        yield temporary
+        _settle(temporary, path)
+    except OSError as error:
+        if error.errno not in _WRITE_REMEDIES:
+            raise
+        raise ArtifactError(
+            f"cannot be written ({error.strerror})", where=path, remedy=_WRITE_REMEDIES[error.errno]
+        ) from error
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
+def _settle(temporary: Path, path: Path) -> None:
+    with temporary.open("rb") as stream:
+        os.fsync(stream.fileno())
+    os.chmod(temporary, 0o644)
+    temporary.replace(path)
+
+
+def write_json(path: Path, value: Mapping[str, Any]) -> None:
+    """Write `value` as readable JSON, atomically."""
+    with writing(path) as temporary:
+        temporary.write_text(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n", "utf-8")
+
+
+def read_json(path: Path, *, remedy: str | None = None) -> dict[str, Any]:
+    """Return the JSON object in `path`; ArtifactError when it is missing, too large, or not an object."""
+    path = Path(path)
+    try:
+        if path.stat().st_size > MAX_JSON_BYTES:
+            raise ArtifactError("is too large to be one of VoxScope's JSON files", where=path, remedy=remedy)
+        value = json.loads(path.read_text("utf-8"))
+    except FileNotFoundError as error:
+        raise ArtifactError("does not exist", where=path, remedy=remedy) from error
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ArtifactError(f"is not valid JSON ({error})", where=path, remedy=remedy) from error
+    if not isinstance(value, dict):
+        raise ArtifactError("holds no JSON object", where=path, remedy=remedy)
+    return value
+
+
+def write_array(path: Path, array: np.ndarray) -> None:
+    """Write one array as .npy, atomically."""
+    with writing(path) as temporary, temporary.open("wb") as stream:
+        np.save(_PlainStream(stream), array, allow_pickle=False)
+
+
+@contextlib.contextmanager
+def writing_in_pieces(
+    path: Path, shape: tuple[int, ...], dtype: DTypeLike
+) -> Iterator[Callable[[np.ndarray], None]]:
+    """Yield a function that takes the next rows of an array of this shape; it becomes the .npy file `path` when the
+    block ends well. ArtifactError as from `writing`."""
+    with writing(path) as temporary, temporary.open("wb") as stream:
+        kind = np.dtype(dtype)
+        described = {"descr": np.lib.format.dtype_to_descr(kind), "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(_PlainStream(stream), described)
+
+        def add(rows: np.ndarray) -> None:
+            stream.write(np.ascontiguousarray(rows, kind).data)
+
+        yield add
+
+
+class _PlainStream:
+    """Only `write`: given a real file, numpy writes past Python and its errors no longer say why they happened."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self.write = stream.write
+
+
+def read_array(path: Path, *, remedy: str | None = None) -> np.ndarray:
+    """Return the array in a .npy file, memory-mapped read-only; ArtifactError when it is missing or damaged."""
+    try:
+        return np.load(path, mmap_mode="r", allow_pickle=False)
+    except FileNotFoundError as error:
+        raise ArtifactError("does not exist", where=path, remedy=remedy) from error
+    except (ValueError, OSError, EOFError) as error:
+        raise ArtifactError(f"is not a readable .npy array ({error})", where=path, remedy=remedy) from error
+
+
+def write_table(path: Path, table: pd.DataFrame) -> None:
+    """Write a table as Parquet (zstd), atomically."""
+    with writing(path) as temporary:
+        pq.write_table(pa.Table.from_pandas(table, preserve_index=False), temporary, compression="zstd")
+
+
+def read_table(
+    path: Path, *, columns: Sequence[str] | None = None, remedy: str | None = None
+) -> pd.DataFrame:
+    """Return a Parquet table; ArtifactError when it is missing, damaged or lacks one of `columns`."""
+    try:
+        table: pd.DataFrame = pq.read_table(path, columns=None).to_pandas()
+    except FileNotFoundError as error:
+        raise ArtifactError("does not exist", where=path, remedy=remedy) from error
+    except (pa.ArrowException, OSError) as error:
+        raise ArtifactError(
+            f"is not a readable Parquet table ({error})", where=path, remedy=remedy
+        ) from error
+    missing = [name for name in columns or () if name not in table.columns]
+    if missing:
+        raise ArtifactError(f"lacks the columns {', '.join(missing)}", where=path, remedy=remedy)
+    return table
+
+
+def write_tensors(
+    path: Path, tensors: Mapping[str, np.ndarray], *, metadata: Mapping[str, str] | None = None
+) -> None:
+    """Write named arrays as safetensors, atomically."""
+    from safetensors.numpy import save
+
+    with writing(path) as temporary:
+        contiguous = {name: np.asarray(array, order="C") for name, array in tensors.items()}
+        temporary.write_bytes(save(contiguous, metadata=dict(metadata or {})))
+
+
+def read_tensors(path: Path, *, remedy: str | None = None) -> dict[str, np.ndarray]:
+    """Return the named arrays of a safetensors file; ArtifactError when it is missing, garbage or a pickle."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    path = Path(path)
+    try:
+        with path.open("rb") as stream:
+            head = stream.read(8)
+        if len(head) < 8 or int.from_bytes(head, "little") > MAX_SAFETENSORS_HEADER_BYTES:
+            raise ArtifactError(
+                "is not a safetensors file (pickled checkpoints are never opened)", where=path, remedy=remedy
+            )
+        return dict(load_file(str(path)))
+    except FileNotFoundError as error:
+        raise ArtifactError("does not exist", where=path, remedy=remedy) from error
+    except (SafetensorError, OSError, ValueError) as error:
+        raise ArtifactError(
+            f"is not a readable safetensors file ({error})", where=path, remedy=remedy
+        ) from error
+
+
+def fingerprint(*parts: object) -> str:
+    """Return 16 hex digits that change when any part does: text, bytes, numbers, arrays, mappings and sequences."""
+    digest = hashlib.blake2b(digest_size=8)
+    for part in parts:
+        _absorb(digest, part)
+    return digest.hexdigest()
+
+
+def file_digest(path: Path) -> str:
+    """A digest of a file's bytes."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "blake2b").hexdigest()[:32]
+
+
+def _absorb(digest: "hashlib._Hash | hashlib.blake2b", part: object) -> None:
+    if isinstance(part, np.ndarray):
+        digest.update(f"array{part.dtype.str}{part.shape}".encode())
+        rows_per_piece = max(1, 2**24 // max(1, part[:1].nbytes)) if part.ndim else 1
+        for start in range(0, len(part) if part.ndim else 1, rows_per_piece):
+            piece = part[start : start + rows_per_piece] if part.ndim else part
+            digest.update(np.ascontiguousarray(piece).tobytes())
+    elif isinstance(part, bytes):
+        digest.update(b"bytes%d:" % len(part) + part)
+    elif isinstance(part, str | int | float | bool) or part is None:
+        text = f"{type(part).__name__}:{part!r}".encode()
+        digest.update(b"%d:" % len(text) + text)
+    elif isinstance(part, Mapping):
+        digest.update(b"{%d" % len(part))
+        for key in sorted(part, key=str):
+            _absorb(digest, str(key))
+            _absorb(digest, part[key])
+    elif isinstance(part, list | tuple):
+        digest.update(b"[%d" % len(part))
+        for item in part:
+            _absorb(digest, item)
+    else:
+        raise ValueError(f"cannot fingerprint a {type(part).__name__}")
+
+
+@dataclass(frozen=True)
+class ArtifactMeta:
+    """What a derived artifact says of itself, kept as JSON beside it.
+
+    kind: what it is ("embeddings", "sae", "index", …). fingerprint: of its own content.
+    parents: name → fingerprint of each thing it was made from. settings: what it was made with.
+    """
+
+    kind: str
+    fingerprint: str
+    parents: dict[str, str] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    def write(self, path: Path) -> None:
+        """Write to `path`, atomically; the artifact counts as finished once this file exists."""
+        write_json(path, {"format_version": FORMAT_VERSION, **self.__dict__})
+
+    @classmethod
+    def read(cls, path: Path, *, kind: str, remedy: str) -> "ArtifactMeta":
+        """Return the meta in `path`; ArtifactError when missing, damaged, of another kind or a newer format."""
+        raw = read_json(path, remedy=remedy)
+        version = raw.get("format_version")
+        if version != FORMAT_VERSION:
+            raise ArtifactError(
+                f"has format version {version!r}, this VoxScope reads {FORMAT_VERSION}",
+                where=path,
+                remedy=remedy,
+            )
+        if raw.get("kind") != kind:
+            raise ArtifactError(f"describes {raw.get('kind')!r}, not {kind!r}", where=path, remedy=remedy)
+        try:
+            return cls(kind, str(raw["fingerprint"]), dict(raw["parents"]), dict(raw["settings"]))
+        except (KeyError, TypeError, ValueError) as error:
+            raise ArtifactError(
+                "lacks its fingerprint, parents or settings", where=path, remedy=remedy
+            ) from error
+
+    def check_parents(self, current: Mapping[str, str], *, where: Path, remedy: str) -> None:
+        """Raise StaleArtifactError when a parent's fingerprint differs from the `current` one."""
+        for name, expected in self.parents.items():
+            if name in current and current[name] != expected:
+                raise StaleArtifactError(f"was made from an earlier {name}", where=where, remedy=remedy)

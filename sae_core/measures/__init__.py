@@ -1,0 +1,1 @@
+"""Pure functions over codes and labels: how well latents detect, verify, move, split and steer."""

@@ -1,0 +1,1 @@
+"""The sparse autoencoder: its equations, its training, its codes and their index."""

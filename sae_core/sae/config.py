@@ -1,0 +1,144 @@
+"""What an SAE's folder says of it, read without PyTorch: its settings, and its weights as checked arrays."""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import numpy as np
+
+from sae_core.files.artifacts import FORMAT_VERSION, read_json, read_tensors
+from sae_core.files.errors import ArtifactError
+
+Variant = Literal["topk", "matryoshka"]
+RETRAIN = "train it again: python -m sae_core train"
+
+
+@dataclass(frozen=True)
+class SaeConfig:
+    """What an autoencoder is, apart from how it is trained.
+
+    dim: d, the length of an embedding.
+    n_latents: L, how many latents there are.
+    k: how many of them may be active on one clip.
+    variant: `topk` rebuilds the embedding once, from all active latents; `matryoshka` also from each prefix of latents
+        alone, so that broad attributes stay in the first ones as L grows.
+    prefixes: ends of the nested groups, ascending up to n_latents; left empty, `default_prefixes`. Only for matryoshka.
+    seed: of the first weights and of the order of the clips.
+    """
+
+    dim: int
+    n_latents: int
+    k: int
+    variant: Variant = "topk"
+    prefixes: tuple[int, ...] = ()
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("dim", "n_latents", "k", "seed"):
+            value = getattr(self, name)
+            if type(value) is not int or value < (0 if name == "seed" else 1):
+                raise ValueError(
+                    f"{name} must be a whole number from {0 if name == 'seed' else 1}, not {value!r}"
+                )
+        if self.k > self.n_latents:
+            raise ValueError(
+                f"k = {self.k} latents cannot be active where there are only n_latents = {self.n_latents}"
+            )
+        if self.variant not in get_args(Variant):
+            raise ValueError(f"variant must be one of {', '.join(get_args(Variant))}, not {self.variant!r}")
+        if self.variant == "matryoshka" and not self.prefixes:
+            object.__setattr__(self, "prefixes", default_prefixes(self.n_latents))
+        self._check_prefixes()
+
+    def _check_prefixes(self) -> None:
+        if self.variant != "matryoshka":
+            if self.prefixes:
+                raise ValueError(f"prefixes are for the matryoshka variant, not for {self.variant}")
+            return
+        if any(type(prefix) is not int for prefix in self.prefixes):
+            raise ValueError(f"prefixes must be whole numbers, not {self.prefixes!r}")
+        steps = zip((0, *self.prefixes), self.prefixes, strict=False)
+        if any(low >= high for low, high in steps) or self.prefixes[-1] != self.n_latents:
+            raise ValueError(f"prefixes must ascend to n_latents = {self.n_latents}, not {self.prefixes}")
+
+    @property
+    def name(self) -> str:
+        """The folder an SAE of these settings lives in, such as `matryoshka-1024-k32` or `topk-64-k8-s1`."""
+        parts = [self.variant, str(self.n_latents), f"k{self.k}"]
+        if self.prefixes and self.prefixes != default_prefixes(self.n_latents):
+            parts.append("p" + ".".join(map(str, self.prefixes[:-1])))
+        return "-".join(parts + ([f"s{self.seed}"] if self.seed else []))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the fields as a JSON object."""
+        return {"format_version": FORMAT_VERSION, **dataclasses.asdict(self), "prefixes": list(self.prefixes)}
+
+    @classmethod
+    def from_json(cls, raw: Mapping[str, Any], *, where: Path) -> "SaeConfig":
+        """Return the settings in a JSON object; ArtifactError naming `where` for a key or value that cannot be."""
+        fields = {key: value for key, value in raw.items() if key != "format_version"}
+        unknown = sorted(set(fields) - {field.name for field in dataclasses.fields(cls)})
+        if unknown:
+            raise ArtifactError(f"has the unknown key {unknown[0]!r}", where=where, remedy=RETRAIN)
+        if raw.get("format_version") != FORMAT_VERSION:
+            raise ArtifactError(
+                f"has format version {raw.get('format_version')!r}, this VoxScope reads {FORMAT_VERSION}",
+                where=where,
+                remedy=RETRAIN,
+            )
+        try:
+            return cls(**{**fields, "prefixes": tuple(fields.get("prefixes", ()))})
+        except (TypeError, ValueError) as error:
+            raise ArtifactError(f"holds no usable settings ({error})", where=where, remedy=RETRAIN) from error
+
+
+def default_prefixes(n_latents: int) -> tuple[int, ...]:
+    """Ends of nested groups for L latents: L, then a quarter of it again and again while at least 8 are left."""
+    prefixes = [n_latents]
+    while prefixes[0] // 4 >= 8:
+        prefixes.insert(0, prefixes[0] // 4)
+    return tuple(prefixes)
+
+
+def weight_shapes(config: SaeConfig) -> dict[str, tuple[int, ...]]:
+    """Shapes of the stored weights, by name."""
+    matrix, latents, dim = (config.n_latents, config.dim), (config.n_latents,), (config.dim,)
+    return {"W_enc": matrix, "b_enc": latents, "W_dec": matrix, "b_dec": dim, "mean": dim, "scale": (1,)}
+
+
+def read_config(folder: Path, *, remedy: str = RETRAIN) -> SaeConfig:
+    """Return the settings of the SAE in `folder`; ArtifactError when they are missing or damaged."""
+    where = folder / "config.json"
+    return SaeConfig.from_json(read_json(where, remedy=remedy), where=where)
+
+
+def read_weights(folder: Path, config: SaeConfig, *, remedy: str = RETRAIN) -> dict[str, np.ndarray]:
+    """Return the weights in `folder` by name, as float32 or float16.
+
+    Raises ArtifactError when the file is missing, damaged, foreign, or does not fit the settings.
+    """
+    where = folder / "weights.safetensors"
+    arrays = read_tensors(where, remedy=remedy)
+    _check_weights(config, arrays, where=where, remedy=remedy)
+    return arrays
+
+
+def _check_weights(config: SaeConfig, arrays: Mapping[str, np.ndarray], *, where: Path, remedy: str) -> None:
+    shapes = weight_shapes(config)
+    if set(arrays) != set(shapes):
+        odd = ", ".join(sorted(set(arrays) ^ set(shapes)))
+        raise ArtifactError(f"lacks or adds the tensors {odd}", where=where, remedy=remedy)
+    for name, shape in shapes.items():
+        array = arrays[name]
+        if array.shape != shape or array.dtype not in (np.float32, np.float16):
+            raise ArtifactError(
+                f"holds {name} as {array.dtype}{array.shape}, not float{shape} as config.json says",
+                where=where,
+                remedy=remedy,
+            )
+        if not np.isfinite(array).all():
+            raise ArtifactError(f"holds values in {name} that are not finite", where=where, remedy=remedy)
+    if arrays["scale"][0] <= 0:
+        raise ArtifactError("holds a scale that is not above 0", where=where, remedy=remedy)

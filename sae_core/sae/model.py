@@ -1,0 +1,190 @@
+"""The sparse autoencoder: its equations, its file."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float32
+from torch import Tensor
+
+from sae_core.files.artifacts import fingerprint, write_json, write_tensors
+from sae_core.sae.codes import SparseCodes
+from sae_core.sae.config import (
+    RETRAIN,
+    SaeConfig,
+    Variant,
+    default_prefixes,
+    read_config,
+    read_weights,
+    weight_shapes,
+)
+from sae_core.sae.topk import strongest_products, weighted_rows
+
+__all__ = [
+    "RETRAIN",
+    "SaeConfig",
+    "SparseAutoencoder",
+    "Variant",
+    "WeightType",
+    "default_prefixes",
+    "weight_shapes",
+]
+
+WeightType = Literal["float32", "float16"]
+
+
+class SparseAutoencoder(torch.nn.Module):
+    """An embedding as a few active latents, and back.
+
+        x = (e − mean) / scale                        centred; scaled so that E‖x‖² = d
+        v = TopK(ReLU(W_enc (x − b_dec) + b_enc))     at most k of L activations differ from 0
+        ε = W_decᵀ v + b_dec
+        ê = mean + scale · ε
+
+    W_enc[L, d], b_enc[L]: how strongly each latent answers to an input.
+    W_dec[L, d]: one row a latent, its decoder direction, of norm 1. b_dec[d]: where the sum of directions starts.
+    mean[d], scale[1]: of the embeddings it was trained on; they are stored with it, so callers pass plain embeddings.
+
+    A `batchtopk` variant would keep the largest b·k of a batch's slots in training and those above a threshold after
+    it: one function beside `strongest_products` and one literal in `Variant`.
+    """
+
+    def __init__(self, config: SaeConfig, weights: Mapping[str, Tensor]) -> None:
+        super().__init__()
+        self.config = config
+        for name, shape in weight_shapes(config).items():
+            if tuple(weights[name].shape) != shape:
+                raise ValueError(f"{name} must have shape {shape}, not {tuple(weights[name].shape)}")
+        self.W_enc = torch.nn.Parameter(weights["W_enc"])  # [L, d]
+        self.b_enc = torch.nn.Parameter(weights["b_enc"])  # [L]
+        self.W_dec = torch.nn.Parameter(weights["W_dec"])  # [L, d]
+        self.b_dec = torch.nn.Parameter(weights["b_dec"])  # [d]
+        self.mean: Tensor
+        self.scale: Tensor
+        self.register_buffer("mean", weights["mean"])  # [d]
+        self.register_buffer("scale", weights["scale"])  # [1]
+
+    @classmethod
+    def untrained(cls, config: SaeConfig, mean: Float[np.ndarray, " d"], scale: float) -> "SparseAutoencoder":
+        """Return first weights, drawn from the seed: random unit decoder directions; the encoder is half of them.
+
+        Among many latents several answer for the same part of an input; the whole of each would rebuild it twice over.
+        """
+        generator = torch.Generator().manual_seed(config.seed)
+        directions = torch.randn(config.n_latents, config.dim, generator=generator)
+        directions /= directions.norm(dim=1, keepdim=True)
+        return cls(
+            config,
+            {
+                "W_enc": directions / 2,
+                "b_enc": torch.zeros(config.n_latents),
+                "W_dec": directions,
+                "b_dec": torch.zeros(config.dim),
+                "mean": torch.as_tensor(mean, dtype=torch.float32),
+                "scale": torch.tensor([scale], dtype=torch.float32),
+            },
+        )
+
+    def decoder_directions(self) -> Float32[np.ndarray, "L d"]:
+        """Return the decoder direction of each latent in embedding space, of norm 1."""
+        directions = torch.nn.functional.normalize(self.W_dec.detach(), dim=1)
+        return np.asarray(directions.cpu().numpy(), dtype=np.float32)
+
+    def plain_encoder(self) -> tuple[Float[Tensor, "L d"], Float[Tensor, " L"]]:
+        """Return weight and bias that take plain embeddings, with mean, scale and b_dec folded in."""
+        weight = self.W_enc.detach() / self.scale
+        bias = self.b_enc.detach() - weight @ (self.mean + self.scale * self.b_dec.detach())
+        return weight, bias
+
+    @torch.no_grad()
+    def encode(
+        self,
+        vectors: Float32[np.ndarray, "n d"],
+        *,
+        batch_size: int = 8192,
+        device: str | torch.device | None = None,
+    ) -> SparseCodes:
+        """Return the codes of these embeddings, strongest latent first, 0 in unused slots.
+
+        Memory does not grow beyond the codes. A row of zeros (a clip without an embedding) gets no active latent.
+        `device` is where to compute: by default, where the weights are.
+        """
+        latents = np.zeros((len(vectors), self.config.k), np.int32)
+        activations = np.zeros(latents.shape, np.float32)
+        start = 0
+        for codes in self.encode_in_pieces(vectors, batch_size=batch_size, device=device):
+            piece = slice(start, start := start + len(codes))
+            latents[piece], activations[piece] = codes.latents, codes.activations
+        return SparseCodes(latents, activations, self.config.n_latents)
+
+    def encode_in_pieces(
+        self,
+        vectors: Float32[np.ndarray, "n d"],
+        *,
+        batch_size: int = 8192,
+        device: str | torch.device | None = None,
+    ) -> Iterator[SparseCodes]:
+        """Yield the same codes for `batch_size` clips after another, in memory that does not grow with their number."""
+        if vectors.shape[1] != self.config.dim:
+            raise ValueError(f"vectors have {vectors.shape[1]} dimensions, this SAE reads {self.config.dim}")
+        weight, bias = (part.to(device or self.W_enc.device) for part in self.plain_encoder())
+        for start in range(0, len(vectors), batch_size):
+            piece = np.array(vectors[start : start + batch_size])
+            inputs = torch.from_numpy(piece).to(weight.device)
+            values, latents = strongest_products(inputs, weight, bias, self.config.k)
+            activations = values.cpu().numpy()
+            activations[~piece.any(axis=1)] = 0
+            used = (latents.cpu().numpy() * (activations > 0)).astype(np.int32)
+            yield SparseCodes(used, activations, self.config.n_latents)
+
+    @torch.no_grad()
+    def encode_dense(self, vectors: Float[Tensor, "b d"]) -> Float[Tensor, "b L"]:
+        """Return all L activations of a small batch, all but k of them 0."""
+        weight, bias = self.plain_encoder()
+        values, latents = strongest_products(vectors, weight, bias, self.config.k)
+        return torch.zeros(len(vectors), self.config.n_latents, device=vectors.device).scatter_(
+            1, latents, values
+        )
+
+    @torch.no_grad()
+    def decode(self, codes: SparseCodes, *, batch_size: int = 8192) -> Float32[np.ndarray, "n d"]:
+        """Return the embeddings ê = mean + scale · (W_decᵀ v + b_dec) that these codes stand for."""
+        rebuilt = np.empty((len(codes), self.config.dim), np.float32)
+        offset, device = self.mean + self.scale * self.b_dec, self.W_dec.device
+        for start in range(0, len(codes), batch_size):
+            piece = slice(start, start + batch_size)
+            latents = torch.from_numpy(np.array(codes.latents[piece], dtype=np.int64)).to(device)
+            activations = torch.from_numpy(np.array(codes.activations[piece])).to(device)
+            sums = weighted_rows(self.W_dec, latents, activations)
+            rebuilt[piece] = (sums * self.scale + offset).cpu().numpy()
+        return rebuilt
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Return all weights as float32 arrays, by name."""
+        return {name: np.asarray(part.cpu().numpy(), np.float32) for name, part in self.state_dict().items()}
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes when any setting or weight does."""
+        return fingerprint(self.config.to_json(), self.arrays())
+
+    def save(self, folder: Path, *, stored_as: WeightType = "float32") -> None:
+        """Write config.json and weights.safetensors; as float16, the two weight matrices take half the space."""
+        matrices = {name: part.astype(stored_as) for name, part in self.arrays().items() if part.ndim == 2}
+        write_json(folder / "config.json", self.config.to_json())
+        write_tensors(folder / "weights.safetensors", self.arrays() | matrices)
+
+    @classmethod
+    def load(
+        cls, folder: Path, *, device: str | torch.device | None = None, remedy: str = RETRAIN
+    ) -> "SparseAutoencoder":
+        """Return the SAE in `folder`, on the CPU unless told.
+
+        Raises ArtifactError when a file is missing, damaged or foreign, or the two do not fit each other.
+        """
+        config = read_config(folder, remedy=remedy)
+        arrays = read_weights(folder, config, remedy=remedy)
+        tensors = {name: torch.from_numpy(np.array(part, np.float32)) for name, part in arrays.items()}
+        return cls(config, tensors).requires_grad_(False).to(device or "cpu")

@@ -1,0 +1,400 @@
+"""A data folder, opened: everything in it by name, immutable, loaded when first asked for and then shared.
+
+This is the front door for pages and for the command line. Opening costs almost nothing; arrays are memory-mapped, and
+one `Workspace` may serve any number of threads.
+"""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float32, UInt8
+
+from sae_core.audio import reading
+from sae_core.corpus import acoustics
+from sae_core.corpus.clips import Corpus
+from sae_core.embedding.embeddings import Embeddings
+from sae_core.files.artifacts import (
+    FORMAT_VERSION,
+    ArtifactMeta,
+    fingerprint,
+    read_json,
+    read_table,
+    write_json,
+)
+from sae_core.files.errors import ArtifactError, CorpusError, StaleArtifactError, VoxScopeError
+from sae_core.measures import listening, profiles
+from sae_core.measures.attributes import AttributeStatistics
+from sae_core.measures.indexing import index_parents
+from sae_core.sae.codes import SparseCodes
+from sae_core.sae.decoder import Decoder
+from sae_core.sae.feature_index import FeatureIndex
+from sae_core.workspace.note_entries import Subject
+from sae_core.workspace.notes import Notes
+
+if TYPE_CHECKING:
+    from sae_core.sae.model import SparseAutoencoder
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One part of a workspace for people: what it is, whether it is ready, stale or missing, and what to run."""
+
+    name: str
+    state: str
+    detail: str
+    command: str | None = None
+
+
+class _Shared:
+    """Values made once, whoever asks first; others wait for it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._values: dict[object, Any] = {}
+
+    def get(self, key: object, make: Callable[[], T]) -> T:
+        with self._lock:
+            if key not in self._values:
+                self._values[key] = make()
+            value: T = self._values[key]
+            return value
+
+
+class Workspace:
+    """An opened data folder.
+
+    Raises CorpusError or ArtifactError when the folder holds no usable corpus; a missing or stale embedding or SAE
+    raises only when it is asked for.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = Path(path).resolve()
+        if not self.path.is_dir():
+            raise CorpusError("is not a folder", where=path, remedy=_import_command(path))
+        if not (self.path / "clips.parquet").exists():
+            raise CorpusError("holds no clips yet", where=path, remedy=_import_command(path))
+        self.corpus = Corpus.load(self.path)
+        self.settings = read_settings(self.path)
+        self.name = str(self.settings.get("name") or self.path.name)
+        self.notes = Notes(self.path)
+        self._shared = _Shared()
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Changes with the clips, the labels or the list of finished SAEs: what caches of this workspace key on."""
+        return fingerprint(self.corpus.audio_fingerprint, self.corpus.labels_fingerprint, self.sae_names())
+
+    @property
+    def is_demo(self) -> bool:
+        """Whether this is the demo that VoxScope ships."""
+        return bool(self.settings.get("is_demo"))
+
+    def embedder_names(self) -> list[str]:
+        """Embedders whose work in this workspace is finished, by name."""
+        return sorted(folder.parent.name for folder in self.path.glob("embeddings/*/meta.json"))
+
+    def sae_names(self) -> list[str]:
+        """SAEs that are trained, the default one first, then by variant, size and k."""
+        names = [folder.parent.name for folder in self.path.glob("saes/*/meta.json")]
+        default = self.settings.get("default_sae")
+        return sorted(names, key=lambda name: (name != default, _natural(name)))
+
+    def embeddings(self, embedder: str) -> Embeddings:
+        """The embeddings by one embedder; StaleArtifactError when the clips have changed since."""
+        return self._shared.get(
+            ("embeddings", embedder), lambda: load_embeddings(self.path, self.corpus, embedder)
+        )
+
+    def sae(self, name: str) -> "SaeView":
+        """One SAE with everything derived from it; StaleArtifactError or ArtifactError says what to run."""
+        if name not in self.sae_names():
+            raise ArtifactError(
+                f"has no SAE named {name!r}",
+                where=self.path,
+                remedy=f"choose one of: {', '.join(self.sae_names()) or 'none yet; run train'}",
+            )
+        return self._shared.get(("sae", name), lambda: SaeView(self, name))
+
+    def stages(self) -> list[Stage]:
+        """What this workspace holds, stage by stage, with the command for whatever is missing or stale."""
+        measured = acoustics.stored_state(self.path, self.corpus)
+        acoustic = [Stage("acoustics", *measured)] if measured else []
+        return [self._corpus_stage(), *acoustic, *self._embedding_stages(), *self._sae_stages()]
+
+    def clip_audio(self, row: int) -> tuple[bytes, str]:
+        """Sound of one clip as a browser plays it, and its MIME type; AudioError when the recording is gone."""
+        clip = self.corpus.table.iloc[row]
+        return reading.browser_audio(
+            self.corpus.audio_file(row),
+            start_s=float(clip["start_s"]),
+            duration_s=float(clip["duration_s"]),
+            channel=int(clip["audio_channel"]),
+        )
+
+    def mel_picture(self, row: int) -> UInt8[np.ndarray, "mels frames"]:
+        """A small picture of one clip's sound, lowest frequencies in the last line; AudioError when it is gone."""
+        clip = self.corpus.table.iloc[row]
+        waveform = reading.read(
+            self.corpus.audio_file(row),
+            start_s=float(clip["start_s"]),
+            duration_s=float(clip["duration_s"]),
+            channel=int(clip["audio_channel"]),
+            sample_rate_hz=16000,
+        )
+        return reading.mel_picture(waveform, 16000)
+
+    def summary(self) -> profiles.CorpusSummary:
+        """Clips, hours and speakers, in all and by language × gender × kind."""
+        return self._shared.get("summary", lambda: profiles.summarise_corpus(self.corpus))
+
+    def _corpus_stage(self) -> Stage:
+        missing = len(read_failures(self.path / "import_failures.parquet"))
+        n_speakers = len(np.unique(self.corpus.speaker_groups))
+        detail = f"{len(self.corpus):,} clips, {n_speakers:,} speakers"
+        return Stage(
+            "corpus", "ready", detail + (f"; {missing:,} files could not be imported" if missing else "")
+        )
+
+    def _embedding_stages(self) -> list[Stage]:
+        command = f"python -m sae_core embed --workspace {self.path}"
+        stages = []
+        for name in self.embedder_names():
+            try:
+                found = self.embeddings(name)
+                detail = f"{len(found.valid_rows):,} × {found.dim}, {len(found.failures):,} failures"
+                stages.append(Stage(f"embeddings/{name}", "ready", detail))
+            except VoxScopeError as error:
+                stages.append(_broken(f"embeddings/{name}", error, f"{command} --embedder {name}"))
+        return stages or [Stage("embeddings", "missing", "no clip is embedded yet", command)]
+
+    def _sae_stages(self) -> list[Stage]:
+        command = f"python -m sae_core train --workspace {self.path}"
+        stages = []
+        for name in self.sae_names():
+            try:
+                view = self.sae(name)
+                n_active = int((view.index.n_active() > 0).sum())
+                detail = f"L {view.codes.n_latents:,}, k {view.codes.k}, {n_active:,} active"
+                stages.append(Stage(f"saes/{name}", "ready", detail))
+            except VoxScopeError as error:
+                stages.append(
+                    _broken(f"saes/{name}", error, f"python -m sae_core index --workspace {self.path}")
+                )
+        return stages or [Stage("saes", "missing", "no SAE is trained yet", command)]
+
+
+class SaeView:
+    """One SAE of a workspace with its codes, index, statistics and latents table; all arrays are read-only.
+
+    embeddings: what it was trained on. codes, index, statistics, latents: derived by `index`. metrics: its quality,
+    as training measured it. training: one row a report during training.
+    """
+
+    def __init__(self, workspace: Workspace, name: str) -> None:
+        self.workspace, self.name = workspace, name
+        self.folder = workspace.path / "saes" / name
+        train = f"run: python -m sae_core train --workspace {workspace.path}"
+        meta = ArtifactMeta.read(self.folder / "meta.json", kind="sae", remedy=train)
+        self.config: dict[str, Any] = read_json(self.folder / "config.json", remedy=train)
+        self.embeddings = workspace.embeddings(str(meta.settings.get("embedder", "")))
+        current = {"embeddings": self.embeddings.fingerprint, "splits": workspace.corpus.split_fingerprint}
+        meta.check_parents(current, where=self.folder, remedy=train)
+        remedy = f"run: python -m sae_core index --workspace {workspace.path}"
+        built = ArtifactMeta.read(self.folder / "index.json", kind="index", remedy=remedy)
+        built.check_parents(
+            index_parents(workspace.corpus, self.embeddings, meta), where=self.folder, remedy=remedy
+        )
+        n_latents = int(self.config["n_latents"])
+        self.weights_fingerprint = meta.fingerprint
+        self.fingerprint = fingerprint(meta.fingerprint, built.fingerprint, built.parents)
+        self.metrics: dict[str, Any] = read_json(self.folder / "metrics.json", remedy=train)
+        self.training = read_table(self.folder / "training.parquet", remedy=train)
+        self.codes = SparseCodes.load(self.folder, n_latents=n_latents, remedy=remedy)
+        self.index = FeatureIndex.load(self.folder, remedy=remedy)
+        self.latents = read_table(self.folder / "latents.parquet", remedy=remedy)
+        self.statistics = AttributeStatistics.load(self.folder, n_latents=n_latents, remedy=remedy)
+        self._shared = _Shared()
+
+    @property
+    def n_latents(self) -> int:
+        """L."""
+        return self.codes.n_latents
+
+    def model(self) -> "SparseAutoencoder":
+        """The SAE itself, on the GPU when there is one; loaded once."""
+        from sae_core.sae.model import SparseAutoencoder
+
+        return self._shared.get("model", lambda: SparseAutoencoder.load(self.folder))
+
+    def decoder(self) -> Decoder:
+        """Its decoder half, without PyTorch; loaded once."""
+        return self._shared.get("decoder", lambda: Decoder.load(self.folder))
+
+    def directions(self) -> Float32[np.ndarray, "L d"]:
+        """Decoder directions of norm 1, in embedding space."""
+        return self.decoder().directions
+
+    def name_of(self, latent: int) -> str:
+        """What a latent is called: its number, and the label that people gave it, else its best attribute value where
+        new voices bear it out."""
+        if label := self.label_of(latent):
+            return f"#{latent} “{label}”"
+        is_named = bool(self.latents["is_named"].iloc[latent])
+        return f"#{latent} {self.latents['best_value'].iloc[latent]}" if is_named else f"#{latent}"
+
+    def subject(self, latent: int) -> Subject:
+        """What notes about a latent are kept under: they are about these very weights."""
+        return Subject(self.name, self.weights_fingerprint, latent)
+
+    def label_of(self, latent: int) -> str:
+        """The label that people gave a latent, or nothing."""
+        return self.workspace.notes.latent_labels(self.weights_fingerprint).get(latent, "")
+
+    def threshold_of(self, latent: int) -> float:
+        """Above this activation a clip counts as told: chosen for the latent's best value, 0 where it has none."""
+        threshold = self.latents["best_threshold"].iloc[latent]
+        return 0.0 if pd.isna(threshold) else float(threshold)
+
+    def histogram(self, latent: int) -> pd.DataFrame:
+        """Counts of its activations: low, high, n."""
+        return profiles.activation_histogram(self.index.postings(latent)[1])
+
+    @property
+    def base_counts(self) -> profiles.BaseCounts:
+        """How many of its embedded clips carry each attribute value."""
+        return self._shared.get(
+            "base counts", lambda: profiles.BaseCounts(self.workspace.corpus, self.embeddings.is_valid)
+        )
+
+    def shares(self, latent: int) -> pd.DataFrame:
+        """Each attribute value's share among the latent's clips against its base rate, with lift."""
+        rows = self.index.postings(latent)[0]
+        return profiles.value_shares(self.base_counts, rows)
+
+    def cross_counts(self, latent: int, attributes: tuple[str, str] = ("language", "gender")) -> pd.DataFrame:
+        """The latent's clips and all clips by two attributes."""
+        rows = self.index.postings(latent)[0]
+        return profiles.cross_counts(self.base_counts, rows, attributes)
+
+    def examples(self, latent: int, *, n: int = 6) -> listening.ListeningExamples:
+        """Strongest, middle, near-threshold clips and hard negatives."""
+        return listening.choose_examples(
+            self.workspace.corpus,
+            self.embeddings,
+            self.index,
+            latent,
+            threshold=self.threshold_of(latent),
+            n=n,
+        )
+
+    def similar_latents(self, latent: int, *, n: int = 8) -> pd.DataFrame:
+        """Nearest latents by decoder direction: latent, cosine."""
+        return profiles.nearest_by_direction(self.directions(), latent, n)
+
+    def coactive_latents(self, latent: int, *, n: int = 8) -> pd.DataFrame:
+        """Latents most often active on the same clips: latent, jaccard, n_together."""
+        return profiles.nearest_by_coactivation(self.codes, self.index, latent, n)
+
+    def nearest_clips(self, row: int, *, n: int = 8) -> pd.DataFrame:
+        """Clips with the most similar embeddings: row, cosine."""
+        return profiles.nearest_clips(self.embeddings.vectors, self.embeddings.is_valid, row, n)
+
+    def predominant_latents(self) -> pd.DataFrame:
+        """For each attribute value the latent that tells it best, its numbers, and whether new voices bear it out."""
+        return self._shared.get("predominant", lambda: profiles.predominant_latents(self.statistics))
+
+    def striking_latents(self, n: int = 5) -> list[int]:
+        """The latents worth hearing first."""
+        return profiles.striking_latents(self.latents, n)
+
+    def method_example(self, row: int | None = None) -> profiles.MethodExample:
+        """One clip's embedding, active latents and reconstruction; by default the strongest clip of the first striking
+        latent. ValueError when the clip has no embedding."""
+        if row is None:
+            row = int(self.index.top(self.striking_latents(1)[0], 1)[0][0])
+        if not self.embeddings.is_valid[row]:
+            raise ValueError(f"clip {row} has no embedding")
+        latents, activations = self.codes.active(row)
+        embedding = np.asarray(self.embeddings.vectors[row])
+        one = SparseCodes(
+            np.asarray(self.codes.latents[row : row + 1]),
+            np.asarray(self.codes.activations[row : row + 1]),
+            self.n_latents,
+        )
+        rebuilt = self.decoder().decode(one)[0]
+        norm = float(np.linalg.norm(rebuilt) * np.linalg.norm(embedding))
+        cosine = float(rebuilt @ embedding) / norm if norm else 0.0
+        return profiles.MethodExample(row, embedding, latents, activations, rebuilt, cosine)
+
+
+def open_workspace(path: str | Path) -> Workspace:
+    """Return the workspace in `path`; CorpusError or ArtifactError when it holds no usable corpus."""
+    return Workspace(Path(path))
+
+
+def workspace_stamp(path: str | Path) -> str:
+    """Changes whenever a part of the workspace is rebuilt: a server that has it open then opens it anew."""
+    patterns = ("workspace.json", "corpus.json", "clips.parquet", "embeddings/*/meta.json", "saes/*/*.json")
+    files = sorted(file for pattern in patterns for file in Path(path).glob(pattern))
+    return fingerprint([[str(file), file.stat().st_mtime_ns, file.stat().st_size] for file in files])
+
+
+def read_settings(path: Path) -> dict[str, Any]:
+    """What workspace.json says; ArtifactError when it is damaged or of a newer format. None yet means empty."""
+    file = path / "workspace.json"
+    if not file.exists():
+        return {}
+    settings = read_json(file)
+    if settings.get("format_version") != FORMAT_VERSION:
+        raise ArtifactError(
+            f"has format version {settings.get('format_version')!r}, this VoxScope reads {FORMAT_VERSION}",
+            where=file,
+            remedy="update VoxScope",
+        )
+    return settings
+
+
+def update_settings(path: Path, **changes: object) -> None:
+    """Change some of workspace.json and keep the rest."""
+    write_json(path / "workspace.json", {**read_settings(path), "format_version": FORMAT_VERSION, **changes})
+
+
+def load_embeddings(path: Path, corpus: Corpus, embedder: str) -> Embeddings:
+    """Return one embedder's work in a workspace folder; StaleArtifactError when the clips have changed since."""
+    folder = path / "embeddings" / embedder
+    remedy = f"run: python -m sae_core embed --workspace {path} --embedder {embedder}"
+    found = Embeddings.load(folder, remedy=remedy)
+    meta = ArtifactMeta.read(folder / "meta.json", kind="embeddings", remedy=remedy)
+    meta.check_parents({"audio": corpus.audio_fingerprint}, where=folder, remedy=remedy)
+    if len(found) != len(corpus):
+        raise StaleArtifactError(
+            f"has {len(found)} rows for {len(corpus)} clips", where=folder, remedy=remedy
+        )
+    return found
+
+
+def read_failures(path: Path) -> pd.DataFrame:
+    """A failures table, empty when there is none."""
+    return read_table(path) if path.exists() else pd.DataFrame({"reason": pd.Series(dtype="str")})
+
+
+def _broken(name: str, error: VoxScopeError, command: str) -> Stage:
+    state = "stale" if isinstance(error, StaleArtifactError) else "damaged"
+    return Stage(name, state, error.what, (error.remedy or command).removeprefix("run: "))
+
+
+def _import_command(path: Path) -> str:
+    return f"run: python -m sae_core import FOLDER --workspace {path}"
+
+
+def _natural(name: str) -> list[tuple[int, int, str]]:
+    digits = "".join(character if character.isdigit() else " " for character in name).split()
+    return [(0, 0, name.split("-", maxsplit=1)[0]), *((1, int(part), "") for part in digits)]
