@@ -15,14 +15,18 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from threading import Thread
+from urllib.parse import urlsplit
 
 import streamlit as st
 import uvicorn
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from streamlit import net_util
 from streamlit.starlette import App
 
+from pages.serving.guard import Guard
 from pages.shared.media import DOT_SOUNDS, in_app
 
 PING_S = 30
@@ -79,16 +83,29 @@ def routes() -> list[Route]:
     return [Route(in_app(f"{DOT_SOUNDS}/{{token}}/{{point:int}}"), dot_sound)]
 
 
+def middleware() -> list[Middleware]:
+    """What every request passes first; other names than this machine's are those that Streamlit's options give."""
+    names = [st.get_option("browser.serverAddress"), *(st.get_option("server.corsAllowedOrigins") or ())]
+    hosts = [urlsplit(name if "//" in name else f"//{name}").hostname or "" for name in names if name]
+    return [Middleware(Guard, hosts=hosts, base=str(st.get_option("server.baseUrlPath") or ""))]
+
+
+def ask_nobody() -> None:
+    """Keep Streamlit from looking up this machine's addresses, the outside one by a request to the internet."""
+    net_util.get_external_ip = net_util.get_internal_ip = lambda: None
+
+
 def main() -> None:
     """Serve until stopped."""
     parser = argparse.ArgumentParser(description="Serve the app.")
     parser.add_argument("port", type=int)
     parser.add_argument("--headless", action="store_true", help="do not open a browser window")
     options = parser.parse_args()
+    ask_nobody()
     # while only code is loaded there is no garbage to look for; `get_ready` turns it on again
     gc.disable()
     settings = uvicorn.Config(
-        App(SCRIPT, lifespan=_running, routes=routes()),
+        App(SCRIPT, lifespan=_running, routes=routes(), middleware=middleware()),
         ws="websockets-sansio",
         ws_max_size=int(st.get_option("server.maxMessageSize")) * 10**6,
         ws_ping_interval=PING_S,

@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import socket
+from types import SimpleNamespace
 
 import pytest
 import streamlit as st
@@ -97,6 +98,19 @@ def test_a_workspace_that_was_closed_is_not_kept_open(ask, folder):
     assert ask(address, 0).status_code == 200
     del workspace, view
     gc.collect()
+    assert ask(address, 0).status_code == 404
+
+
+def test_a_sound_ends_with_the_visit_that_it_was_offered_to(ask, view, monkeypatch):
+    lasting = {"a visit"}
+    monkeypatch.setattr(dot_sounds.runtime, "exists", lambda: True)
+    monkeypatch.setattr(
+        dot_sounds.runtime, "get_instance", lambda: SimpleNamespace(is_active_session=lasting.__contains__)
+    )
+    monkeypatch.setattr(dot_sounds, "get_script_run_ctx", lambda: SimpleNamespace(session_id="a visit"))
+    address = dot_sounds.offer(view, open_map(view, "codes"), "a map", are_latents=False)
+    assert ask(address, 0).status_code == 200
+    lasting.clear()
     assert ask(address, 0).status_code == 404
 
 

@@ -1,7 +1,8 @@
 """The sounds of a map's dots by their numbers, so that a click is heard before Python has drawn what it opened.
 
-A page hands its map an address of its own that nobody can guess; behind it lie that map's dots and nothing else. The
-server of `pages.serving.server` answers there. Under another server maps do without: the page then plays the sound.
+A page hands its map an address of its own that nobody can guess; behind it lie that map's dots and nothing else, and
+only as long as the visit lasts that it was made for. The server of `pages.serving.server` answers there. Under another
+server maps do without: the page then plays the sound.
 """
 
 import secrets
@@ -14,6 +15,8 @@ import streamlit as st
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
+from streamlit import runtime
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from pages.figures.player.clip_cards import clip_sound
 from pages.figures.player.player import ClipSound
@@ -32,11 +35,12 @@ class _Dots:
     view: weakref.ref[SaeView]
     found: PointMap
     are_latents: bool
+    session: str
 
     def sound(self, point: int) -> ClipSound | None:
-        """What is heard at a dot, if it is one and its workspace is still open."""
+        """What is heard at a dot, if it is one, its workspace is open and the visit that it was offered to lasts."""
         view = self.view()
-        if view is None or not 0 <= point < len(self.found.rows):
+        if view is None or not _lasts(self.session) or not 0 <= point < len(self.found.rows):
             return None
         row = heard_row(view, int(self.found.rows[point]), is_latent=self.are_latents)
         return clip_sound(view.workspace, row)
@@ -65,6 +69,16 @@ class _Desk:
 _desk = _Desk()
 
 
+def _visit() -> str:
+    """The session that a page is drawn for; "" outside a running server."""
+    context = get_script_run_ctx()
+    return context.session_id if context is not None else ""
+
+
+def _lasts(session: str) -> bool:
+    return not runtime.exists() or runtime.get_instance().is_active_session(session)
+
+
 def heard_row(view: SaeView, row: int, *, is_latent: bool) -> int:
     """The clip that is heard at a dot: the clip itself, or the latent's strongest."""
     return int(view.index.top(row, 1)[0][0]) if is_latent else row
@@ -76,7 +90,7 @@ def offer(view: SaeView, found: PointMap, map_id: str, *, are_latents: bool) -> 
         return ""
     tokens: dict[str, str] = st.session_state.setdefault("addresses of dot sounds", {})
     token = tokens.setdefault(map_id, secrets.token_urlsafe(18))
-    _desk.put(token, _Dots(weakref.ref(view), found, are_latents))
+    _desk.put(token, _Dots(weakref.ref(view), found, are_latents, _visit()))
     return in_app(f"{DOT_SOUNDS}/{token}")
 
 

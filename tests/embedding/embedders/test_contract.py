@@ -105,7 +105,8 @@ def test_a_device_that_is_not_there_is_refused():
 
 def test_the_table_of_embedders_loads_neither_torch_nor_nemo():
     code = (
-        "import sys, sae_core.embedding.embedders; print([name for name in ('torch', 'nemo') if name in sys.modules])"
+        "import sys, sae_core.embedding.embedders;"
+        "print([name for name in ('torch', 'nemo') if name in sys.modules])"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "[]"
