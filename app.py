@@ -39,6 +39,7 @@ def main() -> None:
             ],
             "Workspace": [
                 st.Page("pages/build.py", title="Build", icon=":material/construction:"),
+                st.Page("pages/data_check.py", title="Data check", icon=":material/fact_check:"),
                 st.Page("pages/notes.py", title="Notes", icon=":material/edit_note:"),
             ],
         },

@@ -18,7 +18,9 @@ from sae_core.files.artifacts import FORMAT_VERSION
 from sae_core.files.errors import ArtifactError
 
 LABEL, STAR, UNSTAR, TAG, UNTAG, COMMENT = "label", "star", "unstar", "tag", "untag", "comment"
-MAX_NOTE_CHARS = {LABEL: 80, STAR: 0, UNSTAR: 0, TAG: 40, UNTAG: 40, COMMENT: 4000}
+DECISION = "decision"
+"""What is to become of a clip at the next import, see `analysis.data_check`."""
+MAX_NOTE_CHARS = {LABEL: 80, STAR: 0, UNSTAR: 0, TAG: 40, UNTAG: 40, COMMENT: 4000, DECISION: 1000}
 MAX_AUTHOR_CHARS = 60
 MAX_NAME_CHARS = 1000
 MAX_ENTRIES = 100_000
@@ -96,7 +98,7 @@ def clean_text(text: str, kind: str) -> str:
     cleaned = _clean(text, is_long=kind == COMMENT)
     if len(cleaned) > MAX_NOTE_CHARS[kind]:
         raise ValueError(f"a {kind} has at most {MAX_NOTE_CHARS[kind]} signs, this has {len(cleaned):,}")
-    if not cleaned and kind in (TAG, UNTAG, COMMENT):
+    if not cleaned and kind in (TAG, UNTAG, COMMENT, DECISION):
         raise ValueError(f"a {kind} needs words")
     return cleaned
 
