@@ -38,12 +38,16 @@ test: ready-dev chromium check
 check: ready-dev
 	$(BIN)/ruff check $(wildcard $(CODE))
 	$(BIN)/ruff format --check $(wildcard $(CODE))
+	$(BIN)/oxlint pages
+	$(BIN)/oxfmt --check pages
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
 format: ready-dev
 	$(BIN)/ruff check --fix-only --quiet $(wildcard $(CODE))
 	$(BIN)/ruff format $(wildcard $(CODE))
+	$(BIN)/oxlint --fix pages
+	$(BIN)/oxfmt pages
 
 bench: ready
 	$(BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY)) $(if $(filter-out 0 no false,$(QUICK)),--quick)

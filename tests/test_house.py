@@ -37,6 +37,8 @@ NEVER_IMPORTED = {
     "pytest-xdist": "plugin of pytest",
     "beartype": "named in pytest's options as the checker of shapes",
     "ruff": "command",
+    "oxlint": "command",
+    "oxfmt": "command",
     "mypy": "command",
     "import-linter": "command",
 }

@@ -36,9 +36,14 @@ function buildWave(data) {
   const peaks = Uint8Array.from(atob(data.peaks), (letter) => letter.charCodeAt(0));
   const top = Math.max(1, ...peaks);
   const upper = [...peaks].map((peak, i) => `${i},${50 - (48 * peak) / top}`);
-  const lower = [...peaks].map((peak, i) => `${i},${50.6 + (48 * peak) / top}`).reverse();
+  const lower = [...peaks].map((peak, i) => `${i},${50.6 + (48 * peak) / top}`).toReversed();
   ["base", "played"].forEach((name) => {
-    const picture = drawing("svg", { viewBox: `0 0 ${Math.max(1, peaks.length - 1)} 100.6`, preserveAspectRatio: "none", class: name, "aria-hidden": "true" });
+    const picture = drawing("svg", {
+      viewBox: `0 0 ${Math.max(1, peaks.length - 1)} 100.6`,
+      preserveAspectRatio: "none",
+      class: name,
+      "aria-hidden": "true",
+    });
     picture.append(drawing("polygon", { points: [...upper, ...lower].join(" ") }));
     wave.append(picture);
   });
@@ -46,11 +51,25 @@ function buildWave(data) {
 }
 
 function buildCells(row, data, edges) {
-  const picture = drawing("svg", { viewBox: `0 0 ${data.duration_s} 1`, preserveAspectRatio: "none", class: "cells", "aria-hidden": "true" });
+  const picture = drawing("svg", {
+    viewBox: `0 0 ${data.duration_s} 1`,
+    preserveAspectRatio: "none",
+    class: "cells",
+    "aria-hidden": "true",
+  });
   row.values.forEach((value, i) => {
     if (!(value > 0) && !data.silent[i]) return;
-    const cell = drawing("rect", { x: edges[i], width: Math.max(0, edges[i + 1] - edges[i]), y: 0, height: 1 });
-    if (value > 0) cell.setAttribute("fill-opacity", (FAINTEST + (1 - FAINTEST) * Math.min(1, value / row.top)).toFixed(3));
+    const cell = drawing("rect", {
+      x: edges[i],
+      width: Math.max(0, edges[i + 1] - edges[i]),
+      y: 0,
+      height: 1,
+    });
+    if (value > 0)
+      cell.setAttribute(
+        "fill-opacity",
+        (FAINTEST + (1 - FAINTEST) * Math.min(1, value / row.top)).toFixed(3),
+      );
     else cell.setAttribute("class", "silent");
     picture.append(cell);
   });
@@ -98,7 +117,9 @@ function words(row, data, at) {
   if (!row) return span;
   const value = row.values[at];
   const share = Math.round((100 * value) / row.top);
-  return value > 0 ? `${row.label}\n${span} · activation ${value.toFixed(2)}, ${share} % of its strongest clip` : `${row.label}\n${span} · silent`;
+  return value > 0
+    ? `${row.label}\n${span} · activation ${value.toFixed(2)}, ${share} % of its strongest clip`
+    : `${row.label}\n${span} · silent`;
 }
 
 function watchPointer(plot, parts, data, player) {
@@ -189,7 +210,12 @@ export default function (component) {
     plot.setAttribute("aria-valuenow", at.toFixed(1));
     button.setAttribute("aria-pressed", String(isPlaying));
     button.setAttribute("aria-label", `${isPlaying ? "Pause" : "Play"} ${data.title}`);
-    time.textContent = failed !== null && failed === data.url ? "cannot be played" : isMine && at > 0 ? clock(at, 1) : clock(data.duration_s, 1);
+    time.textContent =
+      failed !== null && failed === data.url
+        ? "cannot be played"
+        : isMine && at > 0
+          ? clock(at, 1)
+          : clock(data.duration_s, 1);
   };
   host.card = { url: data.url, show };
   player.cards.add(host.card);

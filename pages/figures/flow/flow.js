@@ -31,14 +31,25 @@ function measure(data) {
   return data.nodes.map((node) => {
     const out = data.links.filter((link) => link.source === node.name);
     const into = data.links.filter((link) => link.target === node.name);
-    return { ...node, out, into, n: Math.max(sum(out.map((link) => link.n)), sum(into.map((link) => link.n))) };
+    return {
+      ...node,
+      out,
+      into,
+      n: Math.max(sum(out.map((link) => link.n)), sum(into.map((link) => link.n))),
+    };
   });
 }
 
 function arrange(places, nColumns) {
   // One scale for all columns; places too small for their label keep a line's height between them and the next.
-  const columns = Array.from({ length: nColumns }, (_, column) => places.filter((place) => place.column === column));
-  const scale = Math.min(...columns.map((column) => (BODY_PX - GAP_PX * column.length) / Math.max(1, sum(column.map((place) => place.n)))));
+  const columns = Array.from({ length: nColumns }, (_, column) =>
+    places.filter((place) => place.column === column),
+  );
+  const scale = Math.min(
+    ...columns.map(
+      (column) => (BODY_PX - GAP_PX * column.length) / Math.max(1, sum(column.map((place) => place.n))),
+    ),
+  );
   let height = 0;
   columns.forEach((column) => {
     let y = TOP_PX;
@@ -58,14 +69,19 @@ function stack(places, scale) {
   const byName = Object.fromEntries(places.map((place) => [place.name, place]));
   const ribbons = new Map();
   places.forEach((place) => {
-    [["out", "target", "from"], ["into", "source", "to"]].forEach(([side, end, key]) => {
+    [
+      ["out", "target", "from"],
+      ["into", "source", "to"],
+    ].forEach(([side, end, key]) => {
       let y = place.y;
-      [...place[side]].sort((a, b) => byName[a[end]].y - byName[b[end]].y).forEach((link) => {
-        const ribbon = ribbons.get(link) || { link };
-        ribbon[key] = { place, y };
-        ribbons.set(link, ribbon);
-        y += link.n * scale;
-      });
+      place[side]
+        .toSorted((a, b) => byName[a[end]].y - byName[b[end]].y)
+        .forEach((link) => {
+          const ribbon = ribbons.get(link) || { link };
+          ribbon[key] = { place, y };
+          ribbons.set(link, ribbon);
+          y += link.n * scale;
+        });
     });
   });
   return [...ribbons.values()];
@@ -82,7 +98,11 @@ function buildRibbon(ribbon, xOf, scale, component) {
   const path = draw("path", {
     class: `link ${link.tone}${link.is_picked ? " picked" : ""}`,
     d: ribbonPath(from.y, to.y, link.n * scale, xOf(from.place.column) + BAR_PX, xOf(to.place.column)),
-    tabindex: "0", role: "button", "aria-label": link.help, "aria-pressed": String(link.is_picked), "data-picks": link.picks,
+    tabindex: "0",
+    role: "button",
+    "aria-label": link.help,
+    "aria-pressed": String(link.is_picked),
+    "data-picks": link.picks,
   });
   const title = draw("title", {});
   title.textContent = link.help;
@@ -105,7 +125,10 @@ function buildPlace(place, xOf, isRight, component) {
   const group = draw("g", { class: `node ${place.tone}` });
   group.append(draw("rect", { x, y: place.y, width: BAR_PX, height: place.height, rx: 2 }));
   const text = draw("text", {
-    x: isRight ? x + BAR_PX + 8 : x - 8, y: place.y + place.height / 2, dy: "0.34em", "text-anchor": isRight ? "start" : "end",
+    x: isRight ? x + BAR_PX + 8 : x - 8,
+    y: place.y + place.height / 2,
+    dy: "0.34em",
+    "text-anchor": isRight ? "start" : "end",
   });
   const label = draw("tspan", {});
   label.textContent = place.label;
@@ -140,7 +163,13 @@ function render(host, component) {
   const xOf = (column) => labelPx + ((width - 2 * labelPx - BAR_PX) * column) / Math.max(1, nColumns - 1);
   const places = measure(data).filter((place) => place.n > 0);
   const { scale, height } = arrange(places, nColumns);
-  const svg = draw("svg", { width, height, viewBox: `0 0 ${width} ${height}`, role: "group", "aria-label": "Flows of clips" });
+  const svg = draw("svg", {
+    width,
+    height,
+    viewBox: `0 0 ${width} ${height}`,
+    role: "group",
+    "aria-label": "Flows of clips",
+  });
   data.titles.forEach((words, column) => {
     const anchor = column === 0 ? "start" : column === nColumns - 1 ? "end" : "middle";
     const x = column === 0 ? 0 : column === nColumns - 1 ? width : xOf(column) + BAR_PX / 2;
@@ -161,12 +190,16 @@ function savePicture(host, fileName) {
   const originals = svg.querySelectorAll("*");
   copy.querySelectorAll("*").forEach((node, place) => {
     const style = getComputedStyle(originals[place]);
-    ["fill", "fill-opacity", "stroke", "stroke-width", "font-size", "font-weight", "font-family"].forEach((name) => {
-      node.setAttribute(name, style.getPropertyValue(name));
-    });
+    ["fill", "fill-opacity", "stroke", "stroke-width", "font-size", "font-weight", "font-family"].forEach(
+      (name) => {
+        node.setAttribute(name, style.getPropertyValue(name));
+      },
+    );
   });
   copy.setAttribute("xmlns", NAMESPACE);
-  const address = URL.createObjectURL(new Blob([new XMLSerializer().serializeToString(copy)], { type: "image/svg+xml" }));
+  const address = URL.createObjectURL(
+    new Blob([new XMLSerializer().serializeToString(copy)], { type: "image/svg+xml" }),
+  );
   const link = document.createElement("a");
   link.href = address;
   link.download = fileName;

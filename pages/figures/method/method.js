@@ -37,7 +37,9 @@ function drawGrid(svg, values, box, title, scale) {
 }
 
 function drawArrow(svg, from, to, y, label) {
-  svg.append(shape("path", { class: "arrow", d: `M${from} ${y}H${to - 1}M${to - 7} ${y - 5}L${to} ${y}l-7 5` }));
+  svg.append(
+    shape("path", { class: "arrow", d: `M${from} ${y}H${to - 1}M${to - 7} ${y - 5}L${to} ${y}l-7 5` }),
+  );
   svg.append(shape("text", { class: "step", x: (from + to) / 2, y: y - 9, "text-anchor": "middle" }, label));
 }
 
@@ -45,11 +47,19 @@ function drawStem(svg, stem, place, component) {
   const { x, top, slot } = place;
   const group = shape(stem.label ? "a" : "g", { class: stem.label ? "stem named" : "stem" });
   group.append(shape("title", {}, `${stem.help}: activation ${stem.activation.toFixed(3)}`));
-  group.append(shape("line", { x1: x, x2: x, y1: BASE_Y, y2: top }), shape("circle", { cx: x, cy: top, r: stem.label ? 4 : 2.6 }));
+  group.append(
+    shape("line", { x1: x, x2: x, y1: BASE_Y, y2: top }),
+    shape("circle", { cx: x, cy: top, r: stem.label ? 4 : 2.6 }),
+  );
   if (stem.label) {
     group.setAttribute("href", stem.href);
     group.setAttribute("aria-label", `Open latent ${stem.help}`);
-    group.append(shape("path", { class: "leader", d: `M${x} ${top - 5}V${LABEL_HEIGHT + 22}L${slot} ${LABEL_HEIGHT + 4}` }));
+    group.append(
+      shape("path", {
+        class: "leader",
+        d: `M${x} ${top - 5}V${LABEL_HEIGHT + 22}L${slot} ${LABEL_HEIGHT + 4}`,
+      }),
+    );
     group.append(shape("text", { class: "name", x: slot, y: 15, "text-anchor": "middle" }, stem.label));
     group.append(shape("text", { class: "number", x: slot, y: 30, "text-anchor": "middle" }, stem.number));
     group.addEventListener("click", (event) => {
@@ -75,15 +85,20 @@ function drawStems(svg, data, box, component) {
   svg.append(shape("line", { class: "axis", x1: box.x, x2: box.x + box.width, y1: BASE_Y, y2: BASE_Y }));
   const highest = Math.max(...data.stems.map((stem) => stem.activation), 1e-9);
   const nLabels = Math.max(1, Math.min(6, Math.floor(box.width / LABEL_WIDTH)));
-  const byWorth = [...data.stems].sort((a, b) => b.is_named - a.is_named || b.activation - a.activation);
-  const named = byWorth.slice(0, nLabels).sort((a, b) => a.latent - b.latent);
+  const byWorth = data.stems.toSorted((a, b) => b.is_named - a.is_named || b.activation - a.activation);
+  const named = byWorth.slice(0, nLabels).toSorted((a, b) => a.latent - b.latent);
   const placeOf = (stem) => box.x + (box.width * (stem.latent + 0.5)) / data.n_latents;
   const slots = spread(named.map(placeOf), box.x + LABEL_WIDTH / 2, box.x + box.width - LABEL_WIDTH / 2);
-  [...data.stems].reverse().forEach((stem) => {
+  data.stems.toReversed().forEach((stem) => {
     const isNamed = named.includes(stem);
     const x = placeOf(stem);
     const top = BASE_Y - (BASE_Y - LABEL_HEIGHT - 26) * (stem.activation / highest);
-    drawStem(svg, isNamed ? stem : { ...stem, label: "" }, { x, top, slot: isNamed ? slots[named.indexOf(stem)] : x }, component);
+    drawStem(
+      svg,
+      isNamed ? stem : { ...stem, label: "" },
+      { x, top, slot: isNamed ? slots[named.indexOf(stem)] : x },
+      component,
+    );
   });
 }
 
@@ -91,7 +106,13 @@ function draw(host, data, component) {
   const width = Math.max(320, host.clientWidth);
   const side = Math.min(132, Math.max(76, width * 0.13));
   const gap = Math.min(84, Math.max(52, width * 0.075));
-  const svg = shape("svg", { viewBox: `0 0 ${width} ${HEIGHT}`, width, height: HEIGHT, role: "group", "aria-label": data.label });
+  const svg = shape("svg", {
+    viewBox: `0 0 ${width} ${HEIGHT}`,
+    width,
+    height: HEIGHT,
+    role: "group",
+    "aria-label": data.label,
+  });
   const left = { x: 0, y: BASE_Y - side, width: side, height: side };
   const right = { ...left, x: width - side };
   const middle = { x: side + gap, width: width - 2 * (side + gap) };

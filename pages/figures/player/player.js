@@ -82,7 +82,8 @@ function buildCompare(clip, component) {
   button.type = "button";
   button.innerHTML =
     '<svg viewBox="0 0 24 24" aria-hidden="true"><path d="M7 4 3 8l4 4V9h10V7H7zm10 8v3H7v2h10v3l4-4z"/></svg>';
-  const words = kept && !isKept ? `Compare with ${kept}` : isKept ? "Kept to compare; click to let go" : "Compare with …";
+  const words =
+    kept && !isKept ? `Compare with ${kept}` : isKept ? "Kept to compare; click to let go" : "Compare with …";
   button.title = words;
   button.setAttribute("aria-label", `${words}: ${clip.title}`);
   if (!isFixed) button.setAttribute("aria-pressed", String(isKept));
@@ -166,7 +167,10 @@ function moveFocus(cards, event, player) {
   event.preventDefault();
   if (event.shiftKey) {
     if (player.url === cards[at].url) {
-      player.audio.currentTime = Math.max(0, player.audio.currentTime + (isBack ? -SEEK_STEP_S : SEEK_STEP_S));
+      player.audio.currentTime = Math.max(
+        0,
+        player.audio.currentTime + (isBack ? -SEEK_STEP_S : SEEK_STEP_S),
+      );
     }
     return;
   }

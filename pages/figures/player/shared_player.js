@@ -70,4 +70,3 @@ function sharedPlayer() {
   window[STORE] = player;
   return player;
 }
-

@@ -55,7 +55,8 @@ function compiled(gl) {
     gl.attachShader(program, shader);
   });
   gl.linkProgram(program);
-  if (!gl.getProgramParameter(program, gl.LINK_STATUS)) throw new Error(gl.getProgramInfoLog(program) || "no shader");
+  if (!gl.getProgramParameter(program, gl.LINK_STATUS))
+    throw new Error(gl.getProgramInfoLog(program) || "no shader");
   return program;
 }
 
@@ -68,7 +69,11 @@ class Dots {
     this.piece = FIRST_PIECE;
     this.work = [];
     this.view = { scale: [1, 1], offset: [0, 0], dot: [4, 0] };
-    this.gl = canvas.getContext("webgl2", { antialias: false, preserveDrawingBuffer: true, premultipliedAlpha: true });
+    this.gl = canvas.getContext("webgl2", {
+      antialias: false,
+      preserveDrawingBuffer: true,
+      premultipliedAlpha: true,
+    });
     this.isUsable = this.gl !== null;
     if (this.isUsable) this.prepare();
   }

@@ -15,11 +15,16 @@ const MAX_ZOOM = 400;
 const FITS = 0.94;
 const HALF = 32767.5;
 const SVG = "http://www.w3.org/2000/svg";
-const MODES = { pan: "Move: drag to pan, Shift-drag for a box", box: "Box: drag over dots to choose them", lasso: "Lasso: draw round dots to choose them" };
+const MODES = {
+  pan: "Move: drag to pan, Shift-drag for a box",
+  box: "Box: drag over dots to choose them",
+  lasso: "Lasso: draw round dots to choose them",
+};
 const ICONS = {
   pan: "M12 2l3 3h-2v6h6V9l3 3-3 3v-2h-6v6h2l-3 3-3-3h2v-6H5v2l-3-3 3-3v2h6V5H9z",
   box: "M4 4h4v2H6v2H4zm6 0h4v2h-4zm6 0h4v4h-2V6h-2zM4 10h2v4H4zm14 0h2v4h-2zM4 16h2v2h2v2H4zm14 0h2v4h-4v-2h2zm-8 2h4v2h-4z",
-  lasso: "M12 4c5 0 9 2.5 9 6s-4 6-9 6c-.8 0-1.5-.1-2.2-.2A3 3 0 0 1 7 19c.1 1-.3 2-1 3l-1.5-1c.5-.8.6-1.4.5-2a3 3 0 0 1-.6-4.6C3.5 13.3 3 12 3 10c0-3.5 4-6 9-6zm0 2c-4 0-7 1.8-7 4 0 1.2.6 2.2 1.5 3 .2 0 .3 0 .5 0a3 3 0 0 1 2.5 1.3c.8.4 1.6.5 2.5.5 4 0 7-1.8 7-4.3S16 6 12 6z",
+  lasso:
+    "M12 4c5 0 9 2.5 9 6s-4 6-9 6c-.8 0-1.5-.1-2.2-.2A3 3 0 0 1 7 19c.1 1-.3 2-1 3l-1.5-1c.5-.8.6-1.4.5-2a3 3 0 0 1-.6-4.6C3.5 13.3 3 12 3 10c0-3.5 4-6 9-6zm0 2c-4 0-7 1.8-7 4 0 1.2.6 2.2 1.5 3 .2 0 .3 0 .5 0a3 3 0 0 1 2.5 1.3c.8.4 1.6.5 2.5.5 4 0 7-1.8 7-4.3S16 6 12 6z",
   closer: "M11 5h2v6h6v2h-6v6h-2v-6H5v-2h6z",
   farther: "M5 11h14v2H5z",
   whole: "M4 4h6v2H6v4H4zm10 0h6v6h-2V6h-4zM4 14h2v4h4v2H4zm14 0h2v6h-6v-2h4z",
@@ -73,16 +78,20 @@ function rgb(colour) {
   paint.clearRect(0, 0, 1, 1);
   paint.fillStyle = colour;
   paint.fillRect(0, 0, 1, 1);
-  return [...paint.getImageData(0, 0, 1, 1).data.slice(0, 3)];
+  return Array.from(paint.getImageData(0, 0, 1, 1).data.slice(0, 3));
 }
 
-const mixed = (one, other, share) => one.map((value, place) => Math.round(value + (other[place] - value) * share));
+const mixed = (one, other, share) =>
+  one.map((value, place) => Math.round(value + (other[place] - value) * share));
 const css = ([red, green, blue], alpha = 1) => `rgb(${red} ${green} ${blue} / ${alpha})`;
 
 function themeOf(host) {
   const style = getComputedStyle(host);
   const read = (name) => style.getPropertyValue(`--st-${name}`).trim();
-  const list = (name) => read(name).split(/,(?![^(]*\))/).map((colour) => rgb(colour.trim()));
+  const list = (name) =>
+    read(name)
+      .split(/,(?![^(]*\))/)
+      .map((colour) => rgb(colour.trim()));
   return {
     text: rgb(read("text-color")),
     ground: rgb(read("background-color")),
@@ -105,14 +114,15 @@ function colourOf(group, rank, theme, code) {
   if (group.role === "rest") return [...grey, 0.6];
   const { categories } = theme;
   if (rank < categories.length) return [...categories[rank], 0.88];
-  if (rank < 2 * categories.length) return [...mixed(categories[rank - categories.length], theme.text, 0.45), 0.88];
+  if (rank < 2 * categories.length)
+    return [...mixed(categories[rank - categories.length], theme.text, 0.45), 0.88];
   return [...grey, 0.75];
 }
 
 function paletteOf(groups, only, theme) {
   const hidden = [...mixed(theme.ground, theme.text, 0.32), 0.22];
   const colours = Array.from({ length: 256 }, () => hidden);
-  const layers = new Array(256).fill(NO_LAYER);
+  const layers = Array.from({ length: 256 }, () => NO_LAYER);
   let rank = -1;
   groups.forEach((group) => {
     if (group.role === "value") rank += 1;
@@ -121,7 +131,8 @@ function paletteOf(groups, only, theme) {
       layers[code] = 0;
       if (only.size && !isAlone) continue;
       const colour = colourOf(group, rank, theme, code);
-      const isGrey = group.role !== "scale" && (group.role !== "value" || rank >= 2 * theme.categories.length);
+      const isGrey =
+        group.role !== "scale" && (group.role !== "value" || rank >= 2 * theme.categories.length);
       colours[code] = isAlone && isGrey ? [...theme.primary, 0.9] : colour;
       layers[code] = isAlone || (group.role !== "unknown" && group.role !== "rest") ? 1 : 0;
     }
@@ -139,7 +150,10 @@ class PointFigure {
     this.pointers = new Map();
     this.build();
     this.dots = new Dots(this.canvas, () => this.settled());
-    if (!this.dots.isUsable) this.say("This map needs WebGL 2, which this browser lacks or has switched off. All clips can be found and heard on the Clips page.");
+    if (!this.dots.isUsable)
+      this.say(
+        "This map needs WebGL 2, which this browser lacks or has switched off. All clips can be found and heard on the Clips page.",
+      );
     this.canvas.addEventListener("webglcontextlost", (event) => {
       event.preventDefault();
       this.say("The graphics driver dropped the picture; it comes back by itself.");
@@ -182,7 +196,9 @@ class PointFigure {
     tools.setAttribute("role", "toolbar");
     tools.setAttribute("aria-label", "Map tools");
     const modes = node("div", "modes");
-    Object.entries(MODES).forEach(([mode, label]) => modes.append(iconButton(mode, label, () => this.setMode(mode))));
+    Object.entries(MODES).forEach(([mode, label]) =>
+      modes.append(iconButton(mode, label, () => this.setMode(mode))),
+    );
     const zooms = node("div", "modes");
     zooms.append(
       iconButton("closer", "Zoom in (+)", () => this.zoomAt(ZOOM_STEP)),
@@ -191,7 +207,10 @@ class PointFigure {
     );
     const rest = node("div", "modes");
     this.clearButton = iconButton("clear", "Let go of the chosen area (Esc)", () => this.setArea([], true));
-    rest.append(iconButton("picture", "Save as a picture (PNG)", () => this.save()), this.clearButton);
+    rest.append(
+      iconButton("picture", "Save as a picture (PNG)", () => this.save()),
+      this.clearButton,
+    );
     tools.append(modes, zooms, rest);
     return tools;
   }
@@ -219,7 +238,10 @@ class PointFigure {
     if (!before || before.only_token !== this.data.only_token) this.only = new Set(this.data.only);
     if (!before || before.area_token !== this.data.area_token) this.setArea(this.data.area, false);
     this.stage.setAttribute("role", "application");
-    this.stage.setAttribute("aria-label", `${this.data.label}. Arrow keys move it, plus and minus zoom, Enter opens the dot in the middle.`);
+    this.stage.setAttribute(
+      "aria-label",
+      `${this.data.label}. Arrow keys move it, plus and minus zoom, Enter opens the dot in the middle.`,
+    );
     this.drawLegend();
     this.playWanted();
     this.refresh();
@@ -250,7 +272,8 @@ class PointFigure {
       this.place();
       this.say("");
     } catch (error) {
-      if (data === this.data) this.say(`The map could not be loaded (${error.message}). Reload the page to try again.`);
+      if (data === this.data)
+        this.say(`The map could not be loaded (${error.message}). Reload the page to try again.`);
     }
   }
 
@@ -329,11 +352,17 @@ class PointFigure {
   }
 
   toPx([x, y]) {
-    return [this.width / 2 + (x - this.centre[0]) * this.unitPx, this.height / 2 - (y - this.centre[1]) * this.unitPx];
+    return [
+      this.width / 2 + (x - this.centre[0]) * this.unitPx,
+      this.height / 2 - (y - this.centre[1]) * this.unitPx,
+    ];
   }
 
   toMap([left, top]) {
-    return [this.centre[0] + (left - this.width / 2) / this.unitPx, this.centre[1] - (top - this.height / 2) / this.unitPx];
+    return [
+      this.centre[0] + (left - this.width / 2) / this.unitPx,
+      this.centre[1] - (top - this.height / 2) / this.unitPx,
+    ];
   }
 
   pointPx(point) {
@@ -394,7 +423,18 @@ class PointFigure {
     put(this.ring, this.wanted ?? this.data.chosen?.point);
     put(this.hoverRing, this.hovered);
     const corners = this.drawnArea || this.area;
-    this.areaShape.setAttribute("d", corners.length > 1 ? `M${corners.map((corner) => this.toPx(corner).map((value) => value.toFixed(1)).join(" ")).join("L")}Z` : "");
+    this.areaShape.setAttribute(
+      "d",
+      corners.length > 1
+        ? `M${corners
+            .map((corner) =>
+              this.toPx(corner)
+                .map((value) => value.toFixed(1))
+                .join(" "),
+            )
+            .join("L")}Z`
+        : "",
+    );
     this.clearButton.hidden = !this.area.length;
     const [middle, half] = [this.width / 2, this.height / 2];
     this.cross.setAttribute("d", `M${middle - 9} ${half}h18M${middle} ${half - 9}v18`);
@@ -403,7 +443,10 @@ class PointFigure {
   zoomAt(factor, [left, top] = [this.width / 2, this.height / 2]) {
     const fixed = this.toMap([left, top]);
     this.zoom = Math.min(MAX_ZOOM, Math.max(0.5, this.zoom * factor));
-    this.centre = [fixed[0] - (left - this.width / 2) / this.unitPx, fixed[1] + (top - this.height / 2) / this.unitPx];
+    this.centre = [
+      fixed[0] - (left - this.width / 2) / this.unitPx,
+      fixed[1] + (top - this.height / 2) / this.unitPx,
+    ];
     this.redraw();
   }
 
@@ -423,11 +466,18 @@ class PointFigure {
 
   listen() {
     const { stage } = this;
-    stage.addEventListener("wheel", (event) => {
-      event.preventDefault();
-      const lines = event.deltaMode === 1 ? 16 : 1;
-      this.zoomAt(Math.exp(-Math.max(-240, Math.min(240, event.deltaY * lines)) * 0.0018), this.within(event));
-    }, { passive: false });
+    stage.addEventListener(
+      "wheel",
+      (event) => {
+        event.preventDefault();
+        const lines = event.deltaMode === 1 ? 16 : 1;
+        this.zoomAt(
+          Math.exp(-Math.max(-240, Math.min(240, event.deltaY * lines)) * 0.0018),
+          this.within(event),
+        );
+      },
+      { passive: false },
+    );
     stage.addEventListener("pointerdown", (event) => this.press(event));
     stage.addEventListener("pointermove", (event) => this.move(event));
     stage.addEventListener("pointerup", (event) => this.release(event));
@@ -487,7 +537,12 @@ class PointFigure {
     const [x, y] = this.toMap(at);
     if (stroke.mode === "box") {
       const [x0, y0] = stroke.path[0];
-      this.drawnArea = [[x0, y0], [x, y0], [x, y], [x0, y]];
+      this.drawnArea = [
+        [x0, y0],
+        [x, y0],
+        [x, y],
+        [x0, y],
+      ];
     } else if (Math.hypot(at[0] - stroke.last[0], at[1] - stroke.last[1]) >= LASSO_STEP_PX) {
       stroke.path.push([x, y]);
       stroke.last = at;
@@ -515,7 +570,9 @@ class PointFigure {
 
   setArea(corners, isToldToPython) {
     const step = Math.max(1, Math.ceil(corners.length / MAX_CORNERS));
-    this.area = corners.filter((_, place) => place % step === 0).map((corner) => corner.map((value) => Number(value.toFixed(5))));
+    this.area = corners
+      .filter((_, place) => place % step === 0)
+      .map((corner) => corner.map((value) => Number(value.toFixed(5))));
     this.place();
     if (isToldToPython) this.component.setTriggerValue("area", this.area);
   }
@@ -644,8 +701,15 @@ class PointFigure {
     entry.title = `${group.label}: click to see it alone, Ctrl-click to add it`;
     const swatch = node("span", "swatch");
     const colour = (code) => css(colourOf(group, rank, theme, code).slice(0, 3));
-    swatch.style.background = group.role === "scale" ? `linear-gradient(90deg, ${colour(group.low)}, ${colour(group.high)})` : colour(group.low);
-    entry.append(swatch, node("span", "name", group.label), node("span", "count", group.n.toLocaleString("en")));
+    swatch.style.background =
+      group.role === "scale"
+        ? `linear-gradient(90deg, ${colour(group.low)}, ${colour(group.high)})`
+        : colour(group.low);
+    entry.append(
+      swatch,
+      node("span", "name", group.label),
+      node("span", "count", group.n.toLocaleString("en")),
+    );
     entry.onclick = (event) => {
       const isAdding = event.ctrlKey || event.metaKey || event.shiftKey;
       const others = [...this.only].filter((key) => key !== group.key);
@@ -679,7 +743,12 @@ class PointFigure {
         context.fillRect(left, top - 9, 10, 10);
       }
       context.fillStyle = css(theme.text);
-      context.fillText(group.role === "title" ? group.label : `${group.label}  ${group.n.toLocaleString("en")}`, left + (group.role === "title" ? 0 : 18), top, 210);
+      context.fillText(
+        group.role === "title" ? group.label : `${group.label}  ${group.n.toLocaleString("en")}`,
+        left + (group.role === "title" ? 0 : 18),
+        top,
+        210,
+      );
       top += 20;
     });
     const link = node("a");

@@ -2,7 +2,11 @@
 // One message is on its way at a time: the next leaves when the figure for the last has come back.
 
 const SVG = "http://www.w3.org/2000/svg";
-const MODES = [["ablate", "off"], ["scale", "scale"], ["set", "set"]];
+const MODES = [
+  ["ablate", "off"],
+  ["scale", "scale"],
+  ["set", "set"],
+];
 const STEPS = 200;
 const MAX_SCALE = 3;
 const MAX_SET = 1.5;
@@ -29,7 +33,9 @@ const limitOf = (row) => (row.mode === "set" ? MAX_SET * row.highest : MAX_SCALE
 const amountText = (row) =>
   row.mode === "ablate" ? "0" : row.mode === "scale" ? `× ${row.amount.toFixed(2)}` : row.amount.toFixed(2);
 const asText = (row) =>
-  row.mode === "ablate" ? `${row.latent}` : `${row.latent}${row.mode === "scale" ? "x" : "="}${row.amount.toFixed(3)}`;
+  row.mode === "ablate"
+    ? `${row.latent}`
+    : `${row.latent}${row.mode === "scale" ? "x" : "="}${row.amount.toFixed(3)}`;
 
 function send(desk, event) {
   desk.tick += 1;
@@ -144,7 +150,9 @@ function buildRow(desk, row) {
 
 function drawRows(desk, rows) {
   if (desk.isDragging) return;
-  const isSame = rows.length === desk.rows.length && rows.every((row, i) => row.label === desk.rows[i].label && row.href === desk.rows[i].href);
+  const isSame =
+    rows.length === desk.rows.length &&
+    rows.every((row, i) => row.label === desk.rows[i].label && row.href === desk.rows[i].href);
   if (isSame && rows.length) {
     // the same sliders stay, so that the one in hand keeps the focus
     rows.forEach((row, i) => {
@@ -156,7 +164,8 @@ function drawRows(desk, rows) {
   }
   desk.rows = rows.map((row) => ({ ...row }));
   desk.sliders.replaceChildren(...desk.rows.map((row) => buildRow(desk, row)));
-  if (!rows.length) desk.sliders.append(element("div", "empty", "Nothing is steered. Add a latent, or take a preset."));
+  if (!rows.length)
+    desk.sliders.append(element("div", "empty", "Nothing is steered. Add a latent, or take a preset."));
 }
 
 function outline(shares, place, closed) {
@@ -179,39 +188,78 @@ function drawAxis(svg, data, place, y) {
     const x = place.x + (place.width * (value - data.low)) / span;
     svg.append(shape("line", { class: "grid", x1: x, x2: x, y1: 0, y2: y }));
     const digits = isRelative ? (step < 0.01 ? 1 : 0) : step < 0.1 ? 2 : 1;
-    const shown = isRelative ? `${value > 0 ? "+" : ""}${(100 * value).toFixed(digits)} %` : value.toFixed(digits);
-    svg.append(shape("text", { class: "tick", x, y: y + 14, "text-anchor": "middle" }, shown.replace("-", "−")));
+    const shown = isRelative
+      ? `${value > 0 ? "+" : ""}${(100 * value).toFixed(digits)} %`
+      : value.toFixed(digits);
+    svg.append(
+      shape("text", { class: "tick", x, y: y + 14, "text-anchor": "middle" }, shown.replace("-", "−")),
+    );
   }
   const words = isRelative ? "relative change of similarity" : "cosine similarity of a pair of clips";
-  svg.append(shape("text", { class: "axis", x: place.x + place.width / 2, y: y + 30, "text-anchor": "middle" }, words));
+  svg.append(
+    shape("text", { class: "axis", x: place.x + place.width / 2, y: y + 30, "text-anchor": "middle" }, words),
+  );
   return isRelative;
 }
 
 function drawGroup(svg, group, data, place, isRelative) {
-  const x = (value) => place.x + (place.width * Math.min(1, Math.max(0, (value - data.low) / (data.high - data.low))));
+  const x = (value) =>
+    place.x + place.width * Math.min(1, Math.max(0, (value - data.low) / (data.high - data.low)));
   const top = Math.max(...group.before.map((share) => (isRelative ? 0 : share)), ...group.after, 1e-9);
   const here = { ...place, scale: (ROW_HEIGHT - 24) / top };
-  const parts = shape("g", { class: "group", role: "img", "aria-label": `${group.name}: mean ${group.mean_before.toFixed(3)} before, ${group.mean_after.toFixed(3)} after` });
+  const parts = shape("g", {
+    class: "group",
+    role: "img",
+    "aria-label": `${group.name}: mean ${group.mean_before.toFixed(3)} before, ${group.mean_after.toFixed(3)} after`,
+  });
   if (!isRelative) parts.append(shape("path", { class: "before", d: outline(group.before, here, true) }));
   parts.append(shape("path", { class: "after", d: outline(group.after, here, true) }));
-  parts.append(shape("line", { class: "base", x1: place.x, x2: place.x + place.width, y1: place.base, y2: place.base }));
+  parts.append(
+    shape("line", { class: "base", x1: place.x, x2: place.x + place.width, y1: place.base, y2: place.base }),
+  );
   const mean = (value, className) =>
-    parts.append(shape("line", { class: className, x1: x(value), x2: x(value), y1: place.base, y2: place.base - ROW_HEIGHT + 26 }));
+    parts.append(
+      shape("line", {
+        class: className,
+        x1: x(value),
+        x2: x(value),
+        y1: place.base,
+        y2: place.base - ROW_HEIGHT + 26,
+      }),
+    );
   mean(group.mean_before, "mean-before");
   mean(group.mean_after, "mean-after");
   const signed = (value) => `${value >= 0 ? "+" : "−"}${Math.abs(value).toFixed(isRelative ? 1 : 3)}`;
-  const shift = isRelative ? `${signed(100 * group.mean_after)} %` : signed(group.mean_after - group.mean_before);
-  const words = shape("text", { class: "label", x: place.x + 2, y: place.base - ROW_HEIGHT + 18 }, group.name);
+  const shift = isRelative
+    ? `${signed(100 * group.mean_after)} %`
+    : signed(group.mean_after - group.mean_before);
+  const words = shape(
+    "text",
+    { class: "label", x: place.x + 2, y: place.base - ROW_HEIGHT + 18 },
+    group.name,
+  );
   words.append(shape("tspan", { class: "count", dx: 6 }, `${group.n.toLocaleString("en")} pairs`));
   parts.append(words);
-  parts.append(shape("text", { class: "shift", x: place.x + place.width - 2, y: place.base - ROW_HEIGHT + 18, "text-anchor": "end" }, `mean ${shift}`));
+  parts.append(
+    shape(
+      "text",
+      { class: "shift", x: place.x + place.width - 2, y: place.base - ROW_HEIGHT + 18, "text-anchor": "end" },
+      `mean ${shift}`,
+    ),
+  );
   svg.append(parts);
 }
 
 function drawFigure(desk, data) {
   const width = Math.max(280, desk.figure.clientWidth);
   const height = ROW_HEIGHT * data.groups.length + AXIS_HEIGHT;
-  const svg = shape("svg", { viewBox: `0 0 ${width} ${height}`, width, height, role: "group", "aria-label": "Similarities before and after steering" });
+  const svg = shape("svg", {
+    viewBox: `0 0 ${width} ${height}`,
+    width,
+    height,
+    role: "group",
+    "aria-label": "Similarities before and after steering",
+  });
   const place = { x: 24, width: width - 48 };
   const isRelative = drawAxis(svg, data, place, height - AXIS_HEIGHT);
   data.groups.forEach((group, i) => {
@@ -239,7 +287,16 @@ function saveFigure(desk) {
   const nodes = [...svg.querySelectorAll("*")];
   [...copy.querySelectorAll("*")].forEach((node, i) => {
     const style = getComputedStyle(nodes[i]);
-    ["fill", "fill-opacity", "stroke", "stroke-width", "stroke-dasharray", "font-size", "font-weight", "font-family"].forEach((name) => {
+    [
+      "fill",
+      "fill-opacity",
+      "stroke",
+      "stroke-width",
+      "stroke-dasharray",
+      "font-size",
+      "font-weight",
+      "font-family",
+    ].forEach((name) => {
       node.setAttribute(name, style.getPropertyValue(name));
     });
   });
