@@ -45,7 +45,7 @@ def explore(view: SaeView) -> None:
     """Controls, the map, the open dot and the chosen area; any of them changed redraws only this."""
     choice = map_choice.choose_map(view)
     map_id = stored_map.map_id(view, choice.kind)
-    found = stored_map.opened(map_id, choice.kind, view)
+    found = stored_map.opened(view, choice.kind)
     row = open_row(view, choice)
     with st.container(key="map_page"):
         figure, detail = st.columns([5, 2], gap="medium")
@@ -96,8 +96,8 @@ def draw_figure(view: SaeView, choice: MapChoice, found: PointMap, row: int | No
         only_change=map_choice.only_changes(),
     )
     point_map(
-        stored_map.dot_files(map_id, choice.kind, view.workspace.notes.version(), view),
-        stored_map.legend(map_id, view.fingerprint, choice, view),
+        stored_map.dot_files(view, choice.kind),
+        stored_map.legend(view, choice),
         state,
         MapEvents(open_dot, keep_area, lambda keys: map_choice.keep_only(choice, keys)),
         key="point_map",
@@ -129,7 +129,7 @@ def draw_selection(view: SaeView, choice: MapChoice, found: PointMap, map_id: st
     area = area_on(map_id)
     if len(area) < 3:
         return
-    grouping = stored_map.grouping_of(map_id, view.fingerprint, choice, view)
+    grouping = stored_map.grouping_of(view, choice)
     only = map_choice.only_shown(choice)
     rows = rows_inside(found, np.array(area), is_shown=grouping.is_in(only))
     with st.container(border=True, key="map_selection"):

@@ -33,7 +33,7 @@ def main() -> None:
     changes = steering_state.steered_changes(view) or []
     settings = (tuple(change.latent for change in changes), steered, keeps_error)
     experiment = trial_choice.steering_experiment(view, trial_set, settings)
-    draw_effect(experiment, changes, point, settings)
+    draw_effect(experiment, changes, point)
     draw_listening(experiment, changes)
     draw_next(view)
 

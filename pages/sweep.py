@@ -12,7 +12,7 @@ from pages.shared.session import open_page, try_next
 from pages.shared.value_choice import choose_value, evidence_badge
 from pages.shared.wording import EVIDENCE, TERMS, latent_words, value_words, with_interval
 from sae_core.build.sweep import SWEEP_MEASURES, best_of_each, combine_seeds, probe_ceiling
-from sae_core.workspace.workspace import SaeView, Workspace, workspace_stamp
+from sae_core.workspace.workspace import SaeView, Workspace
 
 AUROC_HELP = (
     "Of two clips, one with the value and one without, how often the first has the higher activation: 0.5 is chance. "
@@ -51,7 +51,7 @@ def main() -> None:
     draw_best(workspace, table, chosen, measure, ceiling)
     if len(points) < 2:
         st.info(ALONE.format(path=workspace.path), icon=":material/grid_view:")
-    draw_figures(workspace, points, measure, ceiling, key=(view.embeddings.embedder, *chosen))
+    draw_figures(workspace, points, measure, ceiling)
     with st.container(border=True, key="sweep_grid"):
         grid.draw_grid(workspace, points, MEASURE_WORDS[measure])
     sweep_table.draw_table(sweep_table.named(workspace, table), chosen, measure)
@@ -115,13 +115,10 @@ def draw_best(
         )
 
 
-def draw_figures(
-    workspace: Workspace, points: pd.DataFrame, measure: str, ceiling: Ceiling | None, *, key: tuple[str, ...]
-) -> None:
+def draw_figures(workspace: Workspace, points: pd.DataFrame, measure: str, ceiling: Ceiling | None) -> None:
     """Lines over L, and the trade-off; a click opens the latent."""
     words = MEASURE_WORDS[measure]
-    stamp = f"{workspace_stamp(workspace.path)} {workspace.notes.version()}"
-    lines, trade_off = figures((stamp, *key), points, measure=words, ceiling=ceiling)
+    lines, trade_off = figures(points, measure=words, ceiling=ceiling)
     left, right = st.columns([3, 2], gap="medium")
     with left.container(border=True, height="stretch"):
         st.subheader(

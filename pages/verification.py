@@ -66,12 +66,12 @@ def compare(view: SaeView, trial_set: TrialSet) -> Comparison:
     """Every form of the voices on these trials; the steered one too where the address or the session steers."""
     changes = steering_state.steered_changes(view) or []
     if not changes:
-        return trial_choice.form_comparison(view, trial_set, None, "")
+        return trial_choice.form_comparison(view, trial_set)
     steering_state.keep_changes(view, changes)
     steered = trial_choice.chosen_steered(view)
     settings = (tuple(change.latent for change in changes), steered, True)
     experiment = trial_choice.steering_experiment(view, trial_set, settings)
-    return trial_choice.form_comparison(view, trial_set, (experiment, changes), f"{changes} {steered}")
+    return trial_choice.form_comparison(view, trial_set, experiment, changes)
 
 
 @part_of_page

@@ -13,19 +13,11 @@ from pages.shared import links
 from pages.shared.wording import TERMS
 from sae_core.files.errors import ArtifactError
 from sae_core.workspace.places import Places
-from sae_core.workspace.workspace import SaeView, Workspace, open_workspace
+from sae_core.workspace.workspace import SaeView, Workspace, open_workspace, workspace_stamp
 
 MAX_OPENED = 4
 """Workspaces kept open for everyone; the one not looked at for longest is let go."""
 _ENTERED, _SWITCH = "workspace entered", "workspace_choice"
-_WATCHED = (
-    "workspace.json",
-    "corpus.json",
-    "clips.parquet",
-    "embeddings/*/meta.json",
-    "saes/*/meta.json",
-    "saes/*/index.json",
-)
 
 
 def current_workspace() -> Workspace:
@@ -95,7 +87,7 @@ class _Shelf:
 
     def opened(self, path: Path) -> Workspace | None:
         """The workspace, if it is open and nothing in it was made anew since."""
-        stamp = _stamp(path)
+        stamp = workspace_stamp(path)
         with self._lock:
             kept = self._opened.get(path)
             if kept is None or kept[0] != stamp:
@@ -111,7 +103,7 @@ class _Shelf:
             kept = self.opened(path)
             if kept is not None:
                 return kept
-            stamp = _stamp(path)
+            stamp = workspace_stamp(path)
             workspace = _open(path)
             with self._lock:
                 self._opened[path] = stamp, workspace
@@ -140,11 +132,6 @@ def _warm_up(workspace: Workspace, sae: str) -> None:
         workspace.sae(sae).directions()
     except ArtifactError:
         return  # the page that needs it says so
-
-
-def _stamp(path: Path) -> tuple[tuple[str, int], ...]:
-    found = (file for pattern in _WATCHED for file in path.glob(pattern))
-    return tuple(sorted((str(file.relative_to(path)), file.stat().st_mtime_ns) for file in found))
 
 
 def choose_sae(workspace: Workspace) -> SaeView:

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import streamlit as st
 
+from pages.shared.caching import cached
 from pages.shared.wording import TERMS, value_words
 from sae_core.files.errors import VoxScopeError
 from sae_core.measures.attributes import NEW_VOICES
@@ -51,7 +52,7 @@ def latent_table(view: SaeView, evidence: str) -> pd.DataFrame:
 
     Shared, so not to be changed.
     """
-    table, notes = _latent_table(view.fingerprint, evidence, view), view.workspace.notes
+    table, notes = _latent_table(view, evidence), view.workspace.notes
     return with_notes(table, table["latent"], lambda: notes.of_latents(view.weights_fingerprint))
 
 
@@ -81,11 +82,11 @@ def noted(table: pd.DataFrame) -> list[str]:
     return [name for name in NOTED if (table[name] != "").any()]
 
 
-@st.cache_resource(max_entries=32, show_spinner=False)
-def _latent_table(fingerprint: str, evidence: str, _view: SaeView) -> pd.DataFrame:  # noqa: ARG001
+@cached(keep=32)
+def _latent_table(view: SaeView, evidence: str) -> pd.DataFrame:
     prefix = "best_" if evidence == NEW_VOICES else "same_"
     other = "same_" if evidence == NEW_VOICES else "best_"
-    table = _view.latents.drop(columns=[name for name in _view.latents if name.startswith(other)])
+    table = view.latents.drop(columns=[name for name in view.latents if name.startswith(other)])
     table = table.rename(columns={name: name.removeprefix(prefix) for name in table})
     known = table["value"].notna()
     words = [value_words(str(a), str(v)) for a, v in zip(table["attribute"], table["value"], strict=True)]
@@ -112,7 +113,7 @@ def search_clips(workspace: Workspace, text: str) -> pd.Series:
     clips = workspace.corpus.table["clip_id"]
     if not text.split():
         return pd.Series(True, index=clips.index)
-    words = _clip_words(workspace.fingerprint, workspace)
+    words = _clip_words(workspace)
     found = holds_every_word(words, text)
     notes = notes_of_clips(workspace)
     noted_clips = clips[clips.isin(list(notes))]
@@ -130,9 +131,9 @@ def notes_of_clips(workspace: Workspace) -> Mapping[str, SubjectNotes]:
         return {}
 
 
-@st.cache_resource(max_entries=2, show_spinner=False)
-def _clip_words(fingerprint: str, _workspace: Workspace) -> pd.Series:  # noqa: ARG001
-    table = clip_rows(_workspace).drop(columns="duration_s")
+@cached(keep=2)
+def _clip_words(workspace: Workspace) -> pd.Series:
+    table = clip_rows(workspace).drop(columns="duration_s")
     words = pd.Series("", index=table.index, dtype="str")
     for name in table:
         values = table[name].astype("str").fillna("")

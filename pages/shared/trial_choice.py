@@ -1,12 +1,12 @@
 """Which trials pages ask about: among whom they are drawn, and all that is worked out from them, kept for everyone."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import pandas as pd
 import streamlit as st
 
 from pages.shared import links
+from pages.shared.caching import cached
 from pages.shared.wording import counted, value_words
 from sae_core.analysis.steering_experiment import SteeringExperiment, SteeringOutcome
 from sae_core.analysis.trial_sets import TrialSet, draw_trials, open_trial_list, read_trial_list, usual_among
@@ -143,102 +143,54 @@ def _where_from(trial_set: TrialSet) -> str:
     return f"from {came_as.name}, which came with the corpus{missing}{drawn}"
 
 
-def _key(view: SaeView) -> str:
-    return f"{view.workspace.path} {view.workspace.fingerprint} {view.name} {view.fingerprint}"
-
-
+@cached(keep=8, spinner="Drawing trials …")
 def drawn_trials(view: SaeView, among: AttributeValue | None, *, seed: int = 0) -> TrialSet:
     """The trial set of these settings, drawn once for everyone."""
-    return _drawn_trials(_key(view), among, seed, view)
+    return draw_trials(view, among=among, seed=seed)
 
 
-@st.cache_resource(max_entries=8, show_spinner="Drawing trials …")
-def _drawn_trials(key: str, among: AttributeValue | None, seed: int, _view: SaeView) -> TrialSet:  # noqa: ARG001
-    return draw_trials(_view, among=among, seed=seed)
-
-
+@cached(keep=4, spinner="Reading the list …")
 def kept_trials(view: SaeView, name: str) -> TrialSet:
     """The trial set of a list that came with the corpus."""
-    return _kept_trials(_key(view), name, view)
+    return open_trial_list(view, name)
 
 
-@st.cache_resource(max_entries=4, show_spinner="Reading the list …")
-def _kept_trials(key: str, name: str, _view: SaeView) -> TrialSet:  # noqa: ARG001
-    return open_trial_list(_view, name)
-
-
+@cached(keep=4, spinner="Reading the list …")
 def listed_trials(view: SaeView, content: bytes, *, name: str) -> TrialSet:
     """The trial set of an uploaded list."""
-    return _listed_trials(_key(view), content, name, view)
-
-
-@st.cache_resource(max_entries=4, show_spinner="Reading the list …")
-def _listed_trials(key: str, content: bytes, name: str, _view: SaeView) -> TrialSet:  # noqa: ARG001
-    return read_trial_list(_view, content.decode("utf-8", errors="replace"), name=name)
-
-
-def trial_set_key(trial_set: TrialSet) -> str:
-    """Tells trial sets of one SAE apart in caches, by what they hold."""
-    hashes = pd.util.hash_array(
-        trial_set.trials.enrol_rows * len(trial_set.rows) + trial_set.trials.test_rows
-    )
-    return f"{len(trial_set.trials)} {trial_set.rows.sum()} {hashes.sum()}"
+    return read_trial_list(view, content.decode("utf-8", errors="replace"), name=name)
 
 
 Settings = tuple[tuple[int, ...], AttributeValue | None, bool]
 
 
+@cached(keep=32)
 def steering_experiment(view: SaeView, trial_set: TrialSet, settings: Settings) -> SteeringExperiment:
     """The experiment with these latents, on these clips, with or without the reconstruction error."""
-    return _experiment(f"{_key(view)} {trial_set_key(trial_set)}", settings, view, trial_set)
-
-
-@st.cache_resource(max_entries=32, show_spinner=False)
-def _experiment(key: str, settings: Settings, _view: SaeView, _trial_set: TrialSet) -> SteeringExperiment:  # noqa: ARG001
     latents, steered, keeps_error = settings
-    return SteeringExperiment(_view, _trial_set, latents, steered=steered, keeps_error=keeps_error)
+    return SteeringExperiment(view, trial_set, latents, steered=steered, keeps_error=keeps_error)
 
 
+@cached(keep=256)
 def steering_outcome(
-    experiment: SteeringExperiment, changes: Sequence[Change], *, operating_point: str, settings: Settings
+    experiment: SteeringExperiment, changes: Sequence[Change], *, operating_point: str
 ) -> SteeringOutcome:
     """All numbers of one steering, worked out once."""
-    key = f"{_key(experiment.view)} {trial_set_key(experiment.trial_set)}"
-    return _outcome(key, settings, tuple(changes), operating_point, experiment)
+    return experiment.outcome(changes, operating_point=operating_point)
 
 
-@st.cache_resource(max_entries=256, show_spinner=False)
-def _outcome(
-    key: str,  # noqa: ARG001
-    settings: Settings,  # noqa: ARG001
-    changes: tuple[Change, ...],
-    operating_point: str,
-    _experiment: SteeringExperiment,
-) -> SteeringOutcome:
-    return _experiment.outcome(changes, operating_point=operating_point)
-
-
+@cached(keep=32, spinner="Comparing forms …")
 def form_comparison(
     view: SaeView,
     trial_set: TrialSet,
-    steering: tuple[SteeringExperiment, Sequence[Change]] | None,
-    steered: str,
+    experiment: SteeringExperiment | None = None,
+    changes: Sequence[Change] = (),
 ) -> Comparison:
-    """How well each form of the voices verifies; `steered` names the steering in the cache's key."""
-    return _comparison(f"{_key(view)} {trial_set_key(trial_set)}", steered, view, trial_set, steering)
+    """How well each form of the voices verifies, the steered one among them where there is an experiment."""
+    return compare_forms(view, trial_set, experiment=experiment, changes=changes)
 
 
-@st.cache_resource(max_entries=32, show_spinner="Comparing forms …")
-def _comparison(key: str, steered: str, _view: SaeView, _trial_set: TrialSet, _steering: Any) -> Comparison:  # noqa: ARG001
-    experiment, changes = _steering or (None, ())
-    return compare_forms(_view, _trial_set, experiment=experiment, changes=changes)
-
-
+@cached(keep=16, spinner="Taking out one latent after another …")
 def latent_ranking(view: SaeView, trial_set: TrialSet) -> pd.DataFrame:
     """Latents by what verification is without them; shared, so not to be changed."""
-    return _ranking(f"{_key(view)} {trial_set_key(trial_set)}", view, trial_set)
-
-
-@st.cache_resource(max_entries=16, show_spinner="Taking out one latent after another …")
-def _ranking(key: str, _view: SaeView, _trial_set: TrialSet) -> pd.DataFrame:  # noqa: ARG001
-    return rank_latents(_view, _trial_set)
+    return rank_latents(view, trial_set)

@@ -102,7 +102,7 @@ class SteeringExperiment:
     ) -> None:
         if len(latents) > MAX_STEERED:
             raise ValueError(f"at most {MAX_STEERED} latents can be steered at once, not {len(latents)}")
-        self.view, self.trial_set, self.keeps_error = view, trial_set, keeps_error
+        self.view, self.trial_set, self.keeps_error, self.steered = view, trial_set, keeps_error, steered
         corpus = view.workspace.corpus
         self.carries = np.ones(len(corpus), dtype=bool) if steered is None else corpus.has_value(*steered)
         self.latents = tuple(latents)

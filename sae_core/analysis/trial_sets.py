@@ -12,6 +12,7 @@ from jaxtyping import Bool, Float32, Int
 
 from sae_core.corpus.clips import Corpus
 from sae_core.corpus.trial_lists import TrialList, kept_trial_lists, read_kept_trials
+from sae_core.files.artifacts import fingerprint
 from sae_core.files.errors import CorpusError
 from sae_core.measures.intervals import PairDraws
 from sae_core.measures.steering import draw_pairs
@@ -58,6 +59,12 @@ class TrialSet:
     n_training: int
     came_as: TrialList | None = None
     n_passed_over: int = 0
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Changes with the clips that take part or with how they are paired: what caches of one SAE's trials key on."""
+        pairs = self.trials
+        return fingerprint(self.rows, pairs.enrol_rows, pairs.test_rows, pairs.is_target, self.pool_rows)
 
     @cached_property
     def speaker_groups(self) -> Int[np.ndarray, " n"]:

@@ -41,6 +41,15 @@ if TYPE_CHECKING:
     from sae_core.sae.model import SparseAutoencoder
 
 T = TypeVar("T")
+# what is written last when a part is rebuilt
+_WATCHED = (
+    "workspace.json",
+    "corpus.json",
+    "clips.parquet",
+    "embeddings/*/meta.json",
+    "saes/*/meta.json",
+    "saes/*/index.json",
+)
 
 
 @dataclass(frozen=True)
@@ -342,8 +351,7 @@ def open_workspace(path: str | Path) -> Workspace:
 
 def workspace_stamp(path: str | Path) -> str:
     """Changes whenever a part of the workspace is rebuilt: a server that has it open then opens it anew."""
-    patterns = ("workspace.json", "corpus.json", "clips.parquet", "embeddings/*/meta.json", "saes/*/*.json")
-    files = sorted(file for pattern in patterns for file in Path(path).glob(pattern))
+    files = sorted(file for pattern in _WATCHED for file in Path(path).glob(pattern))
     return fingerprint([[str(file), file.stat().st_mtime_ns, file.stat().st_size] for file in files])
 
 

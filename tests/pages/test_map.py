@@ -66,6 +66,22 @@ def test_dots_and_colours_are_those_of_the_core(app_test, mapped, view, drawn, f
     assert names[5].startswith(f"{clip['clip_id']}\t")
 
 
+def test_after_new_labels_dots_are_named_by_them(app_test, small_workspace, tmp_path, drawn, files):
+    from sae_core.build.steps import index_workspace
+    from sae_core.corpus.clips import Corpus
+
+    folder = copy_with_maps(small_workspace, tmp_path)
+    before = drawn(app_test(folder, "map").run(), "point_map")
+    corpus = Corpus.load(folder)
+    corpus.table[corpus.attributes[0]] = "quite another word"
+    Corpus(corpus.table, corpus.audio_root, corpus.attributes).save(folder)
+    index_workspace(folder)
+    after = drawn(app_test(folder, "map").run(), "point_map")
+    assert after["places_url"] == before["places_url"]
+    assert b"quite another word" not in files[before["names_url"]]
+    assert files[after["names_url"]].count(b"quite another word") == len(corpus.table)
+
+
 def test_latents_are_sized_by_firing_rate_and_named_only_on_evidence(app_test, mapped, view, drawn, files):
     from sae_core.analysis.map_colours import sizes_by_firing
     from sae_core.build.workspace_maps import open_map

@@ -7,6 +7,7 @@ import streamlit as st
 
 from pages.figures.player.player import ClipCard, ClipSound, clip_list
 from pages.shared import links
+from pages.shared.caching import cached
 from pages.shared.heading import Heading
 from pages.shared.wording import value_words
 from sae_core.files.errors import VoxScopeError
@@ -18,17 +19,17 @@ HIDDEN_ON_CARDS = {"source"}
 N_LABELS = 3
 
 
-@st.cache_resource(max_entries=MAX_KEPT_SOUNDS, show_spinner=False)
-def _read_sound(folder: str, fingerprint: str, row: int, _workspace: Workspace) -> ClipSound:  # noqa: ARG001
-    content, mime = _workspace.clip_audio(row)
-    picture = _workspace.mel_picture(row)
+@cached(keep=MAX_KEPT_SOUNDS)
+def _read_sound(workspace: Workspace, row: int) -> ClipSound:
+    content, mime = workspace.clip_audio(row)
+    picture = workspace.mel_picture(row)
     return ClipSound(content, mime, picture.tobytes(), (picture.shape[0], picture.shape[1]))
 
 
 def clip_sound(workspace: Workspace, row: int) -> ClipSound:
     """The sound and picture of one clip, or why there is none."""
     try:
-        return _read_sound(str(workspace.path), workspace.fingerprint, row, workspace)
+        return _read_sound(workspace, row)
     except VoxScopeError as error:
         return ClipSound(problem=f"{error.what[:1].upper()}{error.what[1:]}")
 

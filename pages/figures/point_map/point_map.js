@@ -261,7 +261,10 @@ class PointFigure {
         this.cells = new Cells(this.places);
         this.shownPlaces = data.places_url;
         this.shownCodes = null;
+      }
+      if (this.shownNames !== data.names_url) {
         this.names = null;
+        this.shownNames = data.names_url;
       }
       if (this.shownCodes !== data.codes_url) {
         this.codes = new Uint8Array(codes);

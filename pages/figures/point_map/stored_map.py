@@ -1,11 +1,13 @@
 """A stored map as the figure draws it: dots, colours and names, in words; made once and kept for everyone."""
 
+from dataclasses import dataclass
+
 import pandas as pd
-import streamlit as st
 
 from pages.figures.player import clip_cards
 from pages.figures.point_map.point_map import DotFiles, Legend, LegendEntry
 from pages.shared import wording
+from pages.shared.caching import cached
 from pages.shared.map_choice import BY_LATENT, PREFIX, TOLD, VOICE, MapChoice
 from sae_core.analysis.map_colours import (
     Grouping,
@@ -33,42 +35,70 @@ GROUP_WORDS = {
 }
 
 
+@dataclass(frozen=True)
+class MapOf:
+    """A stored map to be opened: which kind, beside which SAE. id: changes whenever its dots do."""
+
+    view: SaeView
+    kind: MapKind
+    id: str
+
+
 def map_id(view: SaeView, kind: MapKind) -> str:
     """Changes whenever the dots do; ArtifactError or StaleArtifactError says what to run."""
     return f"{kind}-{map_fingerprint(view, kind)}"
 
 
-@st.cache_resource(max_entries=8, show_spinner="Opening the map …")
-def opened(map_name: str, kind: MapKind, _view: SaeView) -> PointMap:  # noqa: ARG001
-    """A stored map."""
-    return open_map(_view, kind)
+def _wanted(view: SaeView, kind: MapKind) -> MapOf:
+    return MapOf(view, kind, map_id(view, kind))
 
 
-@st.cache_resource(max_entries=8, show_spinner=False)
-def dot_files(map_name: str, kind: MapKind, labels: object, _view: SaeView) -> DotFiles:  # noqa: ARG001
-    """Its dots as bytes; `labels` says when people have given latents other names."""
-    found = opened(map_name, kind, _view)
-    if kind == "directions":
-        names = _latent_names(_view, found)
-        return DotFiles(found.packed(), sizes_by_firing(_view, found.rows).tobytes(), names)
-    names = _clip_names(_view, found) if len(found.rows) <= MAX_NAMED_DOTS else b""
+def opened(view: SaeView, kind: MapKind) -> PointMap:
+    """A stored map; a map of clips by embedding is the same for every SAE."""
+    return _opened(_wanted(view, kind))
+
+
+@cached(keep=8, spinner="Opening the map …")
+def _opened(wanted: MapOf) -> PointMap:
+    return open_map(wanted.view, wanted.kind)
+
+
+def dot_files(view: SaeView, kind: MapKind) -> DotFiles:
+    """The dots of a map as bytes."""
+    wanted = _wanted(view, kind)
+    return _latent_dots(wanted, view) if kind == "directions" else _clip_dots(wanted, view.workspace)
+
+
+@cached(keep=8, shows_notes=True)
+def _clip_dots(wanted: MapOf, workspace: Workspace) -> DotFiles:
+    found = _opened(wanted)
+    names = _clip_names(workspace, found) if len(found.rows) <= MAX_NAMED_DOTS else b""
     return DotFiles(found.packed(), names=names)
 
 
-@st.cache_resource(max_entries=48, show_spinner=False)
-def grouping_of(map_name: str, fingerprint: str, choice: MapChoice, _view: SaeView) -> Grouping:  # noqa: ARG001
-    """How its dots are told apart."""
-    return _grouping(_view, opened(map_name, choice.kind, _view), choice)
+@cached(keep=8, shows_notes=True)
+def _latent_dots(wanted: MapOf, view: SaeView) -> DotFiles:
+    found = _opened(wanted)
+    return DotFiles(found.packed(), sizes_by_firing(view, found.rows).tobytes(), _latent_names(view, found))
 
 
-@st.cache_resource(max_entries=48, show_spinner=False)
-def legend(map_name: str, fingerprint: str, choice: MapChoice, _view: SaeView) -> Legend:
-    """What its colours mean, in words."""
-    grouping = grouping_of(map_name, fingerprint, choice, _view)
+def grouping_of(view: SaeView, choice: MapChoice) -> Grouping:
+    """How the dots of a map are told apart."""
+    return _grouping(_wanted(view, choice.kind), view, choice)
+
+
+def legend(view: SaeView, choice: MapChoice) -> Legend:
+    """What the colours of a map mean, in words."""
+    return _legend(_wanted(view, choice.kind), view, choice)
+
+
+@cached(keep=48, shows_notes=True)
+def _legend(wanted: MapOf, view: SaeView, choice: MapChoice) -> Legend:
+    grouping = _grouping(wanted, view, choice)
     entries = [_entry(group, choice, grouping) for group in grouping.groups]
     noun = "latents" if choice.kind == "directions" else "clips"
-    about = f"{SHOW_ALONE} {_about(_view, choice, grouping)}".strip()
-    return Legend(_title(_view, choice), entries, grouping.codes.tobytes(), about, noun)
+    about = f"{SHOW_ALONE} {_about(view, choice, grouping)}".strip()
+    return Legend(_title(view, choice), entries, grouping.codes.tobytes(), about, noun)
 
 
 def _about(view: SaeView, choice: MapChoice, grouping: Grouping) -> str:
@@ -82,18 +112,20 @@ def _about(view: SaeView, choice: MapChoice, grouping: Grouping) -> str:
     return f"Darker is stronger, up to {grouping.top:.2f}{bend}. {wording.measured(view, choice.latent)}"
 
 
-@st.cache_resource(max_entries=2, show_spinner=False)
-def _clip_ids(fingerprint: str, _workspace: Workspace) -> pd.Index:  # noqa: ARG001
-    return pd.Index(_workspace.corpus.table["clip_id"])
+@cached(keep=2)
+def _clip_ids(workspace: Workspace) -> pd.Index:
+    return pd.Index(workspace.corpus.table["clip_id"])
 
 
 def clip_row(workspace: Workspace, clip_id: str | None) -> int | None:
     """The row of a clip by its id, if there is such a clip."""
-    ids = _clip_ids(workspace.fingerprint, workspace)
+    ids = _clip_ids(workspace)
     return int(ids.get_loc(clip_id)) if clip_id in ids else None
 
 
-def _grouping(view: SaeView, found: PointMap, choice: MapChoice) -> Grouping:
+@cached(keep=48)
+def _grouping(wanted: MapOf, view: SaeView, choice: MapChoice) -> Grouping:
+    found = _opened(wanted)
     if choice.colour == TOLD:
         return group_by_told_value(view, found.rows)
     if choice.colour == PREFIX:
@@ -125,11 +157,13 @@ def _entry(group: PointGroup, choice: MapChoice, grouping: Grouping) -> LegendEn
     return LegendEntry(group.key, label, group.role, group.low, group.high, group.n)
 
 
-def _clip_names(view: SaeView, found: PointMap) -> bytes:
-    """A line a dot: the clip's id, then what is known of it."""
-    corpus = view.workspace.corpus
+def _clip_names(workspace: Workspace, found: PointMap) -> bytes:
+    """A line a dot: the clip's id, then what people call it and what is known of it."""
+    corpus = workspace.corpus
     table = corpus.table.iloc[found.rows]
-    about = pd.Series("", index=table.index, dtype="object")
+    given = {clip: f" · “{' '.join(label.split())}”" for clip, label in workspace.notes.clip_labels().items()}
+    called = [given.get(clip, "") for clip in table["clip_id"]]
+    about = pd.Series(called, index=table.index, dtype="object")
     for name in corpus.attributes:
         if name in clip_cards.HIDDEN_ON_CARDS:
             continue

@@ -7,6 +7,7 @@ import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from pages.shared import links
+from pages.shared.caching import cached
 from pages.shared.facts import fact_list
 from pages.shared.wording import counted
 from sae_core.corpus.surveys import Survey, survey_folder, survey_zip
@@ -145,7 +146,7 @@ def _go(inside: str) -> None:
     links.choose(INSIDE, inside)
 
 
-@st.cache_resource(ttl=60, max_entries=50, show_spinner=False)
+@cached(keep=50, ttl_s=60)
 def _survey(folder: str) -> Survey:
     return survey_folder(Path(folder))
 

@@ -3,12 +3,11 @@
 import streamlit as st
 
 from pages.shared import links
+from pages.shared.caching import cached
 from pages.shared.steering_state import STEER, as_address, steered_changes
 from pages.shared.wording import latent_words
 from sae_core.analysis.movement import IndexChoice, steer_index
 from sae_core.measures.steering import Change
-
-Key = tuple[object, ...]
 
 
 def steered_station(station: IndexChoice) -> IndexChoice:
@@ -23,14 +22,13 @@ def steered_station(station: IndexChoice) -> IndexChoice:
         query_params=links.query(view, {STEER: as_address(view, changes)}),
         help="What is changed in every clip before it is encoded again. Choose other latents on the page Steering.",
     )
-    key = (view.fingerprint, station.latent, station.threshold, station.attribute, station.value, changes)
-    return _steered(key, station, changes)
+    return _steered(station, changes)
 
 
 def _done_to(change: Change) -> str:
     return {"ablate": "off", "scale": f"× {change.amount:g}", "set": f"set to {change.amount:g}"}[change.mode]
 
 
-@st.cache_resource(max_entries=8, show_spinner="Encoding every steered clip …")
-def _steered(key: Key, _station: IndexChoice, _changes: tuple[Change, ...]) -> IndexChoice:  # noqa: ARG001
-    return steer_index(_station, _changes)
+@cached(keep=8, spinner="Encoding every steered clip …")
+def _steered(station: IndexChoice, changes: tuple[Change, ...]) -> IndexChoice:
+    return steer_index(station, changes)

@@ -12,6 +12,7 @@ import numpy as np
 import streamlit as st
 
 from pages.shared import clip_finder, links, media
+from pages.shared.caching import VIEW, cached
 from sae_core.analysis.probe import (
     Examination,
     Examiner,
@@ -73,15 +74,15 @@ class Probe:
     silence: VoxScopeError | None = None
 
 
-@st.cache_resource(max_entries=2, show_spinner="Opening the embedder …")
-def _opened(embedder: str, revision: str, model: str, _view: SaeView) -> Examiner:  # noqa: ARG001
-    return open_examiner(_view)
+def _embedder_behind(view: SaeView) -> tuple[str, ...]:
+    made = view.embeddings
+    return made.embedder, made.revision, str(view.workspace.settings.get("embedder_model", ""))
 
 
+@cached(keep=2, spinner="Opening the embedder …", by={VIEW: _embedder_behind})
 def examiner_of(view: SaeView) -> Examiner:
     """The embedder behind an SAE, loaded once for the whole server."""
-    made = view.embeddings
-    return _opened(made.embedder, made.revision, str(view.workspace.settings.get("embedder_model", "")), view)
+    return open_examiner(view)
 
 
 def choose_source(view: SaeView) -> str:

@@ -26,7 +26,7 @@ def draw_place(view: SaeView, probe: Probe) -> None:
     """The figure, with how the place was found; what to run where there is no map."""
     st.subheader("Its place on the map", anchor=False)
     try:
-        found = stored_map.opened(stored_map.map_id(view, "clips"), "clips", view)
+        found = stored_map.opened(view, "clips")
         position = place_on_map(view, probe.found, found)
     except (ArtifactError, ValueError) as error:
         remedy = error.remedy if isinstance(error, ArtifactError) else None

@@ -18,14 +18,9 @@ GROUP_HELP = (
 )
 
 
-def draw_effect(
-    experiment: SteeringExperiment,
-    changes: Sequence[Change],
-    point: str,
-    settings: trial_choice.Settings,
-) -> None:
+def draw_effect(experiment: SteeringExperiment, changes: Sequence[Change], point: str) -> None:
     """Draw the numbers of one steering."""
-    outcome = trial_choice.steering_outcome(experiment, changes, operating_point=point, settings=settings)
+    outcome = trial_choice.steering_outcome(experiment, changes, operating_point=point)
     with st.container(border=True, key="steering_effect"):
         st.subheader("What it did", anchor=False, help=INTERVAL)
         st.markdown(verdict(outcome, experiment))

@@ -10,8 +10,11 @@ import plotly.graph_objects as go
 import streamlit as st
 from plotly.subplots import make_subplots
 
+from pages.shared.caching import cached
 from pages.shared.charts import dress
 
+Colours = tuple[str, ...]
+"""Those of the theme, light or dark, by place."""
 VARIANT_WORDS = {"topk": "Plain TopK", "matryoshka": "Nested"}
 SYMBOLS = {"topk": "circle", "matryoshka": "diamond"}
 HOVER = (
@@ -73,29 +76,26 @@ def _error(part: pd.DataFrame) -> dict[str, object]:
     return {"type": "data", "array": up, "arrayminus": down, "thickness": 1.1, "width": 3}
 
 
-def figures(
-    key: tuple[str, ...], points: pd.DataFrame, *, measure: str, ceiling: Ceiling | None
-) -> tuple[go.Figure, go.Figure]:
-    """The lines and the trade-off, drawn once for everyone who asks with the same key; not to be changed."""
-    return _figures((*key, measure, str(ceiling), str(st.context.theme.type)), points, measure, ceiling)
+def figures(points: pd.DataFrame, *, measure: str, ceiling: Ceiling | None) -> tuple[go.Figure, go.Figure]:
+    """The lines and the trade-off, drawn once for everyone; not to be changed."""
+    colours = st.get_option(f"theme.{st.context.theme.type or 'light'}.chartCategoricalColors")
+    return _figures(points, measure, ceiling, tuple(map(str, colours)))
 
 
-@st.cache_resource(max_entries=64, show_spinner=False)
+@cached(keep=64)
 def _figures(
-    key: tuple[str, ...],  # noqa: ARG001
-    _points: pd.DataFrame,
-    _measure: str,
-    _ceiling: Ceiling | None,
+    points: pd.DataFrame, measure: str, ceiling: Ceiling | None, colours: Colours
 ) -> tuple[go.Figure, go.Figure]:
-    drawn = tuple(
-        figure(_points, measure=_measure, ceiling=_ceiling) for figure in (lines_figure, trade_off_figure)
-    )
-    for figure in drawn:
+    lines = lines_figure(points, measure=measure, ceiling=ceiling, colours=colours)
+    trade_off = trade_off_figure(points, measure=measure, ceiling=ceiling, colours=colours)
+    for figure in (lines, trade_off):
         figure.update_layout(clickmode="event+select", dragmode=False)
-    return drawn[0], drawn[1]
+    return lines, trade_off
 
 
-def lines_figure(points: pd.DataFrame, *, measure: str, ceiling: Ceiling | None) -> go.Figure:
+def lines_figure(
+    points: pd.DataFrame, *, measure: str, ceiling: Ceiling | None, colours: Colours
+) -> go.Figure:
     """A measure over L, one line for each k, a panel for each variant."""
     families = list(dict.fromkeys(zip(points["variant"], points["prefixes"], strict=True)))[::-1]
     figure = make_subplots(
@@ -113,12 +113,12 @@ def lines_figure(points: pd.DataFrame, *, measure: str, ceiling: Ceiling | None)
             part = family[family["k"] == k].sort_values("n_latents")
             shift = 0.07 * (place - (len(ks) - 1) / 2)  # so that intervals stand beside each other
             x = [sizes.index(size) + shift for size in part["n_latents"]]
-            _add_seeds(figure, part, x, _colour(place), column)
+            _add_seeds(figure, part, x, colours[place % len(colours)], column)
             figure.add_scatter(
                 x=x, y=part["value"], customdata=_custom(part),
                 mode="lines+markers", name=f"k {k}", legendgroup=str(k), showlegend=column == 1, error_y=_error(part),
-                marker={"size": 10, "symbol": SYMBOLS.get(variant, "square"), "color": _colour(place)},
-                line={"width": 2, "color": _colour(place)}, hovertemplate=HOVER, row=1, col=column,
+                marker={"size": 10, "symbol": SYMBOLS.get(variant, "square"), "color": colours[place % len(colours)]},
+                line={"width": 2, "color": colours[place % len(colours)]}, hovertemplate=HOVER, row=1, col=column,
             )  # fmt: skip
     figure = dress(figure, height_px=330)
     figure.update_layout(
@@ -134,7 +134,9 @@ def lines_figure(points: pd.DataFrame, *, measure: str, ceiling: Ceiling | None)
     return _with_ceiling(figure, ceiling)
 
 
-def trade_off_figure(points: pd.DataFrame, *, measure: str, ceiling: Ceiling | None) -> go.Figure:
+def trade_off_figure(
+    points: pd.DataFrame, *, measure: str, ceiling: Ceiling | None, colours: Colours
+) -> go.Figure:
     """A measure against explained variance, one colour a variant, larger marks for more latents, k beside them."""
     figure = go.Figure()
     sizes = sorted(points["n_latents"].unique())
@@ -146,8 +148,8 @@ def trade_off_figure(points: pd.DataFrame, *, measure: str, ceiling: Ceiling | N
             name=variant_words(variant, prefixes), text=[str(k) for k in part["k"]], textposition="middle center",
             textfont={"size": 10, "color": "#ffffff"}, error_y=_error(part), hovertemplate=HOVER,
             marker={
-                "size": [17 + 6 * sizes.index(size) for size in part["n_latents"]], "color": _colour(place),
-                "symbol": SYMBOLS.get(variant, "square"), "opacity": 0.85,
+                "size": [17 + 6 * sizes.index(size) for size in part["n_latents"]],
+                "color": colours[place % len(colours)], "symbol": SYMBOLS.get(variant, "square"), "opacity": 0.85,
             },
         )  # fmt: skip
     figure = dress(figure, height_px=330, x="explained variance on new voices", y=measure)
@@ -157,12 +159,6 @@ def trade_off_figure(points: pd.DataFrame, *, measure: str, ceiling: Ceiling | N
     figure.update_xaxes(tickformat=".0%", showgrid=True)
     figure.update_yaxes(range=[-0.06, 1.06])
     return _with_ceiling(figure, ceiling)
-
-
-def _colour(place: int) -> str:
-    """The theme's colours by place: they follow light and dark."""
-    colours = st.get_option(f"theme.{st.context.theme.type or 'light'}.chartCategoricalColors")
-    return str(colours[place % len(colours)])
 
 
 def _with_ceiling(figure: go.Figure, ceiling: Ceiling | None) -> go.Figure:

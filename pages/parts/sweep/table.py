@@ -5,6 +5,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+from pages.shared.caching import WORKSPACE, cached
 from pages.shared.tables import csv_bytes
 from pages.shared.wording import TERMS, latent_name
 from sae_core.build.sweep import tabulate_saes
@@ -26,15 +27,10 @@ SHOWN = [
 ]
 
 
+@cached(keep=128, by={WORKSPACE: lambda workspace: workspace_stamp(workspace.path)})
 def of_value(workspace: Workspace, embedder: str, attribute: str, value: str) -> pd.DataFrame:
     """What every SAE on one embedder tells of one value; shared, so not to be changed."""
-    stamp = workspace_stamp(workspace.path)
-    return _of_value(stamp, embedder, attribute, value, workspace)
-
-
-@st.cache_resource(max_entries=128, show_spinner=False)
-def _of_value(stamp: str, embedder: str, attribute: str, value: str, _workspace: Workspace) -> pd.DataFrame:  # noqa: ARG001
-    table = tabulate_saes(_workspace, attribute=attribute, value=value)
+    table = tabulate_saes(workspace, attribute=attribute, value=value)
     return table[table["embedder"] == embedder].reset_index(drop=True)
 
 
