@@ -59,8 +59,6 @@ def test_a_corpus_without_findings_says_so(app_test, small_workspace, monkeypatc
     nothing = check_workspace(
         open_workspace(small_workspace), open_workspace(small_workspace).embeddings("synthetic")
     ).head(0)
-    monkeypatch.setattr(data_checks, "check_workspace", lambda *_: nothing)
-    data_checks._checked.clear()
+    monkeypatch.setattr(data_checks, "checked", lambda view: nothing)
     app = app_test(small_workspace, "data_check").run()
-    data_checks._checked.clear()
     assert not app.exception and "Nothing stands out" in app.success[0].value
