@@ -349,7 +349,9 @@ def store_lineage(path: Path, *, progress: Progress = ignore) -> int:
     table = pd.concat(found, ignore_index=True) if found else pd.DataFrame(columns=list(LINEAGE_COLUMNS))
     write_table(path / LINEAGE_TABLE, table)
     mark = fingerprint(*table.to_csv(index=False).encode().splitlines())
-    ArtifactMeta("lineage", mark, parents, {"n_kin": len(table)}).write(path / LINEAGE_META)
+    ArtifactMeta("lineage", mark, parents, {"n_kin": len(table)}).write(
+        path / LINEAGE_META, files=(LINEAGE_TABLE,)
+    )
     return len(table)
 
 

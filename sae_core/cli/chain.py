@@ -20,6 +20,7 @@ from sae_core.cli.measure import measure
 
 if TYPE_CHECKING:
     from sae_core.embedding.ray_engine import RayEngine
+    from sae_core.workspace.workspace import Workspace
 
 
 def add_verbs(verbs: Verbs) -> None:
@@ -201,6 +202,9 @@ def run_index(options: argparse.Namespace) -> None:
 def _add_info(verbs: Verbs) -> None:
     parser = add_verb(verbs, "info", run_info, "print what a workspace holds and what is stale")
     parser.add_argument("workspace", type=Path, metavar="W", help="the workspace folder")
+    parser.add_argument(
+        "--verify", action="store_true", help="read every file and compare it with the digest kept of it"
+    )
 
 
 def run_info(options: argparse.Namespace) -> None:
@@ -213,3 +217,20 @@ def run_info(options: argparse.Namespace) -> None:
         print(f"  {stage.state:8} {stage.name:32} {stage.detail}")
         if stage.command:
             print(f"           run: {stage.command}")
+    if options.verify:
+        _verify(workspace)
+
+
+def _verify(workspace: "Workspace") -> None:
+    """Print what was compared with its digest, then raise the first fault."""
+    from sae_core.workspace.verifying import verify_workspace
+
+    found = verify_workspace(workspace)
+    for checked in found:
+        print(f"  {'damaged' if checked.fault else 'sound':8} {checked.name:32} {checked.fault or ''}")
+    n_unknown = sum(checked.n_files == 0 for checked in found)
+    if n_unknown:
+        print(f"  {n_unknown} of {len(found)} parts were made by an earlier version and carry no digests")
+    faults = [checked.fault for checked in found if checked.fault is not None]
+    if faults:
+        raise faults[0]

@@ -92,6 +92,7 @@ def load_acoustics(path: Path, corpus: Corpus) -> Acoustics:
         raise ArtifactError("holds no acoustic measures yet", where=path, remedy=remedy)
     meta = ArtifactMeta.read(path / "acoustics.json", kind="acoustics", remedy=remedy)
     meta.check_parents({"audio": corpus.audio_fingerprint}, where=path / "acoustics.parquet", remedy=remedy)
+    meta.check_files(path, remedy=remedy)
     table = read_table(path / "acoustics.parquet", columns=ACOUSTIC_COLUMNS, remedy=remedy)
     failures = read_table(path / "acoustics_failures.parquet", columns=("row", "reason"), remedy=remedy)
     if meta.settings != _SETTINGS or len(table) != len(corpus):
@@ -239,5 +240,5 @@ def _save(path: Path, corpus: Corpus, table: pd.DataFrame, reasons: dict[int, st
     columns = [table[name].to_numpy(dtype=np.float32, na_value=np.nan) for name in ACOUSTIC_COLUMNS]
     mark = fingerprint(*columns, rows)
     ArtifactMeta("acoustics", mark, {"audio": corpus.audio_fingerprint}, dict(_SETTINGS)).write(
-        path / "acoustics.json"
+        path / "acoustics.json", files=("acoustics.parquet", "acoustics_failures.parquet")
     )

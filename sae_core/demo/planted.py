@@ -277,7 +277,9 @@ def _seal_embeddings(place: Path, corpus: Corpus, *, revision: str) -> None:
     )
     write_table(place / "failures.parquet", no_failures)
     mark = fingerprint(vectors, EMBEDDER, revision)
-    ArtifactMeta("embeddings", mark, {"audio": corpus.audio_fingerprint}, settings).write(place / "meta.json")
+    ArtifactMeta("embeddings", mark, {"audio": corpus.audio_fingerprint}, settings).write(
+        place / "meta.json", files=("vectors.npy", "failures.parquet")
+    )
 
 
 def _write_tone(corpus: Corpus, row: int, seed: int) -> None:

@@ -100,12 +100,15 @@ class Embeddings:
             "revision": self.revision,
             "sample_rate_hz": self.sample_rate_hz,
         }
-        ArtifactMeta("embeddings", self.fingerprint, parents, settings).write(folder / "meta.json")
+        ArtifactMeta("embeddings", self.fingerprint, parents, settings).write(
+            folder / "meta.json", files=("vectors.npy", "failures.parquet")
+        )
 
     @classmethod
     def load(cls, folder: Path, *, remedy: str) -> "Embeddings":
         """Return the embeddings in `folder`, memory-mapped; ArtifactError when missing or damaged."""
         meta = ArtifactMeta.read(folder / "meta.json", kind="embeddings", remedy=remedy)
+        meta.check_files(folder, remedy=remedy)
         vectors = read_array(folder / "vectors.npy", remedy=remedy)
         if vectors.ndim != 2 or vectors.dtype != np.float32:
             raise ArtifactError(

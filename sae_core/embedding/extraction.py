@@ -236,6 +236,7 @@ def _known_embeddings(corpus: Corpus, embedder: Embedder, folder: Path) -> Embed
     try:
         meta = ArtifactMeta.read(folder / "meta.json", kind="embeddings", remedy="embed again")
         meta.check_parents({"audio": corpus.audio_fingerprint}, where=folder, remedy="embed again")
+        meta.check_files(folder, remedy="embed again", whole=True)
         known = Embeddings.load(folder, remedy="embed again")
     except ArtifactError as error:
         _log.info("embedding anew: %s", error)

@@ -24,6 +24,8 @@ from numpy.typing import DTypeLike
 from sae_core.files.errors import ArtifactError, StaleArtifactError
 
 FORMAT_VERSION = 1
+CHECKED_AT_OPEN_BYTES = 4 * 1024 * 1024
+"""Files up to this size are read once and compared with their digest whenever they are opened."""
 MAX_JSON_BYTES = 64 * 1024 * 1024
 MAX_SAFETENSORS_HEADER_BYTES = 16 * 1024 * 1024
 
@@ -234,16 +236,19 @@ class ArtifactMeta:
 
     kind: what it is ("embeddings", "sae", "index", …). fingerprint: of its own content.
     parents: name → fingerprint of each thing it was made from. settings: what it was made with.
+    files: name of each file beside it → its size and digest, as "bytes:digest"; empty in folders of earlier versions.
     """
 
     kind: str
     fingerprint: str
     parents: dict[str, str] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
+    files: dict[str, str] = field(default_factory=dict)
 
-    def write(self, path: Path) -> None:
-        """Write to `path`, atomically; the artifact counts as finished once this file exists."""
-        write_json(path, {"format_version": FORMAT_VERSION, **self.__dict__})
+    def write(self, path: Path, *, files: Sequence[str] = ()) -> None:
+        """Write to `path`, atomically, with the digests of `files` beside it; the artifact counts as finished then."""
+        described = {name: _describe(path.with_name(name)) for name in files}
+        write_json(path, {"format_version": FORMAT_VERSION, **self.__dict__, "files": described})
 
     @classmethod
     def read(cls, path: Path, *, kind: str, remedy: str) -> "ArtifactMeta":
@@ -259,7 +264,8 @@ class ArtifactMeta:
         if raw.get("kind") != kind:
             raise ArtifactError(f"describes {raw.get('kind')!r}, not {kind!r}", where=path, remedy=remedy)
         try:
-            return cls(kind, str(raw["fingerprint"]), dict(raw["parents"]), dict(raw["settings"]))
+            files = {str(name): str(described) for name, described in dict(raw.get("files", {})).items()}
+            return cls(kind, str(raw["fingerprint"]), dict(raw["parents"]), dict(raw["settings"]), files)
         except (KeyError, TypeError, ValueError) as error:
             raise ArtifactError(
                 "lacks its fingerprint, parents or settings", where=path, remedy=remedy
@@ -270,3 +276,29 @@ class ArtifactMeta:
         for name, expected in self.parents.items():
             if name in current and current[name] != expected:
                 raise StaleArtifactError(f"was made from an earlier {name}", where=where, remedy=remedy)
+
+    def check_files(self, folder: Path, *, remedy: str, whole: bool = False) -> None:
+        """Raise ArtifactError when a file beside this is not the one that was written: another size, another content.
+
+        Contents are compared up to `CHECKED_AT_OPEN_BYTES` a file, or of all files where `whole`.
+        """
+        for name, described in self.files.items():
+            path, n_bytes = folder / name, described.partition(":")[0]
+            if Path(name).name != name or not n_bytes.isdecimal():
+                raise ArtifactError(
+                    f"names {name[:80]!r} in a way that cannot be", where=folder, remedy=remedy
+                )
+            try:
+                is_same = path.stat().st_size == int(n_bytes)
+                if is_same and (whole or int(n_bytes) <= CHECKED_AT_OPEN_BYTES):
+                    is_same = _describe(path) == described
+            except OSError as error:
+                raise ArtifactError(
+                    f"cannot be read ({error.strerror})", where=path, remedy=remedy
+                ) from error
+            if not is_same:
+                raise ArtifactError("was changed since it was written", where=path, remedy=remedy)
+
+
+def _describe(path: Path) -> str:
+    return f"{path.stat().st_size}:{file_digest(path)}"

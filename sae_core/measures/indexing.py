@@ -11,6 +11,7 @@ from jaxtyping import Float32
 from sae_core.corpus.clips import Corpus
 from sae_core.embedding.embeddings import Embeddings
 from sae_core.files.artifacts import ArtifactMeta, fingerprint, write_table
+from sae_core.files.errors import ArtifactError
 from sae_core.files.progress import Progress, ignore
 from sae_core.measures.attributes import (
     INTERVAL_COLUMNS,
@@ -25,6 +26,11 @@ from sae_core.measures.attributes import (
 from sae_core.measures.threshold_measures import MEASURES
 from sae_core.sae.feature_index import FeatureIndex
 
+INDEX_FILES = (
+    *("code_latents.npy", "code_activations.npy"),
+    *("index_offsets.npy", "index_rows.npy", "index_activations.npy"),
+    *("attributes.parquet", "attribute_values.parquet", "attribute_intervals.parquet", "latents.parquet"),
+)
 ONE_VOICE_SHARE = 0.6
 ONE_SOURCE_SHARE = 0.8
 
@@ -64,7 +70,7 @@ def build_index(
         folder / "latents.parquet", describe_latents(corpus, index, statistics, n_clips=_n_valid(embeddings))
     )
     done = ArtifactMeta("index", fingerprint(index.offsets, index.rows, index.activations), parents)
-    done.write(folder / "index.json")
+    done.write(folder / "index.json", files=INDEX_FILES)
     return done
 
 
@@ -76,10 +82,15 @@ def index_parents(corpus: Corpus, embeddings: Embeddings, sae: ArtifactMeta) -> 
 def _finished(folder: Path, parents: dict[str, str]) -> ArtifactMeta | None:
     if not (folder / "index.json").exists():
         return None
-    done = ArtifactMeta.read(
-        folder / "index.json", kind="index", remedy="run: python -m sae_core index --rebuild"
-    )
-    return done if done.parents == parents else None
+    remedy = "run: python -m sae_core index --rebuild"
+    done = ArtifactMeta.read(folder / "index.json", kind="index", remedy=remedy)
+    if done.parents != parents:
+        return None
+    try:
+        done.check_files(folder, remedy=remedy, whole=True)
+    except ArtifactError:
+        return None
+    return done
 
 
 def _n_valid(embeddings: Embeddings) -> int:

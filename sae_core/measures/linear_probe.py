@@ -47,7 +47,9 @@ def probe_attributes(
     table = pd.DataFrame(lines, columns=list(COLUMNS))
     parents = _parents(corpus, embeddings)
     write_table(folder / "probes.parquet", table)
-    ArtifactMeta("probes", fingerprint(parents, list(COLUMNS)), parents).write(folder / "probes.json")
+    ArtifactMeta("probes", fingerprint(parents, list(COLUMNS)), parents).write(
+        folder / "probes.json", files=("probes.parquet",)
+    )
     return table
 
 
@@ -57,6 +59,7 @@ def read_probes(corpus: Corpus, embeddings: Embeddings, folder: Path) -> pd.Data
         meta = ArtifactMeta.read(folder / "probes.json", kind="probes", remedy="")
         if meta.parents != _parents(corpus, embeddings):
             return None
+        meta.check_files(folder, remedy="")
         return read_table(folder / "probes.parquet", columns=COLUMNS)
     except ArtifactError:
         return None

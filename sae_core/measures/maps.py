@@ -85,12 +85,13 @@ class PointMap:
         write_array(folder / f"map_{name}.npy", self.xy)
         write_array(folder / f"map_{name}_placed.npy", self.is_placed)
         meta = ArtifactMeta("map", fingerprint(self.xy, self.settings), parents, self.settings)
-        meta.write(folder / f"map_{name}.json")
+        meta.write(folder / f"map_{name}.json", files=(f"map_{name}.npy", f"map_{name}_placed.npy"))
 
     @classmethod
     def load(cls, folder: Path, name: str, *, parents: dict[str, str], remedy: str) -> "PointMap":
         """Return a stored map; ArtifactError when missing or damaged, StaleArtifactError when made from other data."""
         meta = read_map_meta(folder, name, parents=parents, remedy=remedy)
+        meta.check_files(folder, remedy=remedy)
         xy = read_array(folder / f"map_{name}.npy", remedy=remedy)
         is_placed = read_array(folder / f"map_{name}_placed.npy", remedy=remedy)
         fits = xy.dtype == np.float32 and is_placed.dtype == bool and xy.shape == (is_placed.size, 2)

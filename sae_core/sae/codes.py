@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float32, Int32
 
-from sae_core.files.artifacts import read_array, write_array
+from sae_core.files.artifacts import CHECKED_AT_OPEN_BYTES, read_array, write_array
 from sae_core.files.errors import ArtifactError
 
 
@@ -78,4 +78,12 @@ class SparseCodes:
             raise ArtifactError(
                 "does not match code_activations.npy", where=folder / "code_latents.npy", remedy=remedy
             )
+        if latents.nbytes <= CHECKED_AT_OPEN_BYTES and latents.size:
+            is_sound = 0 <= latents.min() and latents.max() < n_latents and np.isfinite(activations).all()
+            if not is_sound or activations.min() < 0:
+                raise ArtifactError(
+                    f"holds latents beyond 0 to {n_latents - 1:,}, or activations that are no positive numbers",
+                    where=folder / "code_latents.npy",
+                    remedy=remedy,
+                )
         return cls(latents, activations, n_latents)

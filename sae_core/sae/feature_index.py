@@ -128,6 +128,8 @@ class FeatureIndex:
             raise ArtifactError(
                 "does not fit the postings beside it", where=folder / "index_offsets.npy", remedy=remedy
             )
+        if offsets[0] != 0 or (np.diff(offsets) < 0).any():
+            raise ArtifactError("does not rise from 0", where=folder / "index_offsets.npy", remedy=remedy)
         return cls(offsets, rows, activations)
 
 

@@ -49,6 +49,7 @@ N_HELD_OUT_SAMPLE = 1024
 N_MEASURED = 1_000_000
 """Of a larger split, every so many-th clip is measured, so that memory does not grow with the corpus."""
 CHECKPOINT = "checkpoint.safetensors"
+SAE_FILES = ("config.json", "weights.safetensors", "training.parquet", "metrics.json")
 PIECE = 65_536
 
 
@@ -224,6 +225,7 @@ class _Task:
             meta = ArtifactMeta.read(self.folder / "meta.json", kind="sae", remedy=RETRAIN)
             if (meta.parents, meta.settings) != (self.parents, self.settings):
                 return None
+            meta.check_files(self.folder, remedy=RETRAIN, whole=True)
             if SparseAutoencoder.load(self.folder).fingerprint != meta.fingerprint:
                 return None
             return read_json(self.folder / "metrics.json", remedy=RETRAIN)
@@ -351,7 +353,9 @@ def _finish(task: _Task, fit: SaeFit, table: pd.DataFrame) -> dict[str, Any]:
     metrics = _describe(task, stored, table)
     write_table(folder / "training.parquet", table)
     write_json(folder / "metrics.json", metrics)
-    ArtifactMeta("sae", stored.fingerprint, task.parents, task.settings).write(folder / "meta.json")
+    ArtifactMeta("sae", stored.fingerprint, task.parents, task.settings).write(
+        folder / "meta.json", files=SAE_FILES
+    )
     (folder / CHECKPOINT).unlink(missing_ok=True)
     return metrics
 

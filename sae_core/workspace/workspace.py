@@ -216,11 +216,13 @@ class SaeView:
         self.embeddings = workspace.embeddings(str(meta.settings.get("embedder", "")))
         current = {"embeddings": self.embeddings.fingerprint, "splits": workspace.corpus.split_fingerprint}
         meta.check_parents(current, where=self.folder, remedy=train)
+        meta.check_files(self.folder, remedy=train)
         remedy = f"run: python -m sae_core index --workspace {workspace.path}"
         built = ArtifactMeta.read(self.folder / "index.json", kind="index", remedy=remedy)
         built.check_parents(
             index_parents(workspace.corpus, self.embeddings, meta), where=self.folder, remedy=remedy
         )
+        built.check_files(self.folder, remedy=remedy)
         n_latents = int(self.config["n_latents"])
         self.weights_fingerprint = meta.fingerprint
         self.fingerprint = fingerprint(meta.fingerprint, built.fingerprint, built.parents)
@@ -230,7 +232,23 @@ class SaeView:
         self.index = FeatureIndex.load(self.folder, remedy=remedy)
         self.latents = read_table(self.folder / "latents.parquet", remedy=remedy)
         self.statistics = AttributeStatistics.load(self.folder, n_latents=n_latents, remedy=remedy)
+        self._check_sizes(remedy)
         self._shared = _Shared()
+
+    def _check_sizes(self, remedy: str) -> None:
+        """ArtifactError where parts do not belong together: another number of clips, latents or dimensions."""
+        n, n_latents = len(self.workspace.corpus), self.n_latents
+        fits = {
+            "code_latents.npy": len(self.codes) == n,
+            "index_offsets.npy": len(self.index.offsets) == n_latents + 1,
+            "latents.parquet": len(self.latents) == n_latents,
+            "config.json": int(self.config.get("dim", -1)) == self.embeddings.dim,
+        }
+        for name, is_right in fits.items():
+            if not is_right:
+                raise ArtifactError(
+                    "does not fit the clips and the SAE", where=self.folder / name, remedy=remedy
+                )
 
     @property
     def n_latents(self) -> int:

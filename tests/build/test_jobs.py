@@ -86,7 +86,7 @@ def is_at(workspace, stage):
 def test_of_two_who_start_at_once_one_wins(tmp_path):
     code = (
         "import sys, time; from pathlib import Path; from sae_core.build.plan import BuildPlan\n"
-        "from sae_core import jobs; from sae_core.build.jobs import start_job\n"
+        "from sae_core.build import jobs; from sae_core.build.jobs import start_job\n"
         "from sae_core.files.errors import ArtifactError; jobs.CLAIM_FOR_S = 0\n"
         "go = Path(sys.argv[1]) / 'go'; print('ready', flush=True)\n"
         "while not go.exists(): time.sleep(0.001)\n"

@@ -5,7 +5,7 @@ import pytest
 
 from sae_core.files.artifacts import write_array
 from sae_core.files.errors import ArtifactError, StaleArtifactError
-from sae_core.measures.maps import MapSettings, PointMap, lay_out
+from sae_core.measures.maps import MapSettings, PointMap, lay_out, read_map_meta
 from sae_core.sae.codes import SparseCodes
 
 PARENTS = {"embeddings": "abc"}
@@ -164,5 +164,7 @@ def test_a_missing_or_half_written_map_names_the_file(plain, tmp_path):
 def test_a_damaged_map_is_refused(plain, tmp_path, damaged):
     plain.save(tmp_path, "clips", parents=PARENTS)
     write_array(tmp_path / "map_clips.npy", damaged)
+    meta = read_map_meta(tmp_path, "clips", parents=PARENTS, remedy="")
+    meta.write(tmp_path / "map_clips.json", files=tuple(meta.files))
     with pytest.raises(ArtifactError, match="does not fit"):
         PointMap.load(tmp_path, "clips", parents=PARENTS, remedy="run: map")

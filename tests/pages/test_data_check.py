@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from sae_core.analysis.data_check import LEAVE_OUT, check_workspace, decisions_for_import
+from sae_core.files.artifacts import ArtifactMeta
 from sae_core.workspace.workspace import open_workspace
 
 
@@ -15,10 +16,12 @@ def folder(small_workspace, tmp_path):
     import numpy as np
 
     folder = shutil.copytree(small_workspace, tmp_path / "workspace")
-    path = folder / "embeddings" / "synthetic" / "vectors.npy"
-    vectors = np.load(path)
+    place = folder / "embeddings" / "synthetic"
+    vectors = np.load(place / "vectors.npy")
     vectors[40] = vectors[7]
-    np.save(path, vectors)
+    np.save(place / "vectors.npy", vectors)
+    meta = ArtifactMeta.read(place / "meta.json", kind="embeddings", remedy="")
+    meta.write(place / "meta.json", files=tuple(meta.files))
     return folder
 
 
