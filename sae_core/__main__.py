@@ -1,22 +1,24 @@
-"""The command line: python -m sae_core VERB. Each verb may be killed at any moment and run again."""
+"""The command line: voxscope VERB, or python -m sae_core VERB. Each verb may be killed at any moment and run again."""
 
 import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
 
-from sae_core.cli import FAMILIES
+from sae_core import __version__
+from sae_core.cli import FAMILIES, USUAL_ACTION
+from sae_core.cli.console import MODULE_COMMAND, as_called
 from sae_core.files.errors import VoxScopeError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb and return its exit status: 0 done, 1 nothing could be done, 2 wrong usage, 130 interrupted."""
-    options = build_parser().parse_args(arguments)
+    options = build_parser().parse_args(with_action(sys.argv[1:] if arguments is None else arguments))
     try:
         verb: Callable[[argparse.Namespace], None] = options.verb
         verb(options)
     except VoxScopeError as error:
-        print(f"voxscope: {error}", file=sys.stderr)
+        print(as_called(f"voxscope: {error}"), file=sys.stderr)
         return 1
     except ValueError as error:
         print(f"voxscope: {error}", file=sys.stderr)
@@ -30,9 +32,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
+def with_action(arguments: Sequence[str]) -> list[str]:
+    """The arguments with the usual action after a verb that is given none; asked for help, a verb lists its actions."""
+    verb, *following = arguments or [""]
+    names_one = bool(following) and (not following[0].startswith("-") or following[0] in ("-h", "--help"))
+    if verb in USUAL_ACTION and not names_one:
+        return [verb, USUAL_ACTION[verb], *following]
+    return list(arguments)
+
+
 def build_parser() -> argparse.ArgumentParser:
     """The parser of every verb; tests read it to check that each is documented."""
-    parser = argparse.ArgumentParser(prog="python -m sae_core", description=__doc__)
+    parser = argparse.ArgumentParser(prog=as_called(MODULE_COMMAND), description=__doc__)
+    parser.add_argument("--version", action="version", version=f"voxscope {__version__}")
     verbs = parser.add_subparsers(required=True, metavar="VERB")
     for family in FAMILIES:
         family.add_verbs(verbs)

@@ -9,8 +9,10 @@ import tomllib
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from packaging.requirements import Requirement
 
 REPOSITORY = Path(__file__).parent.parent
 CORE = REPOSITORY / "sae_core"
@@ -41,6 +43,9 @@ NEVER_IMPORTED = {
     "oxfmt": "command",
     "mypy": "command",
     "import-linter": "command",
+    "hatchling": "command",
+    "pre-commit": "command",
+    "pre-commit-hooks": "commands",
 }
 MODULE_OF_REQUIREMENT = {
     "nemo_toolkit": "nemo",
@@ -50,9 +55,9 @@ MODULE_OF_REQUIREMENT = {
 }
 
 TOP_LEVEL = {
-    ".ci", ".gitignore", ".streamlit", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "Makefile", "README.md", "app.py",
-    "assets", "benchmarks", "docs", "pages", "pyproject.toml", "requirements-dev.txt", "requirements-ray.txt",
-    "requirements.txt", "sae_core", "tests",
+    ".ci", ".github", ".gitignore", ".pre-commit-config.yaml", ".streamlit", "CHANGELOG.md", "CITATION.cff",
+    "CONTRIBUTING.md", "LICENSE", "Makefile", "README.md", "SECURITY.md", "app.py", "assets", "benchmarks", "docs",
+    "pages", "pyproject.toml", "requirements-dev.txt", "requirements-ray.txt", "requirements.txt", "sae_core", "tests",
 }  # fmt: skip
 
 HEAVY_MODULES = (
@@ -268,9 +273,40 @@ def test_the_demo_stays_small():
     assert n_bytes <= MAX_DEMO_BYTES, f"assets/demo has {n_bytes / 2**20:.1f} MiB"
 
 
-def _requirements(name: str) -> list[str]:
+# list of pins → the parts of pyproject.toml whose packages it pins; "" stands for what everybody needs
+PINNED_IN = {
+    "requirements.txt": ("", "titanet"),
+    "requirements-ray.txt": ("ray",),
+    "requirements-dev.txt": ("dev",),
+}
+
+
+def _pins(name: str) -> list[Requirement]:
     lines = (REPOSITORY / name).read_text("utf-8").splitlines()
-    return [line for line in lines if line.strip() and not line.startswith(("#", "-r"))]
+    return [Requirement(line) for line in lines if line.strip() and not line.startswith(("#", "-r"))]
+
+
+def _project() -> dict[str, Any]:
+    return tomllib.loads((REPOSITORY / "pyproject.toml").read_text("utf-8"))["project"]
+
+
+@pytest.mark.parametrize("name", PINNED_IN)
+def test_every_pin_lies_in_its_range(name: str):
+    project = _project()
+    groups = {"": project["dependencies"], **project["optional-dependencies"]}
+    ranges = {(r := Requirement(text)).name: r for part in PINNED_IN[name] for text in groups[part]}
+    pins = {pin.name: pin for pin in _pins(name)}
+    assert set(pins) == set(ranges)
+    for package, pin in pins.items():
+        (exact,) = pin.specifier
+        assert exact.operator == "==" and "*" not in exact.version, f"pin one version: {pin}"
+        assert ranges[package].specifier.contains(exact.version), f"{pin} is not in {ranges[package]}"
+        assert ranges[package].extras == pin.extras
+
+
+def test_every_extra_is_pinned_somewhere():
+    pinned = {part for parts in PINNED_IN.values() for part in parts}
+    assert pinned == {"", *_project()["optional-dependencies"]}
 
 
 def _imported(*files: Path) -> set[str]:
@@ -287,12 +323,8 @@ def _imported(*files: Path) -> set[str]:
 
 def _pinned_modules(name: str) -> dict[str, str]:
     """Requirement → the module it is imported as."""
-    modules = {}
-    for line in _requirements(name):
-        pinned = re.fullmatch(r"([\w-]+)(?:\[[\w,]+\])?==[\w.]+", line)
-        assert pinned, f"pin one version: {line}"
-        modules[pinned[1]] = MODULE_OF_REQUIREMENT.get(pinned[1], pinned[1].replace("-", "_"))
-    return modules
+    names = [pin.name for pin in _pins(name)]
+    return {name: MODULE_OF_REQUIREMENT.get(name, name.replace("-", "_")) for name in names}
 
 
 def test_every_requirement_is_used_and_everything_used_is_required():

@@ -38,7 +38,7 @@ from sae_core.build.plan import BuildMoment, BuildPlan, BuildReport, build_works
 from sae_core.files.artifacts import write_json
 from sae_core.files.errors import ArtifactError, VoxScopeError
 from sae_core.files.processes import job_environment, send_signal, start_of
-from sae_core.files.product import CODE
+from sae_core.files.product import product_folder
 
 WRITE_EVERY_S = 0.5
 GRACE_S = 10.0
@@ -61,7 +61,7 @@ def start_job(plan: BuildPlan, workspace: Path) -> None:
         with job_file(workspace, "log.txt").open("ab") as log:
             process = subprocess.Popen(
                 command,
-                cwd=CODE,
+                cwd=product_folder(),  # nothing there but the app: no module can hide one of Python's
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -15,7 +15,7 @@ import pandas as pd
 
 from sae_core.corpus.clips import Corpus
 from sae_core.corpus.importing import ImportSettings, import_corpus
-from sae_core.embedding.embedders import EMBEDDERS
+from sae_core.embedding.embedders import EMBEDDERS, check_packages
 from sae_core.files.artifacts import (
     FORMAT_VERSION,
     ArtifactMeta,
@@ -193,8 +193,11 @@ def build_workspace(
 ) -> dict[str, str]:
     """Do whatever of the plan is not done yet in a workspace folder, and return what each stage left, in words.
 
-    Raises CorpusError when the folder holds other clips already, and whatever a stage raises; finished work is kept.
+    Raises MissingDependencyError, before anything is done, when the embedder's packages are not installed; CorpusError
+    when the folder holds other clips already; and whatever a stage raises. Finished work is kept.
     """
+    if not (Path(workspace) / "embeddings" / plan.embedder / "meta.json").exists():
+        check_packages(plan.embedder)
     outcomes = {}
     for stage, run in _RUNS.items():
         report(BuildMoment(stage))

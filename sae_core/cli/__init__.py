@@ -3,3 +3,5 @@
 from sae_core.cli import build, chain, demo, grids, maps, measure, notes, serve
 
 FAMILIES = (chain, build, grids, maps, serve, measure, notes, demo)
+USUAL_ACTION = {"demo": "open"}
+"""Verb → the action that is meant where none is named: `demo` alone is `demo open`."""

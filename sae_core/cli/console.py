@@ -1,11 +1,19 @@
 """What every verb shares: how it is declared, how it shows progress, what it says at the end."""
 
 import argparse
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeAlias
 
+COMMAND = "voxscope"
+MODULE_COMMAND = "python -m sae_core"
 Verbs: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+
+
+def as_called(text: str) -> str:
+    """The text with commands as this process was started: `voxscope …` where that was typed."""
+    return text.replace(MODULE_COMMAND, COMMAND) if Path(sys.argv[0]).name == COMMAND else text
 
 
 def add_verb(
@@ -40,7 +48,7 @@ def say_failures(n_failures: int, table: Path) -> None:
 
 def say_next(verb: str) -> None:
     """End with the command that comes next."""
-    print(f"next: python -m sae_core {verb}")
+    print(as_called(f"next: {MODULE_COMMAND} {verb}"))
 
 
 class Bar:

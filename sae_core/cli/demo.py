@@ -10,7 +10,9 @@ from sae_core.cli.serve import add_server, serve
 def add_verbs(verbs: Verbs) -> None:
     """Declare these verbs."""
     parser = verbs.add_parser(
-        "demo", help="the demo of real voices: open, build", description="The demo of real voices."
+        "demo",
+        help="the demo of real voices: open (also without an action), build, synthetic",
+        description="The demo of real voices; without an action it is opened.",
     )
     actions = parser.add_subparsers(required=True, metavar="ACTION")
     opened = add_verb(actions, "open", run_demo_open, "open the demo of real voices in the browser")
@@ -20,7 +22,9 @@ def add_verbs(verbs: Verbs) -> None:
     build.add_argument(
         "--cache", type=Path, default=Path("workspaces/demo-cache"), help="where packages are kept"
     )
-    build.add_argument("--out", type=Path, help="where the bundle goes (default assets/demo)")
+    build.add_argument(
+        "--out", type=Path, help="where the bundle goes (in a checkout, by default assets/demo)"
+    )
     build.add_argument("--embedder", default="ge2e", help="ge2e (default) or titanet")
     build.add_argument("--model", metavar="NAME_OR_PATH", help="a model's hub name or local file")
     synthetic = add_verb(

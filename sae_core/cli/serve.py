@@ -11,7 +11,7 @@ from sae_core.cli.console import Verbs, add_verb, add_workspace
 from sae_core.files.errors import MissingDependencyError, VoxScopeError
 from sae_core.files.processes import server_environment
 from sae_core.files.product import product_folder
-from sae_core.workspace.places import USUAL_NAME, Places
+from sae_core.workspace.places import Places, usual_folder
 
 SERVER = "pages.serving.server"
 DEFAULT_PORT = 8501
@@ -59,14 +59,14 @@ def serve(workspace: Path | None, options: argparse.Namespace) -> None:
     """
     folder = options.workspaces
     if workspace is None and folder is None:
-        folder = Path(USUAL_NAME)
+        folder = usual_folder()
     places = Places.choose(workspace, folder, roots=options.import_root)
     _serve(places, port=options.port, headless=options.headless)
 
 
 def _serve(places: Places, *, port: int, headless: bool) -> None:
     if importlib.util.find_spec("streamlit") is None:
-        raise MissingDependencyError("streamlit is not installed", remedy="run: make app")
+        raise MissingDependencyError("streamlit is not installed", remedy="run: pip install streamlit")
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -80,6 +80,8 @@ def _serve(places: Places, *, port: int, headless: bool) -> None:
         flush=True,
     )
     environment = server_environment(os.environ) | places.as_environment()
+    # pages/ is found from the folder that the server starts in, which this setting would forbid
+    environment.pop("PYTHONSAFEPATH", None)
     command = [sys.executable, "-m", SERVER, str(port), *(["--headless"] if headless else [])]
     os.chdir(product_folder())
     os.execve(sys.executable, command, environment)

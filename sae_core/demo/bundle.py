@@ -10,12 +10,11 @@ import shutil
 from pathlib import Path
 
 from sae_core.files.errors import ArtifactError
-from sae_core.files.product import CODE, asset
+from sae_core.files.product import asset, is_checkout
 from sae_core.files.progress import Progress, ignore
+from sae_core.workspace.places import usual_folder
 
-ROOT = CODE
 BUNDLE = asset("demo")
-OWN_COPY = ROOT / "workspaces" / "demo"
 MAX_BUNDLE_BYTES = 40 * 1024 * 1024
 NAME = "Demo: voices from Debian"
 N_LATENTS = (64, 256, 1024)
@@ -33,12 +32,14 @@ BUILT_FROM = ("labels.parquet", "import_probes.parquet", "import_failures.parque
 
 
 def unpack_demo(target: Path | None = None, *, progress: Progress = ignore) -> Path:
-    """Return a workspace holding the shipped demo, copied to `target` (default workspaces/demo) and indexed there.
+    """Return a workspace holding the shipped demo, copied to `target` and indexed there.
+
+    By default the copy is `demo` in the usual folder of workspaces.
 
     A copy of an older bundle is brought up to date; SAEs and notes added to it stay. What is done is not done again.
-    Raises ArtifactError when the bundle is missing.
+    Raises ArtifactError when the bundle is missing or the copy cannot be written.
     """
-    target = OWN_COPY if target is None else Path(target)
+    target = usual_folder() / "demo" if target is None else Path(target)
     mark = _content(BUNDLE / "demo.json")
     if mark is None:
         remedy = "check out the whole repository, or run: python -m sae_core demo build"
@@ -48,12 +49,25 @@ def unpack_demo(target: Path | None = None, *, progress: Progress = ignore) -> P
         from sae_core.build.steps import index_workspace
         from sae_core.files.artifacts import writing
 
-        (target / "demo.json").unlink(missing_ok=True)
-        shutil.copytree(BUNDLE, target, dirs_exist_ok=True, ignore=shutil.ignore_patterns("demo.json"))
+        _copy(BUNDLE, target)
         index_workspace(target, progress=progress)
         with writing(target / "demo.json") as temporary:
             temporary.write_bytes(mark)
     return target
+
+
+def _copy(bundle: Path, target: Path) -> None:
+    """Copy all but demo.json, which is written last: a copy without it is unfinished."""
+    try:
+        (target / "demo.json").unlink(missing_ok=True)
+        shutil.copytree(bundle, target, dirs_exist_ok=True, ignore=shutil.ignore_patterns("demo.json"))
+    except OSError as error:  # shutil.Error, which lists every file, is one, too
+        reason = error.strerror or f"{len(error.args[0])} files could not be copied"
+        raise ArtifactError(
+            f"the demo cannot be copied here ({reason})",
+            where=target,
+            remedy="choose another: --workspace FOLDER",
+        ) from error
 
 
 def _content(file: Path) -> bytes | None:
@@ -82,6 +96,12 @@ def build_demo(
     from sae_core.sae.training import TrainingConfig
     from sae_core.workspace.workspace import update_settings
 
+    if out is None and not is_checkout():
+        raise ArtifactError(
+            "an installed demo is not made again in its place",
+            where=BUNDLE,
+            remedy="choose a folder: --out FOLDER",
+        )
     out = BUNDLE if out is None else Path(out)
     gather(out, cache=cache, progress=progress)
     import_corpus(out, out, ImportSettings(labels=out / "labels.parquet"), progress=progress)

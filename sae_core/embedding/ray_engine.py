@@ -271,7 +271,7 @@ def _import_ray() -> Any:
     except ImportError as error:
         raise MissingDependencyError(
             "the engine ray needs the package ray, which is not installed",
-            remedy="run: pip install -r requirements-ray.txt",
+            remedy="run: pip install 'voxscope[ray]' (in a checkout: pip install -r requirements-ray.txt)",
         ) from error
     for name in ("ray", "ray.data"):
         logging.getLogger(name).setLevel(logging.ERROR)

@@ -35,7 +35,7 @@ class RemoteFolder:
             raise MissingDependencyError(
                 "addresses need the package fsspec",
                 where=address,
-                remedy="pip install -r requirements-ray.txt",
+                remedy="run: pip install 'voxscope[ray]' (in a checkout: pip install -r requirements-ray.txt)",
             ) from error
         try:
             self.filesystem, self.path = url_to_fs(self.address)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sae_core.files.errors import ArtifactError, CorpusError
+from sae_core.files.product import CODE, is_checkout, user_data_folder
 
 WORKSPACE_VARIABLE = "VOXSCOPE_WORKSPACE"
 WORKSPACES_VARIABLE = "VOXSCOPE_WORKSPACES"
@@ -191,6 +192,18 @@ class Places:
                 entry.name for entry in entries if entry.is_dir(follow_symlinks=False) and is_name(entry.name)
             )
         return {name: self.folder / name for name in names}
+
+
+def usual_folder() -> Path:
+    """Where workspaces lie when nobody names a folder.
+
+    That is ./workspaces where there is one, else the checkout's own, and for an installed package, whose folder is not
+    for data, the data folder of the person.
+    """
+    here = Path(USUAL_NAME)
+    if here.is_dir():
+        return here.resolve()
+    return (CODE if is_checkout() else user_data_folder()) / USUAL_NAME
 
 
 def is_name(text: str) -> bool:

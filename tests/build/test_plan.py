@@ -1,6 +1,7 @@
 """A whole build in this process: plans that survive JSON, every stage once, and only what is left when run again."""
 
 import json
+import sys
 
 import pytest
 from hypothesis import given
@@ -104,6 +105,18 @@ def test_a_small_corpus_is_trained_on_for_enough_steps(n_train):
         n_train, SaeConfig(dim=8, n_latents=16, k=2)
     )
     assert 400 <= chosen.n_epochs * (n_train // chosen.batch_size) < 10_000
+
+
+def test_an_embedder_that_is_not_installed_stops_a_build_before_anything_is_done(
+    voices, tmp_path, monkeypatch
+):
+    from sae_core.build.plan import BuildPlan, build_workspace
+    from sae_core.files.errors import MissingDependencyError
+
+    monkeypatch.setitem(sys.modules, "nemo", None)
+    with pytest.raises(MissingDependencyError, match=r"needs nemo.*pip install 'voxscope\[titanet\]'"):
+        build_workspace(BuildPlan(str(voices), embedder="titanet"), tmp_path / "w")
+    assert not (tmp_path / "w").exists()
 
 
 def test_a_build_leaves_a_workspace_that_opens(built):

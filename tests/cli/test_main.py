@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from sae_core.__main__ import build_parser, main
+from sae_core.__main__ import build_parser, main, with_action
 from sae_core.files.processes import job_environment
 
 
@@ -100,6 +100,33 @@ def test_what_cannot_be_done_is_said_with_its_remedy(
         assert word.format(**places) in said
 
 
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ([], []),
+        (["demo"], ["demo", "open"]),
+        (["demo", "--port", "8502"], ["demo", "open", "--port", "8502"]),
+        (["demo", "build", "--out", "x"], ["demo", "build", "--out", "x"]),
+        (["demo", "--help"], ["demo", "--help"]),
+        (["demo", "opne"], ["demo", "opne"]),
+        (["notes"], ["notes"]),
+        (["info", "demo"], ["info", "demo"]),
+    ],
+)
+def test_demo_alone_opens_it(typed, meant):
+    assert with_action(typed) == meant
+
+
+@pytest.mark.parametrize("called", ["voxscope", "python -m sae_core"])
+def test_commands_are_named_as_the_program_was_called(called, monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr("sys.argv", ["/bin/voxscope" if called == "voxscope" else "/sae_core/__main__.py"])
+    assert main(["train", "--workspace", str(tmp_path / "absent")]) == 1
+    assert f"run: {called} import" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    assert f"usage: {called} " in capsys.readouterr().out
+
+
 def test_interrupting_keeps_what_is_done(monkeypatch, capsys, small_workspace):
     def stop(*_, **__):
         raise KeyboardInterrupt
@@ -127,11 +154,13 @@ def test_serving_hands_the_workspace_to_the_app(small_workspace, monkeypatch):
     monkeypatch.setattr(os, "execve", take_over)
     monkeypatch.setenv("MALLOC_ARENA_MAX", "7")
     monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
+    monkeypatch.setenv("PYTHONSAFEPATH", "1")
     monkeypatch.chdir(small_workspace.parent)
     assert main(["serve", "--workspace", small_workspace.name, "--port", "8765", "--headless"]) == 0
     assert handed["environment"]["VOXSCOPE_WORKSPACE"] == str(small_workspace)
     assert handed["environment"]["MALLOC_ARENA_MAX"] == "7", "what somebody set was overruled"
     assert handed["environment"]["OPENBLAS_NUM_THREADS"] == "1"
+    assert "PYTHONSAFEPATH" not in handed["environment"], "pages/ would not be found"
     assert "OPENBLAS_NUM_THREADS" not in job_environment(handed["environment"]), (
         "builds have the machine's cores"
     )

@@ -79,6 +79,19 @@ def test_too_large_a_bundle_is_not_sealed(shipped, monkeypatch):
         bundle.seal(shipped)
 
 
+def test_a_copy_that_cannot_be_written_says_where_and_what_to_do(shipped, tmp_path):
+    (tmp_path / "file").write_bytes(b"no folder")
+    with pytest.raises(ArtifactError, match=r"file/own: the demo cannot be copied here .*--workspace FOLDER"):
+        bundle.unpack_demo(tmp_path / "file" / "own")
+
+
+def test_an_installed_demo_is_not_made_again_in_its_place(shipped, tmp_path, monkeypatch):
+    monkeypatch.setattr(bundle, "is_checkout", lambda: False)
+    with pytest.raises(ArtifactError, match="--out FOLDER"):
+        bundle.build_demo(cache=tmp_path / "cache")
+    assert not (tmp_path / "cache").exists()
+
+
 def test_a_missing_bundle_says_how_to_get_it(tmp_path, monkeypatch):
     monkeypatch.setattr(bundle, "BUNDLE", tmp_path / "absent")
     with pytest.raises(ArtifactError, match="demo build"):

@@ -4,6 +4,7 @@ import dataclasses
 import io
 import os
 import shutil
+import sys
 import zipfile
 
 import pytest
@@ -141,6 +142,20 @@ def test_a_server_without_any_workspace_can_build_its_first(app_test, site, word
     assert not app.exception
     assert app.button(key="build_up").disabled
     assert not app.sidebar.selectbox
+
+
+def test_titanet_cannot_be_chosen_where_nemo_is_not_installed(app_test, site, monkeypatch):
+    monkeypatch.setitem(sys.modules, "nemo", None)
+    app = app_test(site / "workspaces" / "one", "build").run()
+    embedder = app.radio(key="build_embedder")
+    assert embedder.value == "ge2e"
+    captions = list(embedder.proto.captions)
+    assert "not installed" in captions[0] and "not installed" not in captions[1]
+    assert not app.warning
+    embedder.set_value("titanet").run()
+    assert not app.exception
+    assert "pip install 'voxscope[titanet]'" in app.warning[0].value
+    assert app.button(key="build_start").disabled
 
 
 def test_jobs_are_told_as_they_are(app_test, site, words):

@@ -8,6 +8,7 @@ from pages.parts.build.source import HERE, ZIP, BuildSource
 from pages.shared.wording import counted
 from sae_core.build.plan import BuildPlan, expected_s, suggest_grid
 from sae_core.corpus.surveys import is_at_hand
+from sae_core.embedding.embedders import missing_packages
 from sae_core.workspace.places import Places, is_name
 
 EMBEDDER_WORDS = {
@@ -20,6 +21,10 @@ EMBEDDER_WORDS = {
 FETCHES = (
     "The weights of TitaNet are not on this machine. NeMo fetches them, about 100 MB, when the build begins, if the "
     "machine may reach its hub; otherwise take GE2E, or give a file: `python -m sae_core build … --model FILE.nemo`."
+)
+NOT_INSTALLED = (
+    "{0} is not installed on this server. To use it, run `pip install 'voxscope[{1}]'` there (in a checkout: "
+    "`pip install -r requirements.txt`) and start the server again; or choose GE2E."
 )
 USUAL, ONE, OWN = "usual", "one", "own"
 GRID_WORDS = {USUAL: "A grid", ONE: "Only one", OWN: "My own"}
@@ -44,21 +49,28 @@ def choose_options(places: Places, source: BuildSource) -> tuple[str, BuildPlan 
     except ValueError as error:
         st.warning(f"{str(error)[:1].upper()}{str(error)[1:]}.", icon=":material/grid_off:")
         return name, None
-    return name, plan if name else None
+    return name, plan if name and not missing_packages(embedder) else None
 
 
 def _choose_embedder() -> str:
-    usual = "titanet" if is_at_hand("titanet") else "ge2e"
+    lacking = {name: missing_packages(name) for name in EMBEDDER_WORDS}
+    usual = "titanet" if is_at_hand("titanet") and not lacking["titanet"] else "ge2e"
     embedder = st.radio(
         "Embedder",
         list(EMBEDDER_WORDS),
         index=list(EMBEDDER_WORDS).index(usual),
         format_func=lambda name: EMBEDDER_WORDS[name][0],
-        captions=[words for _, words in EMBEDDER_WORDS.values()],
+        captions=[
+            f"{words}; **not installed here**" if lacking[name] else words
+            for name, (_, words) in EMBEDDER_WORDS.items()
+        ],
         key="build_embedder",
         help="The network that turns a clip into numbers that tell voices apart: what the autoencoders take to pieces.",
     )
-    if not is_at_hand(str(embedder)):
+    if lacking[str(embedder)]:
+        words = NOT_INSTALLED.format(EMBEDDER_WORDS[str(embedder)][0], embedder)
+        st.warning(words, icon=":material/extension_off:")
+    elif not is_at_hand(str(embedder)):
         st.info(FETCHES, icon=":material/cloud_download:")
     return str(embedder)
 

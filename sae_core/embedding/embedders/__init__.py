@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import importlib.util
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Protocol, cast, runtime_checkable
 
@@ -21,6 +22,9 @@ EMBEDDERS: dict[str, str] = {
     "ge2e": "sae_core.embedding.embedders.ge2e",
 }
 """Name → the module whose `load(model, device)` returns that embedder; it is imported only when asked for."""
+
+EXTRAS: dict[str, tuple[str, ...]] = {"titanet": ("nemo", "omegaconf")}
+"""Name → the packages of the extra of that name, which an installation may lack; an embedder not named needs none."""
 
 
 @runtime_checkable
@@ -55,6 +59,28 @@ def open_embedder(name: str, *, model: str | None = None, device: str | None = N
     if name not in EMBEDDERS:
         raise ValueError(f"{name!r} is no embedder; there are {', '.join(EMBEDDERS)}")
     return cast(Embedder, importlib.import_module(EMBEDDERS[name]).load(model, device))
+
+
+def missing_packages(name: str) -> list[str]:
+    """The packages that the embedder needs and this installation lacks, found without loading any."""
+    return [package for package in EXTRAS.get(name, ()) if importlib.util.find_spec(package) is None]
+
+
+def check_packages(name: str) -> None:
+    """Raise MissingDependencyError when a package that the embedder needs is not installed."""
+    if missing := missing_packages(name):
+        raise MissingDependencyError(
+            f"the {name} embedder needs {' and '.join(missing)}, not installed here",
+            remedy=how_to_install(name),
+        )
+
+
+def how_to_install(name: str) -> str:
+    """The remedy where packages of an embedder are missing."""
+    return (
+        f"run: pip install 'voxscope[{name}]' (in a checkout: pip install -r requirements.txt), "
+        "or use --embedder ge2e"
+    )
 
 
 def choose_device(device: str | None) -> torch.device:

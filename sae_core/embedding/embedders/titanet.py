@@ -19,7 +19,7 @@ import torch
 from jaxtyping import Float32, Int64
 from torch import Tensor, nn
 
-from sae_core.embedding.embedders import choose_device, full_precision
+from sae_core.embedding.embedders import choose_device, full_precision, how_to_install
 from sae_core.embedding.embedders.frame_convolutions import by_frames, pooling_by_frames
 from sae_core.files.artifacts import fingerprint
 from sae_core.files.errors import ArtifactError, MissingDependencyError
@@ -131,7 +131,7 @@ def _nemo_models() -> Any:
     except ImportError as error:
         raise MissingDependencyError(
             f"the titanet embedder needs NeMo, which cannot be imported ({error})",
-            remedy="run: pip install 'nemo_toolkit[asr]', or use --embedder ge2e",
+            remedy=how_to_install("titanet"),
         ) from error
     nemo_logging.setLevel(logging.ERROR)
     return models

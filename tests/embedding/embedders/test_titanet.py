@@ -199,7 +199,7 @@ def test_a_model_by_hub_name_is_read_from_where_nemo_keeps_it(tiny_nemo, monkeyp
 
 def test_without_nemo_the_remedy_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "nemo.collections.asr", None)
-    with pytest.raises(MissingDependencyError, match=r"pip install 'nemo_toolkit\[asr\]'"):
+    with pytest.raises(MissingDependencyError, match=r"pip install 'voxscope\[titanet\]'"):
         open_embedder("titanet")
 
 
