@@ -309,6 +309,15 @@ def test_every_extra_is_pinned_somewhere():
     assert pinned == {"", *_project()["optional-dependencies"]}
 
 
+def test_every_python_that_is_promised_is_tested():
+    workflow = (REPOSITORY / ".github" / "workflows" / "test.yml").read_text("utf-8")
+    (matrix,) = re.findall(r"python: \[(.+)\]", workflow)
+    tested = re.findall(r"[\d.]+", matrix)
+    named = [c.rsplit(" ", 1)[1] for c in _project()["classifiers"] if "Python ::" in c]
+    assert tested == named
+    assert _project()["requires-python"] == f">={tested[0]}"
+
+
 def _imported(*files: Path) -> set[str]:
     """Top-level names of everything that these files import, also inside functions."""
     names: set[str] = set()
