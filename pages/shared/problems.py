@@ -62,19 +62,19 @@ def _show_known(error: VoxScopeError) -> None:
                     icon=":material/construction:",
                     query_params=links.in_workspace(),
                 )
-    _show_stages()
+    _show_parts()
 
 
-def _show_stages() -> None:
+def _show_parts() -> None:
     """What the workspace holds and what it lacks, where it can be opened at all."""
     try:
-        stages = session.current_workspace().stages()
+        parts = session.current_workspace().parts()
     except VoxScopeError:
         return
     with st.expander("What this workspace holds"):
         signs = {"ready": ":green-badge[ready]", "stale": ":orange-badge[out of date]"}
-        for stage in stages:
-            sign = signs.get(stage.state, f":red-badge[{stage.state}]")
-            st.markdown(f"{sign} **{stage.name}** · {stage.detail}")
-            if stage.command:
-                st.code(stage.command, language="bash", wrap_lines=True)
+        for part in parts:
+            sign = signs.get(part.state, f":red-badge[{part.state}]")
+            st.markdown(f"{sign} **{part.name}** · {part.detail}")
+            if part.command:
+                st.code(part.command, language="bash", wrap_lines=True)

@@ -138,7 +138,7 @@ def choose_sae(workspace: Workspace) -> SaeView:
     """Let people choose an SAE and return it, opened; ArtifactError when there is none or it is stale."""
     names = workspace.sae_names()
     if not names:
-        missing = next(stage for stage in reversed(workspace.stages()) if stage.command)
+        missing = next(part for part in reversed(workspace.parts()) if part.command)
         raise ArtifactError(missing.detail, where=workspace.path, remedy=f"run: {missing.command}")
     wanted = links.chosen(links.SAE)
     st.session_state["sae_choice"] = wanted if wanted in names else names[0]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from sae_core.build.plan import BUILD_STAGES, BuildPlan
+from sae_core.build.plan import BUILD_STEPS, BuildPlan
 from sae_core.files.artifacts import FORMAT_VERSION, read_json, write_json
 from sae_core.files.errors import ArtifactError
 from sae_core.workspace.places import JOB_FOLDER
@@ -19,8 +19,8 @@ KEPT_LOG_BYTES = 100_000
 
 
 @dataclass(frozen=True)
-class StageStatus:
-    """One stage of a job: its name, whether it is waiting, running or done, what it left, and how long it took."""
+class StepStatus:
+    """One step of a job: its name, whether it is waiting, running or done, what it left, and how long it took."""
 
     name: str
     state: str = "waiting"
@@ -32,13 +32,13 @@ class StageStatus:
 class JobStatus:
     """Where a job is.
 
-    state: `stopped` means that its process ended without a word. stages: all of them, in order.
-    n_done, n_total, note: of the running stage. rate: its units a second; eta_s: until it ends; None while unknown.
+    state: `stopped` means that its process ended unexpectedly. steps: all of them, in order.
+    n_done, n_total, note: of the running step. rate: its units a second; eta_s: until it ends; None while unknown.
     started_at, updated_at: seconds since 1970. pid, process_started: who builds. problem, remedy: why it failed.
     """
 
     state: JobState
-    stages: tuple[StageStatus, ...]
+    steps: tuple[StepStatus, ...]
     n_done: int = 0
     n_total: int = 0
     note: str = ""
@@ -52,14 +52,14 @@ class JobStatus:
     remedy: str = ""
 
     @property
-    def stage(self) -> StageStatus | None:
-        """The stage that is running, None between stages and at the end."""
-        return next((stage for stage in self.stages if stage.state == "running"), None)
+    def step(self) -> StepStatus | None:
+        """The step that is running, None between steps and at the end."""
+        return next((step for step in self.steps if step.state == "running"), None)
 
     @property
     def number(self) -> int:
-        """How many stages have begun."""
-        return sum(stage.state != "waiting" for stage in self.stages)
+        """How many steps have begun."""
+        return sum(step.state != "waiting" for step in self.steps)
 
     def to_json(self) -> dict[str, Any]:
         """All fields, as JSON holds them."""
@@ -67,20 +67,22 @@ class JobStatus:
 
     @classmethod
     def from_json(cls, raw: dict[str, Any]) -> "JobStatus":
-        """The status that `to_json` wrote; ValueError where it is another thing."""
+        """The status that `to_json` wrote, also under the earlier name of `steps`; ValueError where it is not one."""
+        if "stages" in raw and "steps" not in raw:
+            raw = {**raw, "steps": raw["stages"]}
         fields = {field.name for field in dataclasses.fields(cls)}
         known = {name: value for name, value in raw.items() if name in fields}
         try:
             if known["state"] not in get_args(JobState):
                 raise ValueError(f"there is no state {known['state']!r}")
-            stages = tuple(StageStatus(**stage) for stage in known.pop("stages"))
-            return cls(stages=stages, **known)
+            steps = tuple(StepStatus(**step) for step in known.pop("steps"))
+            return cls(steps=steps, **known)
         except (KeyError, TypeError) as error:
             raise ValueError(f"is no job status ({error})") from error
 
 
 class Pace:
-    """How fast a stage goes: units a second since its first report, and how long the rest takes at that rate."""
+    """How fast a step goes: units a second since its first report, and how long the rest takes at that rate."""
 
     def __init__(self) -> None:
         self._first: tuple[float, int, int] | None = None
@@ -100,7 +102,7 @@ class Pace:
 def first_status() -> JobStatus:
     """The status of a job that begins now."""
     now = time.time()
-    return JobStatus("running", tuple(map(StageStatus, BUILD_STAGES)), started_at=now, updated_at=now)
+    return JobStatus("running", tuple(map(StepStatus, BUILD_STEPS)), started_at=now, updated_at=now)
 
 
 def job_file(workspace: Path, name: str) -> Path:

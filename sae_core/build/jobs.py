@@ -26,7 +26,7 @@ from sae_core.build.job_records import (
     JobState,
     JobStatus,
     Pace,
-    StageStatus,
+    StepStatus,
     bound_log,
     first_status,
     job_file,
@@ -79,7 +79,7 @@ def resume_job(workspace: Path) -> None:
 
 
 def run_job(plan: BuildPlan, workspace: Path, *, report: BuildReport = lambda _: None) -> dict[str, str]:
-    """Build a workspace in this process, as a job that others see, and return what each stage left, in words.
+    """Build a workspace in this process, as a job that others see, and return what each step left, in words.
 
     Raises ArtifactError when the workspace is being built already, and whatever the build raises.
     """
@@ -158,9 +158,9 @@ def main(arguments: list[str]) -> int:
 
 def _tell_log(moment: BuildMoment) -> None:
     if moment.outcome is not None:
-        _log.info("%s: %s (%s)", moment.stage, moment.outcome, moment.note)
+        _log.info("%s: %s (%s)", moment.step, moment.outcome, moment.note)
     elif not moment.n_total:
-        _log.info("%s …", moment.stage)
+        _log.info("%s …", moment.step)
 
 
 def _build(plan: BuildPlan, workspace: Path, report: BuildReport) -> dict[str, str]:
@@ -235,25 +235,25 @@ class _EndRequest:
 
 
 class _Reporter:
-    """Writes the status of a running job, now and then while a stage goes on and always when one begins or ends."""
+    """Writes the status of a running job, now and then while a step goes on and always when one begins or ends."""
 
     def __init__(self, workspace: Path) -> None:
         self._workspace = workspace
         self._status = dataclasses.replace(
             first_status(), pid=os.getpid(), process_started=start_of(os.getpid())
         )
-        self._stage_began = self._written = time.monotonic()
+        self._step_began = self._written = time.monotonic()
         self._pace = Pace()
         self._write()
 
     def follow(self, moment: BuildMoment) -> None:
         """Take in what the build reports."""
         if moment.outcome is not None:
-            took_s = round(time.monotonic() - self._stage_began, 1)
-            self._set_stage(StageStatus(moment.stage, "done", moment.outcome, took_s))
+            took_s = round(time.monotonic() - self._step_began, 1)
+            self._set_step(StepStatus(moment.step, "done", moment.outcome, took_s))
         elif not moment.n_total:
-            self._stage_began, self._pace = time.monotonic(), Pace()
-            self._set_stage(StageStatus(moment.stage, "running"))
+            self._step_began, self._pace = time.monotonic(), Pace()
+            self._set_step(StepStatus(moment.step, "running"))
         else:
             rate, eta_s = self._pace.measure(moment.n_done, moment.n_total)
             self._change(
@@ -268,9 +268,9 @@ class _Reporter:
         self._change(state=state, problem=problem, remedy=remedy, rate=None, eta_s=None)
         self._write()
 
-    def _set_stage(self, changed: StageStatus) -> None:
-        stages = tuple(changed if stage.name == changed.name else stage for stage in self._status.stages)
-        self._change(stages=stages, n_done=0, n_total=0, note="", rate=None, eta_s=None)
+    def _set_step(self, changed: StepStatus) -> None:
+        steps = tuple(changed if step.name == changed.name else step for step in self._status.steps)
+        self._change(steps=steps, n_done=0, n_total=0, note="", rate=None, eta_s=None)
 
     def _change(self, **changes: Any) -> None:
         self._status = dataclasses.replace(self._status, **changes)

@@ -1,6 +1,6 @@
-"""A whole build as one plan: from a folder of recordings to a workspace that pages can open, stage by stage.
+"""A whole build as one plan: from a folder of recordings to a workspace that pages can open, step by step.
 
-Every stage keeps what is finished, so a build that was killed goes on where it was when it is run again.
+Every step keeps what is finished, so a build that was killed goes on where it was when it is run again.
 """
 
 import dataclasses
@@ -169,11 +169,11 @@ def expected_s(plan: BuildPlan, n_clips: int) -> float:
 class BuildMoment:
     """Where a build is.
 
-    stage: its name, one of `BUILD_STAGES`. n_done, n_total: how far the stage is, 0 of 0 while it begins.
-    note: what goes on. outcome: what the stage left behind, in words, once it is over.
+    step: its name, one of `BUILD_STEPS`. n_done, n_total: how far the step is, 0 of 0 while it begins.
+    note: what goes on. outcome: what the step left behind, in words, once it is over.
     """
 
-    stage: str
+    step: str
     n_done: int = 0
     n_total: int = 0
     note: str = ""
@@ -181,8 +181,8 @@ class BuildMoment:
 
     @property
     def number(self) -> int:
-        """Which stage this is, from 1."""
-        return BUILD_STAGES.index(self.stage) + 1
+        """Which step this is, from 1."""
+        return BUILD_STEPS.index(self.step) + 1
 
 
 BuildReport = Callable[[BuildMoment], None]
@@ -191,25 +191,25 @@ BuildReport = Callable[[BuildMoment], None]
 def build_workspace(
     plan: BuildPlan, workspace: Path, *, report: BuildReport = lambda _: None
 ) -> dict[str, str]:
-    """Do whatever of the plan is not done yet in a workspace folder, and return what each stage left, in words.
+    """Do whatever of the plan is not done yet in a workspace folder, and return what each step left, in words.
 
     Raises MissingDependencyError, before anything is done, when the embedder's packages are not installed; CorpusError
-    when the folder holds other clips already; and whatever a stage raises. Finished work is kept.
+    when the folder holds other clips already; and whatever a step raises. Finished work is kept.
     """
     if not (Path(workspace) / "embeddings" / plan.embedder / "meta.json").exists():
         check_packages(plan.embedder)
     outcomes = {}
-    for stage, run in _RUNS.items():
-        report(BuildMoment(stage))
+    for step, run in _RUNS.items():
+        report(BuildMoment(step))
         began = monotonic()
-        outcomes[stage] = run(plan, Path(workspace), _within(stage, report))
-        report(BuildMoment(stage, outcome=outcomes[stage], note=f"{monotonic() - began:.1f} s"))
+        outcomes[step] = run(plan, Path(workspace), _within(step, report))
+        report(BuildMoment(step, outcome=outcomes[step], note=f"{monotonic() - began:.1f} s"))
     return outcomes
 
 
-def _within(stage: str, report: BuildReport) -> Progress:
+def _within(step: str, report: BuildReport) -> Progress:
     def progress(n_done: int, n_total: int, note: str = "") -> None:
-        report(BuildMoment(stage, n_done, n_total, note))
+        report(BuildMoment(step, n_done, n_total, note))
 
     return progress
 
@@ -321,7 +321,7 @@ def _index(plan: BuildPlan, path: Path, progress: Progress) -> str:
     return f"{len(names):,} SAEs indexed; the pages open with {Workspace(path).sae_names()[0]}"
 
 
-def _lineage(plan: BuildPlan, path: Path, progress: Progress) -> str:  # noqa: ARG001 - as every stage
+def _lineage(plan: BuildPlan, path: Path, progress: Progress) -> str:  # noqa: ARG001 - as every step
     n_kin = store_lineage(path, progress=progress)
     return f"{n_kin:,} pairs of kin between SAEs"
 
@@ -374,7 +374,7 @@ def _successions(workspace: Workspace) -> tuple[list[SaeView], list[tuple[SaeVie
     return views, pairs
 
 
-def _maps(plan: BuildPlan, path: Path, progress: Progress) -> str:  # noqa: ARG001 - as every stage
+def _maps(plan: BuildPlan, path: Path, progress: Progress) -> str:  # noqa: ARG001 - as every step
     from sae_core.build.workspace_maps import map_workspace
 
     report = map_workspace(path, progress=progress)
@@ -394,7 +394,7 @@ _RUNS: dict[str, Callable[[BuildPlan, Path, Progress], str]] = {
     "lineage": _lineage,
     "maps": _maps,
 }
-BUILD_STAGES = tuple(_RUNS)
+BUILD_STEPS = tuple(_RUNS)
 
 
 def _record(path: Path) -> dict[str, Any]:

@@ -130,7 +130,7 @@ def _labels_in(options: argparse.Namespace) -> Path | None:
 
 
 class BuildBar:
-    """One bar for a whole build: which stage of how many, how far it is, its rate and the time left."""
+    """One bar for a whole build: which step of how many, how far it is, its rate and the time left."""
 
     def __init__(self) -> None:
         from tqdm import tqdm
@@ -144,10 +144,10 @@ class BuildBar:
         self._bar.close()
 
     def __call__(self, moment: "BuildMoment") -> None:
-        """Follow the build; a stage that is over leaves a line."""
-        from sae_core.build.plan import BUILD_STAGES
+        """Follow the build; a step that is over leaves a line."""
+        from sae_core.build.plan import BUILD_STEPS
 
-        title = f"{moment.number}/{len(BUILD_STAGES)} {moment.stage}"
+        title = f"{moment.number}/{len(BUILD_STEPS)} {moment.step}"
         if moment.outcome is not None:
             self._bar.write(f"{title}: {moment.outcome} ({moment.note})")
         elif not moment.n_total:

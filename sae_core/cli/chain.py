@@ -213,10 +213,10 @@ def run_info(options: argparse.Namespace) -> None:
 
     workspace = Workspace(options.workspace)
     print(f"{workspace.name}  {workspace.path}")
-    for stage in workspace.stages():
-        print(f"  {stage.state:8} {stage.name:32} {stage.detail}")
-        if stage.command:
-            print(f"           run: {stage.command}")
+    for part in workspace.parts():
+        print(f"  {part.state:8} {part.name:32} {part.detail}")
+        if part.command:
+            print(f"           run: {part.command}")
     if options.verify:
         _verify(workspace)
 

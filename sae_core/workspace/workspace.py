@@ -53,7 +53,7 @@ _WATCHED = (
 
 
 @dataclass(frozen=True)
-class Stage:
+class Part:
     """One part of a workspace for people: what it is, whether it is ready, stale or missing, and what to run."""
 
     name: str
@@ -132,11 +132,11 @@ class Workspace:
             )
         return self._shared.get(("sae", name), lambda: SaeView(self, name))
 
-    def stages(self) -> list[Stage]:
-        """What this workspace holds, stage by stage, with the command for whatever is missing or stale."""
+    def parts(self) -> list[Part]:
+        """What this workspace holds, in order of the chain, with the command for whatever is missing or stale."""
         measured = acoustics.stored_state(self.path, self.corpus)
-        acoustic = [Stage("acoustics", *measured)] if measured else []
-        return [self._corpus_stage(), *acoustic, *self._embedding_stages(), *self._sae_stages()]
+        acoustic = [Part("acoustics", *measured)] if measured else []
+        return [self._corpus_part(), *acoustic, *self._embedding_parts(), *self._sae_parts()]
 
     def clip_audio(self, row: int) -> tuple[bytes, str]:
         """Sound of one clip as a browser plays it, and its MIME type; AudioError when the recording is gone."""
@@ -164,40 +164,40 @@ class Workspace:
         """Clips, hours and speakers, in all and by language × gender × kind."""
         return self._shared.get("summary", lambda: profiles.summarise_corpus(self.corpus))
 
-    def _corpus_stage(self) -> Stage:
+    def _corpus_part(self) -> Part:
         missing = len(read_failures(self.path / "import_failures.parquet"))
         n_speakers = len(np.unique(self.corpus.speaker_groups))
         detail = f"{len(self.corpus):,} clips, {n_speakers:,} speakers"
-        return Stage(
+        return Part(
             "corpus", "ready", detail + (f"; {missing:,} files could not be imported" if missing else "")
         )
 
-    def _embedding_stages(self) -> list[Stage]:
+    def _embedding_parts(self) -> list[Part]:
         command = f"python -m sae_core embed --workspace {self.path}"
-        stages = []
+        parts = []
         for name in self.embedder_names():
             try:
                 found = self.embeddings(name)
                 detail = f"{len(found.valid_rows):,} × {found.dim}, {len(found.failures):,} failures"
-                stages.append(Stage(f"embeddings/{name}", "ready", detail))
+                parts.append(Part(f"embeddings/{name}", "ready", detail))
             except VoxScopeError as error:
-                stages.append(_broken(f"embeddings/{name}", error, f"{command} --embedder {name}"))
-        return stages or [Stage("embeddings", "missing", "no clip is embedded yet", command)]
+                parts.append(_broken(f"embeddings/{name}", error, f"{command} --embedder {name}"))
+        return parts or [Part("embeddings", "missing", "no clip is embedded yet", command)]
 
-    def _sae_stages(self) -> list[Stage]:
+    def _sae_parts(self) -> list[Part]:
         command = f"python -m sae_core train --workspace {self.path}"
-        stages = []
+        parts = []
         for name in self.sae_names():
             try:
                 view = self.sae(name)
                 n_active = int((view.index.n_active() > 0).sum())
                 detail = f"L {view.codes.n_latents:,}, k {view.codes.k}, {n_active:,} active"
-                stages.append(Stage(f"saes/{name}", "ready", detail))
+                parts.append(Part(f"saes/{name}", "ready", detail))
             except VoxScopeError as error:
-                stages.append(
+                parts.append(
                     _broken(f"saes/{name}", error, f"python -m sae_core index --workspace {self.path}")
                 )
-        return stages or [Stage("saes", "missing", "no SAE is trained yet", command)]
+        return parts or [Part("saes", "missing", "no SAE is trained yet", command)]
 
 
 class SaeView:
@@ -412,9 +412,9 @@ def read_failures(path: Path) -> pd.DataFrame:
     return read_table(path) if path.exists() else pd.DataFrame({"reason": pd.Series(dtype="str")})
 
 
-def _broken(name: str, error: VoxScopeError, command: str) -> Stage:
+def _broken(name: str, error: VoxScopeError, command: str) -> Part:
     state = "stale" if isinstance(error, StaleArtifactError) else "damaged"
-    return Stage(name, state, error.what, (error.remedy or command).removeprefix("run: "))
+    return Part(name, state, error.what, (error.remedy or command).removeprefix("run: "))
 
 
 def _import_command(path: Path) -> str:

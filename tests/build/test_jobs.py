@@ -60,13 +60,13 @@ def test_a_build_is_killed_resumed_and_cancelled_and_never_runs_twice(small_work
         os.kill(status.pid, signal.SIGKILL)
         wait_for(lambda: not is_building(workspace))
         stopped = job_status(workspace)
-        assert (stopped.state, stopped.stage.name) == ("stopped", "sweep")
+        assert (stopped.state, stopped.step.name) == ("stopped", "sweep")
         wait_for(lambda: not members_of_group(status.pid))
         embedded = (workspace / "embeddings" / "ge2e" / "vectors.npy").stat().st_mtime_ns
         resume_job(workspace)
         again = wait_for(lambda: is_at(workspace, "sweep"))
         assert again.pid != status.pid
-        assert [stage.state for stage in again.stages[:4]] == ["done", "done", "done", "running"]
+        assert [step.state for step in again.steps[:4]] == ["done", "done", "done", "running"]
         assert (workspace / "embeddings" / "ge2e" / "vectors.npy").stat().st_mtime_ns == embedded
         cancel_job(workspace)
         assert job_status(workspace).state == "cancelled"
@@ -75,12 +75,12 @@ def test_a_build_is_killed_resumed_and_cancelled_and_never_runs_twice(small_work
         cancel_job(workspace, grace_s=1.0)
 
 
-def is_at(workspace, stage):
+def is_at(workspace, step):
     from sae_core.build.jobs import job_status
 
     status = job_status(workspace)
     assert status.state == "running", (workspace / "job" / "log.txt").read_text()
-    return status if status.stage is not None and status.stage.name == stage else None
+    return status if status.step is not None and status.step.name == step else None
 
 
 def test_of_two_who_start_at_once_one_wins(tmp_path):
@@ -175,7 +175,7 @@ def test_a_build_in_this_process_is_seen_by_others_and_fails_in_words(tmp_path):
         )
     assert seen == [True]
     status = job_status(tmp_path / "w")
-    assert (status.state, status.stage.name) == ("failed", "import")
+    assert (status.state, status.step.name) == ("failed", "import")
     assert "does not exist" in status.problem
     assert status.remedy.startswith("give the folder")
 
@@ -196,16 +196,16 @@ def turn_the_interrupt_into_an_error(_report):
         raise ImportError("initialization failed") from error
 
 
-@pytest.mark.parametrize("stage", [lose_the_interrupt, turn_the_interrupt_into_an_error])
+@pytest.mark.parametrize("step", [lose_the_interrupt, turn_the_interrupt_into_an_error])
 def test_a_build_that_was_asked_to_end_is_cancelled_whatever_became_of_the_interrupt(
-    stage, tmp_path, monkeypatch
+    step, tmp_path, monkeypatch
 ):
     from sae_core.build import jobs
     from sae_core.build.plan import BuildMoment
 
     def build(plan, workspace, *, report):
         report(BuildMoment("import"))
-        stage(lambda: report(BuildMoment("import", n_done=1, n_total=2)))
+        step(lambda: report(BuildMoment("import", n_done=1, n_total=2)))
         return {}
 
     monkeypatch.setattr(jobs, "build_workspace", build)
@@ -217,11 +217,11 @@ def test_a_build_that_was_asked_to_end_is_cancelled_whatever_became_of_the_inter
 
 
 def test_a_status_survives_json_and_another_thing_is_none(tmp_path):
-    from sae_core.build.job_records import JobStatus, StageStatus, first_status, stored_status, write_status
+    from sae_core.build.job_records import JobStatus, StepStatus, first_status, stored_status, write_status
 
     status = dataclasses.replace(first_status(), rate=2.5, eta_s=4.0, note="ü", problem="x")
     status = dataclasses.replace(
-        status, stages=(StageStatus("import", "done", "3 clips", 1.5), *status.stages[1:])
+        status, steps=(StepStatus("import", "done", "3 clips", 1.5), *status.steps[1:])
     )
     write_status(tmp_path, status)
     assert stored_status(tmp_path) == status
@@ -230,10 +230,18 @@ def test_a_status_survives_json_and_another_thing_is_none(tmp_path):
         {},
         {"state": "running"},
         {**status.to_json(), "state": "away"},
-        {**status.to_json(), "stages": 3},
+        {**status.to_json(), "steps": 3},
     ):
         (tmp_path / "job" / "status.json").write_text(json.dumps(wrong))
         assert stored_status(tmp_path) is None
+
+
+def test_a_status_of_before_is_read_by_its_former_key():
+    from sae_core.build.job_records import JobStatus, first_status
+
+    raw = first_status().to_json()
+    before = {name: value for name, value in raw.items() if name != "steps"} | {"stages": raw["steps"]}
+    assert JobStatus.from_json(before) == JobStatus.from_json(raw)
 
 
 def test_pace_counts_from_the_first_report_and_anew_with_new_counts(monkeypatch):

@@ -1,4 +1,4 @@
-"""A whole build in this process: plans that survive JSON, every stage once, and only what is left when run again."""
+"""A whole build in this process: plans that survive JSON, every step once, and only what is left when run again."""
 
 import json
 import sys
@@ -120,7 +120,7 @@ def test_an_embedder_that_is_not_installed_stops_a_build_before_anything_is_done
 
 
 def test_a_build_leaves_a_workspace_that_opens(built):
-    from sae_core.build.plan import BUILD_STAGES
+    from sae_core.build.plan import BUILD_STEPS
     from sae_core.build.workspace_maps import stored_maps
     from sae_core.workspace.workspace import Workspace
 
@@ -130,12 +130,12 @@ def test_a_build_leaves_a_workspace_that_opens(built):
     assert len(workspace.corpus) == 48
     assert len(workspace.sae_names()) == 4
     assert stored_maps(workspace.sae(workspace.sae_names()[0])) == ["clips", "codes", "directions"]
-    assert all(stage.state == "ready" for stage in workspace.stages())
-    ended = {moment.stage: moment.outcome for moment in moments if moment.outcome is not None}
-    assert tuple(ended) == BUILD_STAGES
+    assert all(part.state == "ready" for part in workspace.parts())
+    ended = {moment.step: moment.outcome for moment in moments if moment.outcome is not None}
+    assert tuple(ended) == BUILD_STEPS
     assert "1 could not be imported" in ended["import"]
-    assert [moment.stage for moment in moments if not moment.n_total and moment.outcome is None] == list(
-        BUILD_STAGES
+    assert [moment.step for moment in moments if not moment.n_total and moment.outcome is None] == list(
+        BUILD_STEPS
     )
     assert all(0 <= moment.n_done <= moment.n_total for moment in moments)
 
@@ -157,7 +157,7 @@ def test_a_build_that_stopped_goes_on_where_it_was(voices, tmp_path):
     plan = BuildPlan(str(voices), **SMALL)
 
     def stop_after_first_sae(moment):
-        if moment.stage == "sweep" and moment.note.startswith("topk-16"):
+        if moment.step == "sweep" and moment.note.startswith("topk-16"):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -171,14 +171,14 @@ def test_a_build_that_stopped_goes_on_where_it_was(voices, tmp_path):
 
     def stop_before_index(moment):
         heard.append(moment)
-        if moment.stage == "index":
+        if moment.step == "index":
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         build_workspace(plan, tmp_path / "w", report=stop_before_index)
     assert {file: file.stat().st_mtime_ns for file in kept} == kept
     assert len(list((tmp_path / "w").glob("saes/*/meta.json"))) == 4
-    assert not [moment for moment in heard if moment.stage in ("import", "embed") and moment.n_total]
+    assert not [moment for moment in heard if moment.step in ("import", "embed") and moment.n_total]
 
 
 def test_clips_of_another_workspace_are_taken_as_they_are(built, tmp_path):
@@ -188,7 +188,7 @@ def test_clips_of_another_workspace_are_taken_as_they_are(built, tmp_path):
     path, _, _ = built
 
     def stop_before_embed(moment):
-        if moment.stage == "embed":
+        if moment.step == "embed":
             raise KeyboardInterrupt
 
     other = BuildPlan(str(path), embedder="ge2e")

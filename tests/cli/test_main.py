@@ -131,7 +131,7 @@ def test_interrupting_keeps_what_is_done(monkeypatch, capsys, small_workspace):
     def stop(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("sae_core.workspace.workspace.Workspace.stages", stop)
+    monkeypatch.setattr("sae_core.workspace.workspace.Workspace.parts", stop)
     assert main(["info", str(small_workspace)]) == 130
     assert "run the same command again" in capsys.readouterr().err
 

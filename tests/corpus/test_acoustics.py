@@ -142,12 +142,12 @@ def test_a_damaged_table_is_made_again(voices):
 
 
 def test_a_workspace_says_in_what_state_its_measures_are(voices):
-    def stages():
-        return [stage for stage in Workspace(voices).stages() if stage.name == "acoustics"]
+    def parts():
+        return [part for part in Workspace(voices).parts() if part.name == "acoustics"]
 
-    assert stages() == []
+    assert parts() == []
     measure_workspace(voices)
-    assert [(stage.state, stage.detail) for stage in stages()] == [("ready", "6 × 7, 2 failures")]
+    assert [(part.state, part.detail) for part in parts()] == [("ready", "6 × 7, 2 failures")]
     corpus = Corpus.load(voices)
     Corpus(corpus.table.assign(start_s=0.1, duration_s=0.4), corpus.audio_root).save(voices)
-    assert stages()[0].state == "stale" and "measure --workspace" in stages()[0].command
+    assert parts()[0].state == "stale" and "measure --workspace" in parts()[0].command

@@ -39,7 +39,7 @@ def test_acoustic_measures_are_shipped(own_workspace, tmp_path, monkeypatch):
     bundle.seal(own_workspace)
     monkeypatch.setattr(bundle, "BUNDLE", own_workspace)
     own = open_workspace(bundle.unpack_demo(tmp_path / "own"))
-    assert [stage.state for stage in own.stages() if stage.name == "acoustics"] == ["ready"]
+    assert [part.state for part in own.parts() if part.name == "acoustics"] == ["ready"]
 
 
 def test_the_demo_is_copied_once_and_own_work_in_it_stays(shipped, tmp_path):
@@ -62,7 +62,7 @@ def test_a_newer_bundle_replaces_the_old_one_but_not_own_work(shipped, tmp_path)
     assert (own / "CREDITS.md").read_bytes() == b"more clips"
     assert (own / "notes.sqlite").read_bytes() == b"mine"
     assert read_json(own / "demo.json") == read_json(shipped / "demo.json")
-    assert all(stage.state == "ready" for stage in open_workspace(own).stages())
+    assert all(part.state == "ready" for part in open_workspace(own).parts())
 
 
 def test_a_copy_broken_off_is_made_again(shipped, tmp_path):

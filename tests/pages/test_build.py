@@ -159,17 +159,17 @@ def test_titanet_cannot_be_chosen_where_nemo_is_not_installed(app_test, site, mo
 
 
 def test_jobs_are_told_as_they_are(app_test, site, words):
-    from sae_core.build.job_records import JobStatus, StageStatus, first_status, write_status
+    from sae_core.build.job_records import JobStatus, StepStatus, first_status, write_status
 
-    done = StageStatus("import", "done", "60 clips", 1.2)
-    running = StageStatus("measure", "running")
-    stages = (done, running, *first_status().stages[2:])
+    done = StepStatus("import", "done", "60 clips", 1.2)
+    running = StepStatus("measure", "running")
+    steps = (done, running, *first_status().steps[2:])
     for state, said in (
         ("running", "stopped unexpectedly"),
         ("failed", "no disk **What to do:** get one"),
         ("finished", ""),
     ):
-        status = JobStatus(state, stages, problem="no disk" * (state == "failed"), remedy="get one")
+        status = JobStatus(state, steps, problem="no disk" * (state == "failed"), remedy="get one")
         write_status(site / "workspaces" / "two", status)
         app = app_test(site / "workspaces" / "one", "build", job="two").run()
         assert not app.exception

@@ -128,7 +128,7 @@ def test_a_corpus_alone_opens_and_says_what_comes_next(own_workspace, tmp_path):
     Corpus.load(own_workspace).save(tmp_path / "new")
     workspace = open_workspace(tmp_path / "new")
     assert workspace.sae_names() == [] and workspace.embedder_names() == []
-    states = {stage.name: (stage.state, stage.command) for stage in workspace.stages()}
+    states = {part.name: (part.state, part.command) for part in workspace.parts()}
     assert states["corpus"][0] == "ready"
     assert states["embeddings"][0] == "missing" and "embed" in states["embeddings"][1]
     assert states["saes"][0] == "missing" and "train" in states["saes"][1]
@@ -164,7 +164,7 @@ def test_what_changed_decides_what_is_stale_and_what_rebuilds_it(own_workspace, 
     name = workspace.sae_names()[0]
     with pytest.raises(StaleArtifactError, match=f"{words}.*sae_core {command}"):
         workspace.sae(name)
-    stale = [stage for stage in workspace.stages() if stage.name == f"saes/{name}"]
+    stale = [part for part in workspace.parts() if part.name == f"saes/{name}"]
     assert stale[0].state == "stale" and f"sae_core {command}" in stale[0].command
 
 
@@ -188,7 +188,7 @@ def test_workspaces_of_another_format_are_refused(own_workspace):
 
 def test_the_stamp_follows_rebuilding_and_nothing_else(own_workspace):
     before = workspace_stamp(own_workspace)
-    open_workspace(own_workspace).stages()
+    open_workspace(own_workspace).parts()
     assert workspace_stamp(own_workspace) == before
     _relabel(own_workspace)
     assert workspace_stamp(own_workspace) != before

@@ -1,4 +1,4 @@
-"""A build to watch: its stages, how fast it goes, how its autoencoders learn, what it logs; and to cancel or go on."""
+"""A build to watch: its steps, how fast it goes, how its autoencoders learn, what it logs; and to cancel or go on."""
 
 from pathlib import Path
 
@@ -7,11 +7,11 @@ import streamlit as st
 from pages.parts.build.curves import draw_curves
 from pages.shared import links
 from pages.shared.problems import shown
-from sae_core.build.job_records import JobStatus, StageStatus, log_tail
+from sae_core.build.job_records import JobStatus, StepStatus, log_tail
 from sae_core.build.jobs import cancel_job, job_status, resume_job
 
 WATCH_EVERY_S = 1.5
-STAGE_WORDS = {
+STEP_WORDS = {
     "import": "Open the recordings",
     "measure": "Measure how they sound",
     "embed": "Turn each clip into an embedding",
@@ -61,38 +61,38 @@ def _draw(name: str, path: Path, status: JobStatus) -> None:
         st.error(f"{status.problem}." + (f" **What to do:** {status.remedy}." if status.remedy else ""))
     if status.state == "stopped":
         st.warning(STOPPED)
-    stages, curves = st.columns([2, 3], gap="large")
-    with stages:
+    steps, curves = st.columns([2, 3], gap="large")
+    with steps:
         if not status.number and status.state == "running":
             st.caption("The process is starting …")
-        for stage in status.stages:
-            _draw_stage(stage, status)
+        for step in status.steps:
+            _draw_step(step, status)
     with curves:
         draw_curves(path)
     with st.expander("Log", icon=":material/terminal:"):
         st.code(log_tail(path) or "Nothing yet.", language=None, wrap_lines=True)
 
 
-def _draw_stage(stage: StageStatus, status: JobStatus) -> None:
-    words = STAGE_WORDS.get(stage.name, stage.name)
-    if stage.state == "done":
+def _draw_step(step: StepStatus, status: JobStatus) -> None:
+    words = STEP_WORDS.get(step.name, step.name)
+    if step.state == "done":
         st.markdown(
-            f":green[:material/check_circle:] **{words}** · {duration_words(stage.took_s)}  \n:gray[{stage.outcome}]"
+            f":green[:material/check_circle:] **{words}** · {duration_words(step.took_s)}  \n:gray[{step.outcome}]"
         )
-    elif stage.state == "waiting":
+    elif step.state == "waiting":
         st.markdown(f":gray[:material/radio_button_unchecked: {words}]")
     elif status.state != "running":
         st.markdown(f":orange[:material/pause_circle:] **{words}** :gray[was not finished]")
     else:
         st.markdown(
-            f":blue[:material/progress_activity:] **{words}** · stage {status.number} of {len(status.stages)}"
+            f":blue[:material/progress_activity:] **{words}** · step {status.number} of {len(status.steps)}"
         )
         share = status.n_done / status.n_total if status.n_total else 0.0
         st.progress(min(1.0, share), text=pace_words(status))
 
 
 def pace_words(status: JobStatus) -> str:
-    """How far the running stage is, how fast it goes and how long it will take."""
+    """How far the running step is, how fast it goes and how long it will take."""
     if not status.n_total:
         return "beginning …"
     words = f"{status.n_done:,} of {status.n_total:,}"
