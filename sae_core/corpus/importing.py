@@ -8,9 +8,10 @@ import pandas as pd
 
 from sae_core.corpus import labels as label_file
 from sae_core.corpus.clips import Corpus, attribute_columns
-from sae_core.corpus.cutting import CutSettings, cut_clips, place_rows
+from sae_core.corpus.cutting import CutSettings, cut_clips
 from sae_core.corpus.inspection import probe_all
 from sae_core.corpus.layouts import IMPORTERS, recognise_layout
+from sae_core.corpus.placing import place_rows
 from sae_core.corpus.rows import SUBSET_COLUMN, Rows
 from sae_core.corpus.trial_lists import keep_trial_lists
 from sae_core.files.artifacts import FORMAT_VERSION, write_json, write_table

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from sae_core.audio.reading import AudioInfo
 from sae_core.corpus import labels as label_file
 from sae_core.corpus.clips import CLIP_COLUMNS, Corpus, attribute_columns, split_of
-from sae_core.corpus.cutting import CutSettings, cut_clips, place_rows
+from sae_core.corpus.cutting import CutSettings, cut_clips
 from sae_core.corpus.importing import ImportSettings, import_corpus
+from sae_core.corpus.placing import place_rows
 from sae_core.files.errors import CorpusError
 from tests.recordings import voice
 
