@@ -43,7 +43,7 @@ def main() -> None:
 
 
 def draw_method(view: SaeView) -> None:
-    """The figure e → v → ε for one clip that plays."""
+    """The figure e → v → ê for one clip that plays."""
     example = view.method_example()
     with st.container(border=True, key="method"):
         st.subheader("From a voice to its latents and back", anchor=False)
@@ -53,7 +53,7 @@ def draw_method(view: SaeView) -> None:
                 [clip_cards.clip_card(view, example.row)], key="method_clip", layout="fill"
             )
             st.caption(
-                "Its embedding **e** becomes a few active latents **v**; these alone rebuild it as **ε**."
+                "Its embedding **e** becomes a few active latents **v**; these alone rebuild it as **ê**."
             )
         with figure:
             opened = method_figure(view, example, key="method_figure")

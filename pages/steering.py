@@ -2,14 +2,15 @@
 
 import streamlit as st
 
-from pages.figures.steering_desk.steering_desk import SETTLED, live_changes, settle, steering_desk
+from pages.figures.steering_desk.steering_desk import steering_desk
 from pages.parts.steering.choices import choose_figure, choose_latents, choose_settings, take_first_preset
 from pages.parts.steering.effect import draw_effect
 from pages.parts.steering.listening import draw_listening
-from pages.shared import links, steering_state, trial_choice
+from pages.shared import links, trial_choice
 from pages.shared.exports import csv_button
 from pages.shared.problems import part_of_page
 from pages.shared.session import open_page
+from pages.shared.steering_state import SteeringState
 from sae_core.analysis.trial_sets import TrialSet
 from sae_core.workspace.workspace import SaeView
 
@@ -29,13 +30,12 @@ def main() -> None:
         steered, point, keeps_error = choose_settings(view)
     trial_set = trial_choice.drawn_trials(view, among)
     draw_desk(view, trial_set, (steered, keeps_error), point)
-    settle()
-    changes = steering_state.steered_changes(view) or []
-    settings = (tuple(change.latent for change in changes), steered, keeps_error)
-    experiment = trial_choice.steering_experiment(view, trial_set, settings)
-    draw_effect(experiment, changes, point)
-    draw_listening(experiment, changes)
-    draw_next(view)
+    steering = SteeringState.of(view)
+    steering.end_drag()
+    experiment = trial_choice.steering_experiment(view, trial_set, (steering.latents, steered, keeps_error))
+    draw_effect(experiment, steering.changes, point)
+    draw_listening(experiment, steering.changes)
+    draw_next(steering)
 
 
 @part_of_page
@@ -43,16 +43,16 @@ def draw_desk(
     view: SaeView, trial_set: TrialSet, settings: tuple[trial_choice.AttributeValue | None, bool], point: str
 ) -> None:
     """Sliders and similarities: redrawn alone at every step of a drag, the whole page when it is released."""
-    if st.session_state.pop(SETTLED, False):
+    steering = SteeringState.of(view)
+    if steering.take_release():
         st.rerun()
     with st.container(border=True, key="desk"):
         is_relative, only_touched = choose_figure()
-        changes = live_changes(view)
-        latents = tuple(change.latent for change in changes)
+        latents = tuple(change.latent for change in steering.live)
         experiment = trial_choice.steering_experiment(view, trial_set, (latents, *settings))
-        histograms = experiment.histograms(changes, is_relative=is_relative, only_touched=only_touched)
+        histograms = experiment.histograms(steering.live, is_relative=is_relative, only_touched=only_touched)
         threshold = None if is_relative else trial_set.threshold(point)
-        opened = steering_desk(view, histograms, changes=changes, threshold=threshold)
+        opened = steering_desk(steering, histograms, threshold=threshold)
         with st.container(horizontal=True, vertical_alignment="center"):
             st.caption(trial_choice.describe_trials(trial_set), width="stretch")
             csv_button(histograms.table, name=f"{view.name}-similarities", key="similarities_csv")
@@ -60,7 +60,7 @@ def draw_desk(
         links.open_latent(view, opened)
 
 
-def draw_next(view: SaeView) -> None:
+def draw_next(steering: SteeringState) -> None:
     """Where to go from here."""
     with st.container(horizontal=True, vertical_alignment="center", key="next"):
         st.markdown("**Try next**")
@@ -68,7 +68,7 @@ def draw_next(view: SaeView) -> None:
             "pages/verification.py",
             label="Compare the steered voices with the others",
             icon=":material/verified_user:",
-            query_params=links.query(view, {steering_state.STEER: links.chosen(steering_state.STEER) or ""}),
+            query_params=steering.query(),
         )
 
 

@@ -5,9 +5,10 @@ import streamlit as st
 from pages.parts.verification.forms import draw_forms
 from pages.parts.verification.groups import draw_groups
 from pages.parts.verification.latents import draw_latents
-from pages.shared import links, steering_state, trial_choice
+from pages.shared import links, trial_choice
 from pages.shared.problems import part_of_page
 from pages.shared.session import open_page
+from pages.shared.steering_state import SteeringState
 from sae_core.analysis.trial_sets import TrialSet
 from sae_core.analysis.verification_forms import Comparison
 from sae_core.workspace.workspace import SaeView
@@ -64,14 +65,13 @@ def choose_trials(view: SaeView) -> TrialSet | None:
 
 def compare(view: SaeView, trial_set: TrialSet) -> Comparison:
     """Every form of the voices on these trials; the steered one too where the address or the session steers."""
-    changes = steering_state.steered_changes(view) or []
-    if not changes:
+    steering = SteeringState.of(view)
+    if not steering.changes:
         return trial_choice.form_comparison(view, trial_set)
-    steering_state.keep_changes(view, changes)
+    steering.show()
     steered = trial_choice.chosen_steered(view)
-    settings = (tuple(change.latent for change in changes), steered, True)
-    experiment = trial_choice.steering_experiment(view, trial_set, settings)
-    return trial_choice.form_comparison(view, trial_set, experiment, changes)
+    experiment = trial_choice.steering_experiment(view, trial_set, (steering.latents, steered, True))
+    return trial_choice.form_comparison(view, trial_set, experiment, steering.changes)
 
 
 @part_of_page

@@ -14,14 +14,8 @@ from jaxtyping import Bool, Float32, Float64, Int64
 from sae_core.analysis.trial_sets import AttributeValue, TrialSet
 from sae_core.measures.attributes import NEW_VOICES, SOURCE_ATTRIBUTE
 from sae_core.measures.profiles import clips_near
-from sae_core.measures.steering import Change, Steering, measure_shifts
-from sae_core.measures.verification import (
-    ChangedDecisions,
-    VerificationResult,
-    compare_decisions,
-    cosine_scores,
-    verify,
-)
+from sae_core.measures.steering import Change, Decisions, Steering, compare_decisions, measure_shifts
+from sae_core.measures.verification import VerificationResult, cosine_scores, verify
 from sae_core.workspace.workspace import SaeView
 
 N_BINS = 80
@@ -84,7 +78,7 @@ class SteeringOutcome:
     """
 
     shifts: pd.DataFrame
-    decisions: ChangedDecisions
+    decisions: Decisions
     before: VerificationResult
     after: VerificationResult
     eer_change: tuple[float, float, float]

@@ -1,7 +1,12 @@
 """The Steering page on the small workspace: it draws what the core says, and the address says what is steered."""
 
-import pytest
+from types import SimpleNamespace
 
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sae_core.analysis.steering_experiment import MAX_STEERED
 from sae_core.measures.steering import Change
 
 
@@ -150,3 +155,67 @@ def test_every_latent_leads_to_the_steering_page(app_test, small_workspace, view
     assert [link.query_string for link in links if link.label == "Steer this"] == [
         f"sae={view.name}&steer={view.name}%3A13"
     ]
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(0, 99), st.sampled_from(["ablate", "scale", "set"]), st.integers(0, 9_999_999_999)
+        ),
+        max_size=12,
+    )
+)
+def test_an_address_reads_back_as_it_was_written(listed):
+    """Amounts of up to six decimals, each latent once."""
+    from pages.shared.steering_state import as_address, parse_changes
+
+    changes = {
+        latent: Change(latent, mode, 0.0 if mode == "ablate" else n / 10**6) for latent, mode, n in listed
+    }
+    text = as_address(SimpleNamespace(name="some-sae"), list(changes.values())).removeprefix("some-sae:")
+    assert parse_changes(text, n_latents=100) == tuple(changes.values())[:MAX_STEERED]
+
+
+def test_sliders_are_read_as_json_and_nothing_senseless_is_taken():
+    from pages.shared.steering_state import read_changes
+
+    good = [{"latent": 3, "mode": "scale", "amount": 0.12345}, {"latent": 4, "mode": "ablate", "amount": 0}]
+    assert read_changes(good, n_latents=5) == (Change(3, "scale", 0.123), Change(4, "ablate"))
+    bad = [
+        None, "3x0.5", {}, {"latent": 5, "mode": "set", "amount": 1}, {"latent": -1, "mode": "set", "amount": 1},
+        {"latent": True, "mode": "set", "amount": 1}, {"latent": 1.0, "mode": "set", "amount": 1},
+        {"latent": 1, "mode": "double", "amount": 1}, {"latent": 1, "mode": ["set"], "amount": 1},
+        {"latent": 1, "mode": "set", "amount": -1}, {"latent": 1, "mode": "set", "amount": float("nan")},
+        {"latent": 1, "mode": "set", "amount": float("inf")}, {"latent": 1, "mode": "set", "amount": 9999.9999},
+        {"latent": 1, "mode": "set", "amount": "2"}, {"latent": 1, "mode": "set"},
+    ]  # fmt: skip
+    assert read_changes([*bad, *good], n_latents=5) == read_changes(good, n_latents=5)
+    assert read_changes({"latent": 1}, n_latents=5) == read_changes("1", n_latents=5) == ()
+
+
+def test_a_late_step_of_a_drag_does_not_undo_its_release(view, monkeypatch):
+    """Both may arrive at once; a preset or another slider's release then ends the drag."""
+    from pages.shared import links, steering_state
+
+    monkeypatch.setattr(steering_state.st, "session_state", {})
+    kept = {}
+    monkeypatch.setattr(links, "choose", kept.__setitem__)
+    monkeypatch.setattr(links, "chosen", kept.get)
+
+    def slide(amount, tick, *, is_released):
+        row = {"latent": 2, "mode": "scale", "amount": amount}
+        steering_state.SteeringState.of(view).follow(
+            {"changes": [row], "tick": tick}, is_released=is_released
+        )
+        return steering_state.SteeringState.of(view)
+
+    moved = slide(0.5, 1, is_released=False)
+    assert (moved.live, moved.changes, moved.tick) == ((Change(2, "scale", 0.5),), (), 1)
+    assert not moved.take_release()
+    released = slide(0.7, 3, is_released=True)
+    late = slide(0.6, 2, is_released=False)
+    assert released.live == late.live == late.changes == (Change(2, "scale", 0.7),)
+    assert late.take_release() and not late.take_release()
+    late.settle([])
+    assert steering_state.SteeringState.of(view).live == ()
+    assert kept == {"steer": f"{view.name}:"}

@@ -1,22 +1,10 @@
 // Tables of coloured cells; a cell may be a link that opens in place on a plain click, or a button.
 
+import { isDark } from "../colours.js";
+import { element, onPlainClick, showInPage } from "../dom.js";
+
 // from this share on, the cell's colour is so deep that text on it needs the other theme's colour
 const TEXT_TURNS_AT = { light: 0.62, dark: 0.86 };
-
-function showInPage(key) {
-  // A click that changes the page it stands on brings the part that changes into view.
-  const part = key && document.querySelector(`.st-key-${CSS.escape(key)}`);
-  if (!part) return;
-  part.style.scrollMarginTop = "76px";
-  part.scrollIntoView({ behavior: "smooth", block: "start" });
-}
-
-function element(tag, className, text) {
-  const node = document.createElement(tag);
-  if (className) node.className = className;
-  if (text !== undefined && text !== null) node.textContent = text;
-  return node;
-}
 
 function buildInside(cell, component) {
   const tag = cell.opens === null ? "div" : cell.href ? "a" : "button";
@@ -27,12 +15,10 @@ function buildInside(cell, component) {
   if (cell.href) inside.href = cell.href;
   if (tag === "button") inside.type = "button";
   if (tag === "div") return inside;
-  inside.onclick = (event) => {
-    if (event.metaKey || event.ctrlKey || event.shiftKey || event.button !== 0) return;
-    event.preventDefault();
+  onPlainClick(inside, () => {
     showInPage(component.data.shows_in);
     component.setTriggerValue("opened", cell.opens);
-  };
+  });
   return inside;
 }
 
@@ -79,12 +65,7 @@ function buildTable(table, component, theme) {
   return box;
 }
 
-function isDark(host) {
-  const [red, green, blue] = (getComputedStyle(host).color.match(/[\d.]+/g) || [0, 0, 0]).map(Number);
-  return red + green + blue > 384;
-}
-
-export default function (component) {
+export default function draw(component) {
   const { data, parentElement } = component;
   const host = parentElement.querySelector(".cells");
   host.replaceChildren();

@@ -2,19 +2,10 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
-import streamlit as st
+from pages.figures.mount import OPENED, mount
 
-from pages.figures.flow.flow import tell_pick
-
-_HERE = Path(__file__).parent
-_mount_cells = st.components.v2.component(
-    "voxscope_cells",
-    html='<div class="cells">\n</div>',
-    css=(_HERE.parent / "frame.css").read_text("utf-8") + (_HERE / "cells.css").read_text("utf-8"),
-    js=(_HERE / "cells.js").read_text("utf-8"),
-)
+_draw = mount(__file__, host="cells")
 
 
 @dataclass(frozen=True)
@@ -63,12 +54,6 @@ def cell_tables(
         }
         for table in tables
     ]
-    data = {"tables": drawn, "shows_in": shows_in}
-    opened = _mount_cells(
-        key=key, data=data, on_opened_change=lambda: tell_pick(key, "opened", on_open or _stay)
-    ).get("opened")
+    on = {} if on_open is None else {OPENED: on_open}
+    opened = _draw({"tables": drawn, "shows_in": shows_in}, key=key, on=on)
     return None if opened is None else str(opened)
-
-
-def _stay(_: str) -> None:
-    """The page reads the click itself, once it runs."""

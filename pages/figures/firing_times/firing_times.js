@@ -1,28 +1,12 @@
-// When each latent fires: a waveform that plays, and under it a row a latent. It stands behind shared_player.js.
+// When each latent fires: a waveform that plays, and under it a row a latent.
 
-const SVG = "http://www.w3.org/2000/svg";
+import { clock, element, onPlainClick, svg } from "../dom.js";
+import { playButton, sharedPlayer, tellPlaying } from "../player/shared_player.js";
+
 const SEEK_STEP_S = 0.5;
 const FAINTEST = 0.1;
 const TICKS_S = [0.5, 1, 2, 5, 10, 15, 30, 60, 120];
 const MAX_TICKS = 12;
-
-function element(tag, className, text) {
-  const node = document.createElement(tag);
-  if (className) node.className = className;
-  if (text !== undefined && text !== null) node.textContent = text;
-  return node;
-}
-
-function drawing(tag, attributes) {
-  const made = document.createElementNS(SVG, tag);
-  Object.entries(attributes).forEach(([name, value]) => made.setAttribute(name, value));
-  return made;
-}
-
-function clock(seconds, digits) {
-  if (seconds < 60) return `${Math.max(0, seconds).toFixed(digits)} s`;
-  return `${Math.floor(seconds / 60)}:${String(Math.floor(seconds % 60)).padStart(2, "0")}`;
-}
 
 // Where one window hands over to the next: half-way between their middles, and at the ends of the sound.
 function cellEdges(data) {
@@ -38,20 +22,20 @@ function buildWave(data) {
   const upper = [...peaks].map((peak, i) => `${i},${50 - (48 * peak) / top}`);
   const lower = [...peaks].map((peak, i) => `${i},${50.6 + (48 * peak) / top}`).toReversed();
   ["base", "played"].forEach((name) => {
-    const picture = drawing("svg", {
+    const picture = svg("svg", {
       viewBox: `0 0 ${Math.max(1, peaks.length - 1)} 100.6`,
       preserveAspectRatio: "none",
       class: name,
       "aria-hidden": "true",
     });
-    picture.append(drawing("polygon", { points: [...upper, ...lower].join(" ") }));
+    picture.append(svg("polygon", { points: [...upper, ...lower].join(" ") }));
     wave.append(picture);
   });
   return wave;
 }
 
 function buildCells(row, data, edges) {
-  const picture = drawing("svg", {
+  const picture = svg("svg", {
     viewBox: `0 0 ${data.duration_s} 1`,
     preserveAspectRatio: "none",
     class: "cells",
@@ -59,7 +43,7 @@ function buildCells(row, data, edges) {
   });
   row.values.forEach((value, i) => {
     if (!(value > 0) && !data.silent[i]) return;
-    const cell = drawing("rect", {
+    const cell = svg("rect", {
       x: edges[i],
       width: Math.max(0, edges[i + 1] - edges[i]),
       y: 0,
@@ -81,11 +65,7 @@ function buildLabel(row, component) {
   const link = element("a", "name", row.label);
   link.href = row.href;
   link.title = row.help;
-  link.onclick = (event) => {
-    if (event.metaKey || event.ctrlKey || event.shiftKey || event.button !== 0) return;
-    event.preventDefault();
-    component.setTriggerValue("opened", row.opens);
-  };
+  onPlainClick(link, () => component.setTriggerValue("opened", row.opens));
   label.append(link);
   return label;
 }
@@ -99,16 +79,6 @@ function buildAxis(data) {
     axis.append(tick);
   }
   return axis;
-}
-
-function buildPlayButton(data, player) {
-  const button = element("button", "play");
-  button.type = "button";
-  button.innerHTML =
-    '<svg viewBox="0 0 24 24" aria-hidden="true"><path class="icon-play" d="M8 5.2v13.6L19 12z"/>' +
-    '<path class="icon-pause" d="M7 5h3.6v14H7zM13.4 5H17v14h-3.6z"/></svg>';
-  button.onclick = () => player.toggle(data.url);
-  return button;
 }
 
 function words(row, data, at) {
@@ -162,7 +132,7 @@ function buildFigure(component, player) {
   const root = element("div", "figure");
   const [side, plot] = [element("div", "side"), element("div", "plot")];
   const head = element("div", "head");
-  const button = buildPlayButton(data, player);
+  const button = playButton(() => player.toggle(data.url));
   const time = element("span", "time");
   head.append(button, time);
   side.append(head);
@@ -191,7 +161,7 @@ function buildFigure(component, player) {
   return { root, plot, button, time, cursor };
 }
 
-export default function (component) {
+export default function draw(component) {
   const { data, parentElement } = component;
   const player = sharedPlayer();
   const host = parentElement.querySelector(".firing-times");
@@ -208,14 +178,13 @@ export default function (component) {
     root.style.setProperty("--played", `${(100 * at) / data.duration_s}%`);
     cursor.style.left = `${(100 * at) / data.duration_s}%`;
     plot.setAttribute("aria-valuenow", at.toFixed(1));
-    button.setAttribute("aria-pressed", String(isPlaying));
-    button.setAttribute("aria-label", `${isPlaying ? "Pause" : "Play"} ${data.title}`);
+    tellPlaying(button, isPlaying, data.title);
     time.textContent =
       failed !== null && failed === data.url
         ? "cannot be played"
         : isMine && at > 0
-          ? clock(at, 1)
-          : clock(data.duration_s, 1);
+          ? clock(at)
+          : clock(data.duration_s);
   };
   host.card = { url: data.url, show };
   player.cards.add(host.card);

@@ -3,20 +3,11 @@
 import base64
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
-import streamlit as st
-
+from pages.figures.mount import mount
 from pages.shared.media import media_url
 
-_HERE = Path(__file__).parent
-_mount_times = st.components.v2.component(
-    "voxscope_firing_times",
-    html='<div class="firing-times">\n</div>',
-    css=(_HERE / "firing_times.css").read_text("utf-8"),
-    js=(_HERE.parent / "player" / "shared_player.js").read_text("utf-8")
-    + (_HERE / "firing_times.js").read_text("utf-8"),
-)
+_draw = mount(__file__, host="firing-times")
 
 
 @dataclass(frozen=True)
@@ -70,9 +61,5 @@ def firing_times(
         "silent": [window.is_silent for window in windows],
         "rows": [{**asdict(row), "values": [round(float(value), 4) for value in row.values]} for row in rows],
     }
-    opened = _mount_times(key=key, data=data, on_opened_change=_stay).get("opened")
+    opened = _draw(data, key=key)
     return None if opened is None else int(opened)
-
-
-def _stay() -> None:
-    """The page reads the click itself, once it runs."""

@@ -1,6 +1,7 @@
 // A flow diagram: columns of places, ribbons between them. Ribbons are buttons, names of places may be links.
 
-const NAMESPACE = "http://www.w3.org/2000/svg";
+import { drawAtEveryWidth, onPlainClick, saveButton, saveSvg, showInPage, svg } from "../dom.js";
+
 const BAR_PX = 11;
 const GAP_PX = 9;
 const TOP_PX = 34;
@@ -8,21 +9,6 @@ const LEAST_BAR_PX = 2;
 const LINE_PX = 17;
 const BODY_PX = 360;
 const LABEL_PX = 148;
-
-function showInPage(key) {
-  // A click that changes the page it stands on brings the part that changes into view.
-  const part = key && document.querySelector(`.st-key-${CSS.escape(key)}`);
-  if (!part) return;
-  part.style.scrollMarginTop = "76px";
-  part.scrollIntoView({ behavior: "smooth", block: "nearest" });
-}
-
-function draw(tag, attributes, ...children) {
-  const node = document.createElementNS(NAMESPACE, tag);
-  Object.entries(attributes).forEach(([name, value]) => node.setAttribute(name, value));
-  node.append(...children);
-  return node;
-}
 
 const sum = (numbers) => numbers.reduce((total, number) => total + number, 0);
 
@@ -95,7 +81,7 @@ function ribbonPath(from, to, width, x0, x1) {
 
 function buildRibbon(ribbon, xOf, scale, component) {
   const { link, from, to } = ribbon;
-  const path = draw("path", {
+  const path = svg("path", {
     class: `link ${link.tone}${link.is_picked ? " picked" : ""}`,
     d: ribbonPath(from.y, to.y, link.n * scale, xOf(from.place.column) + BAR_PX, xOf(to.place.column)),
     tabindex: "0",
@@ -104,11 +90,9 @@ function buildRibbon(ribbon, xOf, scale, component) {
     "aria-pressed": String(link.is_picked),
     "data-picks": link.picks,
   });
-  const title = draw("title", {});
-  title.textContent = link.help;
-  path.append(title);
+  path.append(svg("title", {}, link.help));
   const pick = () => {
-    showInPage(component.data.shows_in);
+    showInPage(component.data.shows_in, "nearest");
     component.setTriggerValue("picked", link.picks);
   };
   path.onclick = pick;
@@ -122,34 +106,23 @@ function buildRibbon(ribbon, xOf, scale, component) {
 
 function buildPlace(place, xOf, isRight, component) {
   const x = xOf(place.column);
-  const group = draw("g", { class: `node ${place.tone}` });
-  group.append(draw("rect", { x, y: place.y, width: BAR_PX, height: place.height, rx: 2 }));
-  const text = draw("text", {
+  const group = svg("g", { class: `node ${place.tone}` });
+  group.append(svg("rect", { x, y: place.y, width: BAR_PX, height: place.height, rx: 2 }));
+  const text = svg("text", {
     x: isRight ? x + BAR_PX + 8 : x - 8,
     y: place.y + place.height / 2,
     dy: "0.34em",
     "text-anchor": isRight ? "start" : "end",
   });
-  const label = draw("tspan", {});
-  label.textContent = place.label;
-  const count = draw("tspan", { class: "count", dx: "3" });
-  count.textContent = place.n.toLocaleString("en");
-  text.append(label, " ", count);
-  if (place.help) {
-    const title = draw("title", {});
-    title.textContent = place.help;
-    text.append(title);
-  }
+  const label = svg("tspan", {}, place.label);
+  text.append(label, " ", svg("tspan", { class: "count", dx: "3" }, place.n.toLocaleString("en")));
+  if (place.help) text.append(svg("title", {}, place.help));
   if (!place.href) {
     group.append(text);
     return group;
   }
-  const link = draw("a", { href: place.href });
-  link.onclick = (event) => {
-    if (event.metaKey || event.ctrlKey || event.shiftKey || event.button !== 0) return;
-    event.preventDefault();
-    component.setTriggerValue("opened", place.name);
-  };
+  const link = svg("a", { href: place.href });
+  onPlainClick(link, () => component.setTriggerValue("opened", place.name));
   link.append(text);
   group.append(link);
   return group;
@@ -163,7 +136,7 @@ function render(host, component) {
   const xOf = (column) => labelPx + ((width - 2 * labelPx - BAR_PX) * column) / Math.max(1, nColumns - 1);
   const places = measure(data).filter((place) => place.n > 0);
   const { scale, height } = arrange(places, nColumns);
-  const svg = draw("svg", {
+  const picture = svg("svg", {
     width,
     height,
     viewBox: `0 0 ${width} ${height}`,
@@ -173,58 +146,17 @@ function render(host, component) {
   data.titles.forEach((words, column) => {
     const anchor = column === 0 ? "start" : column === nColumns - 1 ? "end" : "middle";
     const x = column === 0 ? 0 : column === nColumns - 1 ? width : xOf(column) + BAR_PX / 2;
-    const title = draw("text", { class: "column", x, y: 14, "text-anchor": anchor });
-    title.textContent = words;
-    svg.append(title);
+    picture.append(svg("text", { class: "column", x, y: 14, "text-anchor": anchor }, words));
   });
-  stack(places, scale).forEach((ribbon) => svg.append(buildRibbon(ribbon, xOf, scale, component)));
-  places.forEach((place) => svg.append(buildPlace(place, xOf, place.column > 0, component)));
+  stack(places, scale).forEach((ribbon) => picture.append(buildRibbon(ribbon, xOf, scale, component)));
+  places.forEach((place) => picture.append(buildPlace(place, xOf, place.column > 0, component)));
   host.querySelector("svg")?.remove();
-  host.append(svg);
+  host.append(picture);
 }
 
-function savePicture(host, fileName) {
-  // Colours come from style sheets: they are written into a copy, so that the file looks the same elsewhere.
-  const svg = host.querySelector("svg");
-  const copy = svg.cloneNode(true);
-  const originals = svg.querySelectorAll("*");
-  copy.querySelectorAll("*").forEach((node, place) => {
-    const style = getComputedStyle(originals[place]);
-    ["fill", "fill-opacity", "stroke", "stroke-width", "font-size", "font-weight", "font-family"].forEach(
-      (name) => {
-        node.setAttribute(name, style.getPropertyValue(name));
-      },
-    );
-  });
-  copy.setAttribute("xmlns", NAMESPACE);
-  const address = URL.createObjectURL(
-    new Blob([new XMLSerializer().serializeToString(copy)], { type: "image/svg+xml" }),
-  );
-  const link = document.createElement("a");
-  link.href = address;
-  link.download = fileName;
-  link.click();
-  URL.revokeObjectURL(address);
-}
-
-export default function (component) {
+export default function draw(component) {
   const { data, parentElement } = component;
   const host = parentElement.querySelector(".flow");
-  host.replaceChildren();
-  const save = document.createElement("button");
-  save.className = "save";
-  save.type = "button";
-  save.textContent = "SVG";
-  save.title = "Save this figure";
-  save.onclick = () => savePicture(host, data.file_name);
-  render(host, component);
-  host.append(save);
-  let width = host.clientWidth;
-  const observer = new ResizeObserver(() => {
-    if (Math.abs(host.clientWidth - width) < 2) return;
-    width = host.clientWidth;
-    render(host, component);
-  });
-  observer.observe(host);
-  return () => observer.disconnect();
+  host.replaceChildren(saveButton(() => saveSvg(host.querySelector("svg"), data.file_name)));
+  return drawAtEveryWidth(host, () => render(host, component));
 }

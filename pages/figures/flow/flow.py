@@ -2,17 +2,10 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
-import streamlit as st
+from pages.figures.mount import mount
 
-_HERE = Path(__file__).parent
-_mount_flow = st.components.v2.component(
-    "voxscope_flow",
-    html='<div class="flow">\n</div>',
-    css=(_HERE / "flow.css").read_text("utf-8"),
-    js=(_HERE / "flow.js").read_text("utf-8"),
-)
+_draw = mount(__file__, host="flow")
 
 
 @dataclass(frozen=True)
@@ -69,18 +62,5 @@ def flow_diagram(
         "file_name": f"voxscope-{key}.svg",
         "shows_in": shows_in,
     }
-    opened = _mount_flow(
-        key=key, data=data, on_picked_change=lambda: tell_pick(key, "picked", on_pick), on_opened_change=_stay
-    ).get("opened")
+    opened = _draw(data, key=key, on={"picked": on_pick})
     return None if opened is None else str(opened)
-
-
-def tell_pick(key: str, event: str, on_pick: Callable[[str], None]) -> None:
-    """Tell what a component's event asks for, if it asks for anything."""
-    value = st.session_state[key].get(event)
-    if value is not None:
-        on_pick(str(value))
-
-
-def _stay() -> None:
-    """The page reads the click itself, once it runs."""

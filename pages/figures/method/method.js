@@ -1,28 +1,22 @@
-// e → v → ε for one clip: two grids of numbers and the stems of the active latents between them, all in the theme's colours.
+// e → v → ê for one clip: two grids of numbers and the stems of the active latents between them, all in the theme's colours.
 
-const SVG = "http://www.w3.org/2000/svg";
+import { drawAtEveryWidth, onPlainClick, svg } from "../dom.js";
+
 const HEIGHT = 236;
 const GRID_COLUMNS = 16;
 const LABEL_HEIGHT = 34;
 const BASE_Y = 196;
 const LABEL_WIDTH = 84;
 
-function shape(tag, attributes, text) {
-  const node = document.createElementNS(SVG, tag);
-  Object.entries(attributes).forEach(([name, value]) => node.setAttribute(name, value));
-  if (text !== undefined) node.textContent = text;
-  return node;
-}
-
-function drawGrid(svg, values, box, title, scale) {
-  const group = shape("g", { class: "grid", role: "img", "aria-label": title });
-  group.append(shape("title", {}, title));
+function drawGrid(picture, values, box, title, scale) {
+  const group = svg("g", { class: "grid", role: "img", "aria-label": title });
+  group.append(svg("title", {}, title));
   const rows = Math.ceil(values.length / GRID_COLUMNS);
   const width = box.width / GRID_COLUMNS;
   const height = box.height / rows;
   values.forEach((value, i) => {
     group.append(
-      shape("rect", {
+      svg("rect", {
         x: box.x + (i % GRID_COLUMNS) * width,
         y: box.y + Math.floor(i / GRID_COLUMNS) * height,
         width: width - 0.6,
@@ -33,42 +27,40 @@ function drawGrid(svg, values, box, title, scale) {
       }),
     );
   });
-  svg.append(group);
+  picture.append(group);
 }
 
-function drawArrow(svg, from, to, y, label) {
-  svg.append(
-    shape("path", { class: "arrow", d: `M${from} ${y}H${to - 1}M${to - 7} ${y - 5}L${to} ${y}l-7 5` }),
+function drawArrow(picture, from, to, y, label) {
+  picture.append(
+    svg("path", { class: "arrow", d: `M${from} ${y}H${to - 1}M${to - 7} ${y - 5}L${to} ${y}l-7 5` }),
   );
-  svg.append(shape("text", { class: "step", x: (from + to) / 2, y: y - 9, "text-anchor": "middle" }, label));
+  picture.append(
+    svg("text", { class: "step", x: (from + to) / 2, y: y - 9, "text-anchor": "middle" }, label),
+  );
 }
 
-function drawStem(svg, stem, place, component) {
+function drawStem(picture, stem, place, component) {
   const { x, top, slot } = place;
-  const group = shape(stem.label ? "a" : "g", { class: stem.label ? "stem named" : "stem" });
-  group.append(shape("title", {}, `${stem.help}: activation ${stem.activation.toFixed(3)}`));
+  const group = svg(stem.label ? "a" : "g", { class: stem.label ? "stem named" : "stem" });
+  group.append(svg("title", {}, `${stem.help}: activation ${stem.activation.toFixed(3)}`));
   group.append(
-    shape("line", { x1: x, x2: x, y1: BASE_Y, y2: top }),
-    shape("circle", { cx: x, cy: top, r: stem.label ? 4 : 2.6 }),
+    svg("line", { x1: x, x2: x, y1: BASE_Y, y2: top }),
+    svg("circle", { cx: x, cy: top, r: stem.label ? 4 : 2.6 }),
   );
   if (stem.label) {
     group.setAttribute("href", stem.href);
     group.setAttribute("aria-label", `Open latent ${stem.help}`);
     group.append(
-      shape("path", {
+      svg("path", {
         class: "leader",
         d: `M${x} ${top - 5}V${LABEL_HEIGHT + 22}L${slot} ${LABEL_HEIGHT + 4}`,
       }),
     );
-    group.append(shape("text", { class: "name", x: slot, y: 15, "text-anchor": "middle" }, stem.label));
-    group.append(shape("text", { class: "number", x: slot, y: 30, "text-anchor": "middle" }, stem.number));
-    group.addEventListener("click", (event) => {
-      if (event.metaKey || event.ctrlKey || event.shiftKey) return;
-      event.preventDefault();
-      component.setTriggerValue("opened", stem.latent);
-    });
+    group.append(svg("text", { class: "name", x: slot, y: 15, "text-anchor": "middle" }, stem.label));
+    group.append(svg("text", { class: "number", x: slot, y: 30, "text-anchor": "middle" }, stem.number));
+    onPlainClick(group, () => component.setTriggerValue("opened", stem.latent));
   }
-  svg.append(group);
+  picture.append(group);
 }
 
 function spread(places, low, high) {
@@ -81,20 +73,20 @@ function spread(places, low, high) {
   return slots;
 }
 
-function drawStems(svg, data, box, component) {
-  svg.append(shape("line", { class: "axis", x1: box.x, x2: box.x + box.width, y1: BASE_Y, y2: BASE_Y }));
+function drawStems(picture, data, box, component) {
+  picture.append(svg("line", { class: "axis", x1: box.x, x2: box.x + box.width, y1: BASE_Y, y2: BASE_Y }));
   const highest = Math.max(...data.stems.map((stem) => stem.activation), 1e-9);
   const nLabels = Math.max(1, Math.min(6, Math.floor(box.width / LABEL_WIDTH)));
   const byWorth = data.stems.toSorted((a, b) => b.is_named - a.is_named || b.activation - a.activation);
   const named = byWorth.slice(0, nLabels).toSorted((a, b) => a.latent - b.latent);
-  const placeOf = (stem) => box.x + (box.width * (stem.latent + 0.5)) / data.n_latents;
-  const slots = spread(named.map(placeOf), box.x + LABEL_WIDTH / 2, box.x + box.width - LABEL_WIDTH / 2);
+  const xOf = (stem) => box.x + (box.width * (stem.latent + 0.5)) / data.n_latents;
+  const slots = spread(named.map(xOf), box.x + LABEL_WIDTH / 2, box.x + box.width - LABEL_WIDTH / 2);
   data.stems.toReversed().forEach((stem) => {
     const isNamed = named.includes(stem);
-    const x = placeOf(stem);
+    const x = xOf(stem);
     const top = BASE_Y - (BASE_Y - LABEL_HEIGHT - 26) * (stem.activation / highest);
     drawStem(
-      svg,
+      picture,
       isNamed ? stem : { ...stem, label: "" },
       { x, top, slot: isNamed ? slots[named.indexOf(stem)] : x },
       component,
@@ -106,7 +98,7 @@ function draw(host, data, component) {
   const width = Math.max(320, host.clientWidth);
   const side = Math.min(132, Math.max(76, width * 0.13));
   const gap = Math.min(84, Math.max(52, width * 0.075));
-  const svg = shape("svg", {
+  const picture = svg("svg", {
     viewBox: `0 0 ${width} ${HEIGHT}`,
     width,
     height: HEIGHT,
@@ -117,33 +109,24 @@ function draw(host, data, component) {
   const right = { ...left, x: width - side };
   const middle = { x: side + gap, width: width - 2 * (side + gap) };
   const scale = Math.max(...data.embedding.map(Math.abs), 1e-9);
-  drawGrid(svg, data.embedding, left, "The embedding, one square a number", scale);
-  drawArrow(svg, side + 10, side + gap - 10, BASE_Y - side / 2, "encode");
-  drawStems(svg, data, middle, component);
-  drawArrow(svg, middle.x + middle.width + 10, width - side - 10, BASE_Y - side / 2, "decode");
-  drawGrid(svg, data.reconstruction, right, "The embedding as the SAE rebuilds it", scale);
+  drawGrid(picture, data.embedding, left, "The embedding, one square a number", scale);
+  drawArrow(picture, side + 10, side + gap - 10, BASE_Y - side / 2, "encode");
+  drawStems(picture, data, middle, component);
+  drawArrow(picture, middle.x + middle.width + 10, width - side - 10, BASE_Y - side / 2, "decode");
+  drawGrid(picture, data.reconstruction, right, "The embedding as the SAE rebuilds it", scale);
   const caption = (x, anchor, symbol, words) => {
-    const text = shape("text", { class: "caption", x, y: HEIGHT - 14, "text-anchor": anchor });
-    text.append(shape("tspan", { class: "symbol" }, symbol), shape("tspan", { dx: 5 }, words));
-    svg.append(text);
+    const text = svg("text", { class: "caption", x, y: HEIGHT - 14, "text-anchor": anchor });
+    text.append(svg("tspan", { class: "symbol" }, symbol), svg("tspan", { dx: 5 }, words));
+    picture.append(text);
   };
   caption(0, "start", "e", data.embedding_caption);
   caption(middle.x + middle.width / 2, "middle", "v", data.code_caption);
-  caption(width, "end", "ε", data.reconstruction_caption);
-  host.replaceChildren(svg);
+  caption(width, "end", "ê", data.reconstruction_caption);
+  host.replaceChildren(picture);
 }
 
-export default function (component) {
+export default function drawFigure(component) {
   const { data, parentElement } = component;
   const host = parentElement.querySelector(".method");
-  let drawnAt = 0;
-  const observer = new ResizeObserver(() => {
-    if (Math.abs(host.clientWidth - drawnAt) < 2) return;
-    drawnAt = host.clientWidth;
-    draw(host, data, component);
-  });
-  draw(host, data, component);
-  drawnAt = host.clientWidth;
-  observer.observe(host);
-  return () => observer.disconnect();
+  return drawAtEveryWidth(host, () => draw(host, data, component));
 }

@@ -1,20 +1,11 @@
-"""The figure of the method, e → v → ε, drawn from one real clip and the SAE that is open."""
+"""The figure of the method, e → v → ê, drawn from one real clip and the SAE that is open."""
 
-from pathlib import Path
-
-import streamlit as st
-
+from pages.figures.mount import mount
 from pages.shared import links, wording
 from sae_core.measures.profiles import MethodExample
 from sae_core.workspace.workspace import SaeView
 
-_HERE = Path(__file__).parent
-_mount_method = st.components.v2.component(
-    "voxscope_method",
-    html='<div class="method">\n</div>',
-    css=(_HERE / "method.css").read_text("utf-8"),
-    js=(_HERE / "method.js").read_text("utf-8"),
-)
+_draw = mount(__file__, host="method")
 
 
 def method_figure(view: SaeView, example: MethodExample, *, key: str) -> int | None:
@@ -43,13 +34,9 @@ def method_figure(view: SaeView, example: MethodExample, *, key: str) -> int | N
         "code_caption": f"{len(stems)} of {view.n_latents:,} latents active",
         "reconstruction_caption": f"cosine {example.cosine:.2f} to e",
     }
-    opened = _mount_method(key=key, data=data, on_opened_change=_stay).get("opened")
+    opened = _draw(data, key=key)
     return None if opened is None else int(opened)
 
 
 def _has_name(view: SaeView, latent: int) -> bool:
     return bool(view.label_of(latent) or view.latents["is_named"].iloc[latent])
-
-
-def _stay() -> None:
-    """The page reads the click itself, once it runs."""

@@ -1,6 +1,10 @@
-// A list of clips that play. It stands behind shared_player.js, whose one <audio> every list on the page shares.
+// A list of clips that play, one at a time.
+
+import { button, clock, element, header, onPlainClick, showInPage, svg } from "../dom.js";
+import { playButton, sharedPlayer, tellPlaying } from "./shared_player.js";
 
 const SEEK_STEP_S = 0.5;
+const COMPARE = "M7 4 3 8l4 4V9h10V7H7zm10 8v3H7v2h10v3l4-4z";
 
 function melMask(base64, nMels, nFrames) {
   // An opaque-where-loud picture used as a CSS mask: colours then follow the theme without redrawing.
@@ -16,40 +20,13 @@ function melMask(base64, nMels, nFrames) {
   return `url(${canvas.toDataURL()})`;
 }
 
-function showInPage(key) {
-  // A link that changes the page it stands on brings the part that changes into view.
-  const part = key && document.querySelector(`.st-key-${CSS.escape(key)}`);
-  if (!part) return;
-  part.style.scrollMarginTop = "76px";
-  part.scrollIntoView({ behavior: "smooth", block: "start" });
-}
-
-function element(tag, className, text) {
-  const node = document.createElement(tag);
-  if (className) node.className = className;
-  if (text !== undefined && text !== null) node.textContent = text;
-  return node;
-}
-
-function clock(seconds) {
-  if (seconds < 60) return `${Math.max(0, seconds).toFixed(1)} s`;
-  return `${Math.floor(seconds / 60)}:${String(Math.floor(seconds % 60)).padStart(2, "0")}`;
-}
-
 function buildPlayButton(clip, player) {
-  const button = element("button", "play");
-  button.type = "button";
-  button.innerHTML =
-    '<svg viewBox="0 0 24 24" aria-hidden="true"><path class="icon-play" d="M8 5.2v13.6L19 12z"/>' +
-    '<path class="icon-pause" d="M7 5h3.6v14H7zM13.4 5H17v14h-3.6z"/></svg>';
+  const made = playButton(() => player.toggle(clip.url));
   if (clip.problem) {
-    button.disabled = true;
-    button.title = clip.problem;
+    made.disabled = true;
+    made.title = clip.problem;
   }
-  button.setAttribute("aria-label", `Play ${clip.title}`);
-  button.setAttribute("aria-pressed", "false");
-  button.onclick = () => player.toggle(clip.url);
-  return button;
+  return made;
 }
 
 function buildPicture(clip, player) {
@@ -78,17 +55,16 @@ function buildPicture(clip, player) {
 function buildCompare(clip, component) {
   const { kept, is_fixed: isFixed } = component.data;
   const isKept = clip.clip === kept;
-  const button = element("button", "compare");
-  button.type = "button";
-  button.innerHTML =
-    '<svg viewBox="0 0 24 24" aria-hidden="true"><path d="M7 4 3 8l4 4V9h10V7H7zm10 8v3H7v2h10v3l4-4z"/></svg>';
+  const made = button("compare", null, () => component.setTriggerValue("compared", clip.clip));
+  const icon = svg("svg", { viewBox: "0 0 24 24", "aria-hidden": "true" });
+  icon.append(svg("path", { d: COMPARE }));
+  made.append(icon);
   const words =
     kept && !isKept ? `Compare with ${kept}` : isKept ? "Kept to compare; click to let go" : "Compare with …";
-  button.title = words;
-  button.setAttribute("aria-label", `${words}: ${clip.title}`);
-  if (!isFixed) button.setAttribute("aria-pressed", String(isKept));
-  button.onclick = () => component.setTriggerValue("compared", clip.clip);
-  return button;
+  made.title = words;
+  made.setAttribute("aria-label", `${words}: ${clip.title}`);
+  if (!isFixed) made.setAttribute("aria-pressed", String(isKept));
+  return made;
 }
 
 function buildHeading(clip, component) {
@@ -97,12 +73,10 @@ function buildHeading(clip, component) {
     const link = element("a", "title", clip.title);
     link.href = clip.href;
     link.title = `Open ${clip.title}`;
-    link.onclick = (event) => {
-      if (event.metaKey || event.ctrlKey || event.shiftKey || event.button !== 0) return;
-      event.preventDefault();
+    onPlainClick(link, () => {
       showInPage(component.data.shows_in);
       component.setTriggerValue("opened", clip.opens);
-    };
+    });
     heading.append(link);
   } else {
     const title = element("span", "title", clip.title);
@@ -132,14 +106,14 @@ function buildCard(clip, component, player) {
   root.setAttribute("role", "listitem");
   root.setAttribute("aria-label", [clip.title, ...clip.chips].join(", "));
   root.dataset.opens = clip.opens;
-  const button = buildPlayButton(clip, player);
+  const playing = buildPlayButton(clip, player);
   const picture = buildPicture(clip, player);
   const chips = element("div", "chips");
   clip.chips.forEach((text) => chips.append(element("span", "chip", text)));
   if (clip.note) chips.append(element("span", "chip note", clip.note));
   const words = element("div", "words");
   words.append(buildHeading(clip, component), chips);
-  root.append(button, picture, words);
+  root.append(playing, picture, words);
   if (clip.value_text) root.append(buildMeasure(clip));
 
   const time = root.querySelector(".time");
@@ -150,12 +124,11 @@ function buildCard(clip, component, player) {
     root.classList.toggle("current", isMine);
     root.classList.toggle("playing", isPlaying);
     root.style.setProperty("--played", `${100 * share}%`);
-    button.setAttribute("aria-pressed", String(isPlaying));
-    button.setAttribute("aria-label", `${isPlaying ? "Pause" : "Play"} ${clip.title}`);
+    tellPlaying(playing, isPlaying, clip.title);
     time.textContent = isMine && share > 0 && share < 1 ? clock(audio.currentTime) : clock(clip.duration_s);
     root.classList.toggle("failed", failed !== null && failed === clip.url);
   };
-  return { url: clip.url, root, button, show };
+  return { url: clip.url, root, button: playing, show };
 }
 
 function moveFocus(cards, event, player) {
@@ -181,18 +154,16 @@ function moveFocus(cards, event, player) {
 
 function buildPlayAll(cards, data, player) {
   const urls = cards.filter((card) => !card.button.disabled).map((card) => card.url);
-  const button = element("button", "play-all", "Play all");
-  button.type = "button";
-  button.disabled = urls.length === 0;
-  button.setAttribute("aria-label", `Play all clips of ${data.label}, one after another`);
-  button.onclick = () => {
+  const made = button("play-all", "Play all", () => {
     player.queue = urls.slice(1);
     player.start(urls[0], 0);
-  };
-  return button;
+  });
+  made.disabled = urls.length === 0;
+  made.setAttribute("aria-label", `Play all clips of ${data.label}, one after another`);
+  return made;
 }
 
-export default function (component) {
+export default function draw(component) {
   const { data, parentElement } = component;
   const player = sharedPlayer();
   const host = parentElement.querySelector(".clip-list");
@@ -205,10 +176,9 @@ export default function (component) {
   host.cards?.forEach((card) => player.cards.delete(card));
   host.cards = cards;
   if (data.label || data.help) {
-    const header = element("div", "header");
-    header.append(element("span", "label", data.label), element("span", "help", data.help));
-    if (cards.length > 1) header.append(buildPlayAll(cards, data, player));
-    host.append(header);
+    const head = header(data.label, data.help);
+    if (cards.length > 1) head.append(buildPlayAll(cards, data, player));
+    host.append(head);
   }
   if (!cards.length) host.append(element("div", "empty", data.empty));
   cards.forEach((card) => {

@@ -7,22 +7,14 @@ can fetch what a page has shown to this session, and no request can name a file 
 import base64
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
-import streamlit as st
-
+from pages.figures.mount import mount
 from pages.figures.player.comparing import comparing_with, leave_if_asked, take_click
 from pages.shared.heading import NO_HEADING, Heading
 from pages.shared.media import media_url
 
-_HERE = Path(__file__).parent
-_mount_list = st.components.v2.component(
-    "voxscope_clip_list",
-    html='<div class="clip-list">\n</div>',
-    css=(_HERE.parent / "frame.css").read_text("utf-8") + (_HERE / "player.css").read_text("utf-8"),
-    js=(_HERE / "shared_player.js").read_text("utf-8") + (_HERE / "player.js").read_text("utf-8"),
-)
+_draw = mount(__file__, host="clip-list")
 
 
 @dataclass(frozen=True)
@@ -87,24 +79,9 @@ def clip_list(
         "kept": comparing.kept,
         "is_fixed": comparing.is_fixed,
     }
-    opened = _mount_list(
-        key=key,
-        data=data,
-        on_opened_change=_stay,
-        on_compared_change=lambda: _compare(key, compare_with),
-    ).get("opened")
+    opened = _draw(data, key=key, on={"compared": lambda clip: take_click(str(clip), compare_with)})
     leave_if_asked()
     return None if opened is None else int(opened)
-
-
-def _compare(key: str, fixed: str) -> None:
-    clip = st.session_state[key].get("compared")
-    if clip:
-        take_click(str(clip), fixed)
-
-
-def _stay() -> None:
-    """The page reads the click itself, once it runs."""
 
 
 def _as_json(card: ClipCard, *, slot: str) -> dict[str, Any]:

@@ -1,72 +1,109 @@
 // The one <audio> of a page: whatever plays goes through it, so two sounds never play at once.
 
+import { button, svg } from "../dom.js";
+
 const STORE = "__voxscopePlayer";
 const NO_CARD_GRACE_MS = 400;
+const PLAY = "M8 5.2v13.6L19 12z";
+const PAUSE = "M7 5h3.6v14H7zM13.4 5H17v14h-3.6z";
 
-function sharedPlayer() {
-  if (window[STORE]) return window[STORE];
-  const audio = new Audio();
-  audio.preload = "auto";
-  const player = { audio, url: null, cards: new Set(), queue: [], failed: null, isEarly: false };
-  const show = () => player.cards.forEach((card) => card.show(player));
-  const tick = () => {
-    show();
-    if (!audio.paused) requestAnimationFrame(tick);
-  };
-  audio.addEventListener("play", () => requestAnimationFrame(tick));
-  ["pause", "seeked", "loadedmetadata"].forEach((name) => audio.addEventListener(name, show));
-  audio.addEventListener("error", () => {
-    if (!player.url) return;
-    player.failed = player.url;
-    show();
-  });
-  const isShown = (url) => [...player.cards].some((card) => card.url === url);
-  audio.addEventListener("ended", () => {
-    const next = player.queue.shift();
-    if (next && isShown(next)) player.start(next, 0);
-    else show();
-  });
+class Player {
+  audio = new Audio();
+  url = null;
+  cards = new Set();
+  queue = [];
+  failed = null;
+  isEarly = false;
 
-  player.start = (url, from) => {
-    player.isEarly = false;
-    const fresh = player.url !== url;
-    if (fresh) {
-      player.url = url;
-      player.failed = null;
+  constructor() {
+    const { audio } = this;
+    audio.preload = "auto";
+    const tick = () => {
+      this.show();
+      if (!audio.paused) requestAnimationFrame(tick);
+    };
+    audio.addEventListener("play", () => requestAnimationFrame(tick));
+    ["pause", "seeked", "loadedmetadata"].forEach((name) => audio.addEventListener(name, () => this.show()));
+    audio.addEventListener("error", () => {
+      if (!this.url) return;
+      this.failed = this.url;
+      this.show();
+    });
+    audio.addEventListener("ended", () => {
+      const next = this.queue.shift();
+      if (next && this.isShown(next)) this.start(next, 0);
+      else this.show();
+    });
+  }
+
+  show() {
+    this.cards.forEach((card) => card.show(this));
+  }
+
+  isShown(url) {
+    return [...this.cards].some((card) => card.url === url);
+  }
+
+  start(url, from) {
+    const { audio } = this;
+    this.isEarly = false;
+    if (this.url !== url) {
+      this.url = url;
+      this.failed = null;
       audio.src = url;
     }
     if (from !== null) {
       if (audio.readyState > 0) audio.currentTime = from;
       else audio.addEventListener("loadedmetadata", () => (audio.currentTime = from), { once: true });
     }
-    audio.play().catch(() => show());
-    show();
-  };
-  player.startEarly = (url) => {
-    // before there is a card that shows it: no card that leaves may end it
-    player.start(url, 0);
-    player.isEarly = true;
-  };
-  player.rename = (url) => {
-    // what sounds goes by another address from now on: that of the card that shows it
-    player.isEarly = false;
-    player.url = url;
-    show();
-  };
-  player.toggle = (url) => {
-    player.queue = [];
-    if (player.url === url && !audio.paused) audio.pause();
-    else player.start(url, player.url === url && !audio.ended ? null : 0);
-  };
-  player.leave = (card) => {
-    player.cards.delete(card);
+    audio.play().catch(() => this.show());
+    this.show();
+  }
+
+  // Before there is a card that shows it: no card that leaves may end it.
+  startEarly(url) {
+    this.start(url, 0);
+    this.isEarly = true;
+  }
+
+  // What sounds goes by another address from now on: that of the card that shows it.
+  rename(url) {
+    this.isEarly = false;
+    this.url = url;
+    this.show();
+  }
+
+  toggle(url) {
+    this.queue = [];
+    if (this.url === url && !this.audio.paused) this.audio.pause();
+    else this.start(url, this.url === url && !this.audio.ended ? null : 0);
+  }
+
+  leave(card) {
+    this.cards.delete(card);
     setTimeout(() => {
-      if (player.isEarly || isShown(player.url)) return;
+      if (this.isEarly || this.isShown(this.url)) return;
       // between two clips of a queue nothing sounds, and the next must not begin either
-      player.queue = [];
-      audio.pause();
+      this.queue = [];
+      this.audio.pause();
     }, NO_CARD_GRACE_MS);
-  };
-  window[STORE] = player;
-  return player;
+  }
+}
+
+// Every figure of a page has this module for itself; the player they share stands in the window.
+export function sharedPlayer() {
+  return (window[STORE] ||= new Player());
+}
+
+export function playButton(act) {
+  const icon = svg("svg", { viewBox: "0 0 24 24", "aria-hidden": "true" });
+  icon.append(svg("path", { class: "icon-play", d: PLAY }), svg("path", { class: "icon-pause", d: PAUSE }));
+  const made = button("play", null, act);
+  made.append(icon);
+  return made;
+}
+
+export function tellPlaying(playing, isPlaying, title) {
+  playing.setAttribute("aria-pressed", String(isPlaying));
+  playing.setAttribute("aria-label", `${isPlaying ? "Pause" : "Play"} ${title}`);
 }

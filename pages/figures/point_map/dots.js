@@ -4,10 +4,10 @@ const PIECE_MS = 26;
 const MIN_PIECE = 20000;
 const FIRST_PIECE = 120000;
 const PATIENT_PIECES = 3;
-const NO_LAYER = 255;
+export const NO_LAYER = 255;
 const MAX_PIXEL_RATIO = 2;
 const ROUND_FROM_PX = 2.4;
-const CODES = 256;
+export const CODES = 256;
 
 const VERTEX = `#version 300 es
 layout(location = 0) in vec2 place;
@@ -60,7 +60,7 @@ function compiled(gl) {
   return program;
 }
 
-class Dots {
+export class Dots {
   // places: u16 x and y by turns. codes: u8 each. palette: colours of the 256 codes and the layer each lies on.
   constructor(canvas, onSettled) {
     this.canvas = canvas;
@@ -225,7 +225,7 @@ class Dots {
 }
 
 // Which dot lies nearest to a place: dots sorted into square cells once, then only cells in reach are looked at.
-class Cells {
+export class Cells {
   constructor(places) {
     this.places = places;
     const n = places.length / 2;

@@ -6,21 +6,13 @@ byte a dot, and nothing is sent twice.
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
-import streamlit as st
-
+from pages.figures.mount import mount
 from pages.shared.media import media_url
 
-_HERE = Path(__file__).parent
 _BINARY, _TEXT = "application/octet-stream", "text/plain"
-_mount_map = st.components.v2.component(
-    "voxscope_point_map",
-    html='<div class="point-map">\n</div>',
-    css=(_HERE / "point_map.css").read_text("utf-8"),
-    js=(_HERE / "dots.js").read_text("utf-8") + (_HERE / "point_map.js").read_text("utf-8"),
-)
+_draw = mount(__file__, host="point-map")
 
 
 @dataclass(frozen=True)
@@ -106,16 +98,5 @@ def point_map(dots: DotFiles, legend: Legend, state: MapState, events: MapEvents
         "only": list(state.only),
         "only_token": f"{state.map_id} {state.colour_id} {state.only_change}",
     }
-    _mount_map(
-        key=key,
-        data=data,
-        on_picked_change=lambda: _tell(key, "picked", lambda point: events.on_dot(int(point))),
-        on_area_change=lambda: _tell(key, "area", events.on_area),
-        on_only_change=lambda: _tell(key, "only", events.on_only),
-    )
-
-
-def _tell(key: str, event: str, act: Callable[[Any], None]) -> None:
-    value = st.session_state[key].get(event)
-    if value is not None:
-        act(value)
+    on = {"picked": lambda point: events.on_dot(int(point)), "area": events.on_area, "only": events.on_only}
+    _draw(data, key=key, on=on)

@@ -1,19 +1,6 @@
 // A ranked list of named bars; a name may be a link that opens in place on a plain click.
 
-function showInPage(key) {
-  // A link that changes the page it stands on brings the part that changes into view.
-  const part = key && document.querySelector(`.st-key-${CSS.escape(key)}`);
-  if (!part) return;
-  part.style.scrollMarginTop = "76px";
-  part.scrollIntoView({ behavior: "smooth", block: "start" });
-}
-
-function element(tag, className, text) {
-  const node = document.createElement(tag);
-  if (className) node.className = className;
-  if (text !== undefined && text !== null) node.textContent = text;
-  return node;
-}
+import { element, header, onPlainClick, showInPage } from "../dom.js";
 
 const percent = (share) => `${(100 * Math.min(1, Math.max(0, share))).toFixed(2)}%`;
 
@@ -21,12 +8,10 @@ function buildName(bar, component) {
   if (!bar.href) return element("span", "name", bar.label);
   const link = element("a", "name", bar.label);
   link.href = bar.href;
-  link.onclick = (event) => {
-    if (event.metaKey || event.ctrlKey || event.shiftKey || event.button !== 0) return;
-    event.preventDefault();
+  onPlainClick(link, () => {
     showInPage(component.data.shows_in);
     component.setTriggerValue("opened", bar.opens);
-  };
+  });
   return link;
 }
 
@@ -50,14 +35,12 @@ function buildBar(bar, component) {
   return row;
 }
 
-export default function (component) {
+export default function draw(component) {
   const { data, parentElement } = component;
   const host = parentElement.querySelector(".ranking");
   host.replaceChildren();
   if (data.label) {
-    const header = element("div", "header");
-    header.append(element("span", "label", data.label), element("span", "help", data.help));
-    host.append(header);
+    host.append(header(data.label, data.help));
   }
   if (!data.bars.length) host.append(element("div", "empty", data.empty));
   const list = element("div", "bars");

@@ -2,19 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
-import streamlit as st
-
+from pages.figures.mount import mount
 from pages.shared.heading import Heading
 
-_HERE = Path(__file__).parent
-_mount_ranking = st.components.v2.component(
-    "voxscope_ranking",
-    html='<div class="ranking">\n</div>',
-    css=(_HERE.parent / "frame.css").read_text("utf-8") + (_HERE / "ranking.css").read_text("utf-8"),
-    js=(_HERE / "ranking.js").read_text("utf-8"),
-)
+_draw = mount(__file__, host="ranking")
 
 
 @dataclass(frozen=True)
@@ -42,9 +34,5 @@ def ranking(bars: Sequence[RankedBar], *, key: str, heading: Heading, shows_in: 
     shows_in: key of the container on this page that a click changes; it is scrolled into view.
     """
     data = {"bars": [asdict(bar) for bar in bars], **asdict(heading), "shows_in": shows_in}
-    opened = _mount_ranking(key=key, data=data, on_opened_change=_stay).get("opened")
+    opened = _draw(data, key=key)
     return None if opened is None else int(opened)
-
-
-def _stay() -> None:
-    """The page reads the click itself, once it runs."""

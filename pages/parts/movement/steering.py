@@ -2,9 +2,8 @@
 
 import streamlit as st
 
-from pages.shared import links
 from pages.shared.caching import cached
-from pages.shared.steering_state import STEER, as_address, steered_changes
+from pages.shared.steering_state import SteeringState, steering_query
 from pages.shared.wording import latent_words
 from sae_core.analysis.movement import IndexChoice, steer_index
 from sae_core.measures.steering import Change
@@ -13,13 +12,13 @@ from sae_core.measures.steering import Change
 def steered_station(station: IndexChoice) -> IndexChoice:
     """The index after what the page Steering changes; by default the value's own latent is switched off."""
     view = station.view
-    changes = tuple(steered_changes(view) or [Change(station.latent, "ablate")])
+    changes = SteeringState.of(view).changes or (Change(station.latent, "ablate"),)
     words = ", ".join(f"{latent_words(view, change.latent)} {_done_to(change)}" for change in changes)
     st.page_link(
         "pages/steering.py",
         label=words,
         icon=":material/tune:",
-        query_params=links.query(view, {STEER: as_address(view, changes)}),
+        query_params=steering_query(view, changes),
         help="What is changed in every clip before it is encoded again. Choose other latents on the page Steering.",
     )
     return _steered(station, changes)

@@ -2,8 +2,8 @@
 
 import streamlit as st
 
-from pages.figures.steering_desk.steering_desk import put_on_desk
-from pages.shared import steering_state, trial_choice
+from pages.shared import trial_choice
+from pages.shared.steering_state import SteeringState
 from pages.shared.wording import latent_name, value_words, with_interval
 from sae_core.analysis.steering_experiment import MAX_STEERED, SteeringPreset, steering_presets
 from sae_core.analysis.trial_sets import OPERATING_POINTS
@@ -16,9 +16,9 @@ USUAL_ATTRIBUTES = ("language", "gender")
 def take_first_preset(view: SaeView) -> None:
     """Steer something at first sight: the language or gender that new voices bear out most surely, so that a shift of
     the figure can be hoped for."""
-    changes = steering_state.steered_changes(view)
-    if changes is not None:
-        steering_state.keep_changes(view, changes)
+    steering = SteeringState.of(view)
+    if steering.settled is not None:
+        steering.show()
         return
     presets = [preset for preset in steering_presets(view) if preset.attribute in USUAL_ATTRIBUTES]
     if presets:
@@ -31,7 +31,7 @@ def _surely_told(preset: SteeringPreset) -> tuple[bool, float]:
 
 def switch_off(view: SaeView, preset: SteeringPreset) -> None:
     """Ablate the latents of one attribute value and nothing else."""
-    put_on_desk(view, [Change(latent, "ablate") for latent in preset.latents])
+    SteeringState.of(view).settle([Change(latent, "ablate") for latent in preset.latents])
 
 
 def choose_latents(view: SaeView) -> None:
@@ -61,8 +61,13 @@ def choose_latents(view: SaeView) -> None:
             )
         st.button(
             "Nothing", icon=":material/restart_alt:", key="steer_nothing", type="tertiary",
-            on_click=put_on_desk, args=(view, []), help="Steer nothing.",
+            on_click=steer_nothing, args=(view,), help="Steer nothing.",
         )  # fmt: skip
+
+
+def steer_nothing(view: SaeView) -> None:
+    """Leave every clip as it is."""
+    SteeringState.of(view).settle([])
 
 
 def _what_it_does(preset: SteeringPreset, words: str) -> str:
@@ -79,10 +84,9 @@ def add_latent(view: SaeView) -> None:
     """Add the latent that was just picked, as it is, to be moved."""
     latent = st.session_state["add_latent"]
     st.session_state["add_latent"] = None
-    changes = steering_state.steered_changes(view) or []
-    if latent is None or latent in [change.latent for change in changes]:
-        return
-    put_on_desk(view, [*changes[: MAX_STEERED - 1], Change(latent, "scale", 1.0)])
+    steering = SteeringState.of(view)
+    if latent is not None and latent not in steering.latents:
+        steering.settle([*steering.changes[: MAX_STEERED - 1], Change(latent, "scale", 1.0)])
 
 
 def choose_settings(view: SaeView) -> tuple[trial_choice.AttributeValue | None, str, bool]:
