@@ -12,6 +12,7 @@ from pages.shared.problems import part_of_page
 from pages.shared.session import open_page
 from pages.shared.steering_state import SteeringState
 from sae_core.analysis.trial_sets import TrialSet
+from sae_core.corpus.values import AttributeValue
 from sae_core.workspace.workspace import SaeView
 
 
@@ -40,7 +41,7 @@ def main() -> None:
 
 @part_of_page
 def draw_desk(
-    view: SaeView, trial_set: TrialSet, settings: tuple[trial_choice.AttributeValue | None, bool], point: str
+    view: SaeView, trial_set: TrialSet, settings: tuple[AttributeValue | None, bool], point: str
 ) -> None:
     """Sliders and similarities: redrawn alone at every step of a drag, the whole page when it is released."""
     steering = SteeringState.of(view)

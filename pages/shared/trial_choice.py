@@ -12,6 +12,7 @@ from sae_core.analysis.steering_experiment import SteeringExperiment, SteeringOu
 from sae_core.analysis.trial_sets import TrialSet, draw_trials, open_trial_list, read_trial_list, usual_among
 from sae_core.analysis.verification_forms import Comparison, compare_forms, rank_latents
 from sae_core.corpus.trial_lists import kept_trial_lists
+from sae_core.corpus.values import AttributeValue
 from sae_core.measures.steering import Change
 from sae_core.workspace.workspace import SaeView
 
@@ -19,8 +20,6 @@ AMONG, STEERED, EVERYONE = "among", "who", "all"
 LIST, DRAWN = "trials", "drawn"
 HIDDEN_ATTRIBUTES = {"source"}
 MAX_LIST_MIB = 8
-
-AttributeValue = tuple[str, str]
 
 
 def value_options(view: SaeView) -> dict[str, str]:

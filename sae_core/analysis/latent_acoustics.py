@@ -4,11 +4,8 @@ Over all embedded clips: a silent clip counts as activation 0, as everywhere. Of
 drawn, up to `MAX_CLIPS` clips.
 """
 
-import threading
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TypeVar
-from weakref import WeakKeyDictionary
 
 import numpy as np
 import pandas as pd
@@ -47,12 +44,7 @@ RANGE_COLUMNS = (
     "excess_high",
 )
 
-T = TypeVar("T")
-_MAX_OPENED, _MAX_RELATED = 4, 2048
-_lock = threading.RLock()
-_opened: dict[object, Acoustics] = {}
-_samples: dict[object, "ClipSample"] = {}
-_related: "WeakKeyDictionary[SaeView, dict[object, LatentAcoustics]]" = WeakKeyDictionary()
+MAX_KEPT = 2048
 
 
 @dataclass(frozen=True)
@@ -76,25 +68,19 @@ def acoustics_of(workspace: Workspace) -> Acoustics:
     """The acoustic measures of a workspace's clips, read once; ArtifactError or StaleArtifactError says what to run."""
     file = workspace.path / "acoustics.json"
     changed = file.stat().st_mtime_ns if file.exists() else 0
-    key = (str(workspace.path.resolve()), changed, workspace.corpus.audio_fingerprint)
-    with _lock:
-        if key not in _opened:
-            _keep(_opened, _MAX_OPENED, key, load_acoustics(workspace.path, workspace.corpus))
-        return _opened[key]
+    return workspace.kept(
+        "acoustics", lambda: load_acoustics(workspace.path, workspace.corpus), of=changed, at_most=1
+    )
 
 
 def relate_to_sound(view: SaeView, latent: int) -> LatentAcoustics:
-    """How the clips of a latent sound; for its ranges those count on which it tells its value, if it may be called by
-    one, else those on which it is active.
+    """How the clips of a latent sound; its ranges are over the clips on which it detects the value that it is named
+    for, or over all on which it is active where it has no name.
 
     Worked out once and kept. Raises ArtifactError or StaleArtifactError where clips are not measured.
     """
     key = (acoustics_of(view.workspace).fingerprint, latent)
-    with _lock:
-        kept = _related.setdefault(view, {})
-        if key not in kept:
-            _keep(kept, _MAX_RELATED, key, _relate(view, latent))
-        return kept[key]
+    return view.kept("latent acoustics", lambda: _relate(view, latent), of=key, at_most=MAX_KEPT)
 
 
 def _relate(view: SaeView, latent: int) -> LatentAcoustics:
@@ -113,21 +99,14 @@ def _relate(view: SaeView, latent: int) -> LatentAcoustics:
 
 
 def sample_of(view: SaeView) -> "ClipSample":
-    """The clips that correlations of this workspace are over; drawn once."""
+    """The clips that correlations of this workspace are over; drawn once for all SAEs on the same embeddings."""
     acoustics, corpus = acoustics_of(view.workspace), view.workspace.corpus
-    key = (acoustics.fingerprint, view.embeddings.fingerprint, corpus.labels_fingerprint)
-    with _lock:
-        if key not in _samples:
-            found = ClipSample.draw(acoustics, corpus.speaker_groups, view.embeddings.is_valid)
-            _keep(_samples, _MAX_OPENED, key, found)
-        return _samples[key]
-
-
-def _keep(kept: dict[object, T], n_at_most: int, key: object, value: T) -> None:
-    """Add to what is kept; what came first goes first."""
-    while len(kept) >= n_at_most:
-        kept.pop(next(iter(kept)))
-    kept[key] = value
+    return view.workspace.kept(
+        "clip sample",
+        lambda: ClipSample.draw(acoustics, corpus.speaker_groups, view.embeddings.is_valid),
+        of=(acoustics.fingerprint, view.embeddings.fingerprint),
+        at_most=2,
+    )
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float32, Float64, Int64
 
-from sae_core.analysis.trial_sets import AttributeValue, TrialSet
+from sae_core.analysis.trial_sets import TrialSet
+from sae_core.corpus.values import AttributeValue
 from sae_core.measures.attributes import NEW_VOICES, SOURCE_ATTRIBUTE
 from sae_core.measures.profiles import clips_near
 from sae_core.measures.steering import Change, Decisions, Steering, compare_decisions, measure_shifts

@@ -12,6 +12,7 @@ from jaxtyping import Bool, Float32, Int
 
 from sae_core.corpus.clips import Corpus
 from sae_core.corpus.trial_lists import TrialList, kept_trial_lists, read_kept_trials
+from sae_core.corpus.values import AttributeValue
 from sae_core.files.artifacts import fingerprint
 from sae_core.files.errors import CorpusError
 from sae_core.measures.intervals import PairDraws
@@ -33,8 +34,6 @@ N_TRIALS = 20_000
 KEPT_ASIDE = ("selection", "held-out")
 USUAL_AMONG = ("kind", "speech")
 OPERATING_POINTS = {"equal errors": None, "1 impostor in 100": 0.01, "1 impostor in 1,000": 0.001}
-
-AttributeValue = tuple[str, str]
 
 
 @dataclass(frozen=True)

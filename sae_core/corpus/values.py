@@ -6,6 +6,9 @@ import pandas as pd
 
 from sae_core.corpus.clips import SPLITS
 
+AttributeValue = tuple[str, str]
+"""An attribute and one of its values: `("language", "es")`."""
+
 GENDERS = {
     "m": "male",
     "male": "male",

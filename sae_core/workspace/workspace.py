@@ -5,6 +5,7 @@ one `Workspace` may serve any number of threads.
 """
 
 import threading
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -62,18 +63,23 @@ class Part:
     command: str | None = None
 
 
-class _Shared:
-    """Values made once, whoever asks first; others wait for it."""
+class _Kept:
+    """Values made once for every thread: whoever asks first makes it, the others wait for it."""
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
-        self._values: dict[object, Any] = {}
+        self._values: defaultdict[str, dict[object, Any]] = defaultdict(dict)
 
-    def get(self, key: object, make: Callable[[], T]) -> T:
+    def get(self, what: str, make: Callable[[], T], *, of: object = None, at_most: int | None = None) -> T:
+        """The value known as `what` and `of`, made now if it is not there; of `at_most` the oldest is dropped first."""
         with self._lock:
-            if key not in self._values:
-                self._values[key] = make()
-            value: T = self._values[key]
+            values = self._values[what]
+            if of not in values:
+                made = make()
+                while at_most is not None and len(values) >= at_most:
+                    del values[next(iter(values))]
+                values[of] = made
+            value: T = values[of]
             return value
 
 
@@ -94,7 +100,7 @@ class Workspace:
         self.settings = read_settings(self.path)
         self.name = str(self.settings.get("name") or self.path.name)
         self.notes = Notes(self.path)
-        self._shared = _Shared()
+        self._kept = _Kept()
 
     @cached_property
     def fingerprint(self) -> str:
@@ -118,8 +124,8 @@ class Workspace:
 
     def embeddings(self, embedder: str) -> Embeddings:
         """The embeddings by one embedder; StaleArtifactError when the clips have changed since."""
-        return self._shared.get(
-            ("embeddings", embedder), lambda: load_embeddings(self.path, self.corpus, embedder)
+        return self._kept.get(
+            "embeddings", lambda: load_embeddings(self.path, self.corpus, embedder), of=embedder
         )
 
     def sae(self, name: str) -> "SaeView":
@@ -130,7 +136,7 @@ class Workspace:
                 where=self.path,
                 remedy=f"choose one of: {', '.join(self.sae_names()) or 'none yet; run train'}",
             )
-        return self._shared.get(("sae", name), lambda: SaeView(self, name))
+        return self._kept.get("sae", lambda: SaeView(self, name), of=name)
 
     def parts(self) -> list[Part]:
         """What this workspace holds, in order of the chain, with the command for whatever is missing or stale."""
@@ -160,9 +166,14 @@ class Workspace:
         )
         return reading.mel_picture(waveform, 16000)
 
+    def kept(self, what: str, make: Callable[[], T], *, of: object = None, at_most: int | None = None) -> T:
+        """What `make` returns, worked out once for this workspace and kept as long as it is open; `of` tells values of
+        one kind apart, of which `at_most` are kept."""
+        return self._kept.get(what, make, of=of, at_most=at_most)
+
     def summary(self) -> profiles.CorpusSummary:
         """Clips, hours and speakers, in all and by language × gender × kind."""
-        return self._shared.get("summary", lambda: profiles.summarise_corpus(self.corpus))
+        return self._kept.get("summary", lambda: profiles.summarise_corpus(self.corpus))
 
     def _corpus_part(self) -> Part:
         missing = len(read_failures(self.path / "import_failures.parquet"))
@@ -233,7 +244,7 @@ class SaeView:
         self.latents = read_table(self.folder / "latents.parquet", remedy=remedy)
         self.statistics = AttributeStatistics.load(self.folder, n_latents=n_latents, remedy=remedy)
         self._check_sizes(remedy)
-        self._shared = _Shared()
+        self._kept = _Kept()
 
     def _check_sizes(self, remedy: str) -> None:
         """ArtifactError where parts do not belong together: another number of clips, latents or dimensions."""
@@ -255,15 +266,19 @@ class SaeView:
         """L."""
         return self.codes.n_latents
 
+    def kept(self, what: str, make: Callable[[], T], *, of: object = None, at_most: int | None = None) -> T:
+        """As `Workspace.kept`, for this SAE."""
+        return self._kept.get(what, make, of=of, at_most=at_most)
+
     def model(self) -> "SparseAutoencoder":
         """The SAE itself, on the GPU when there is one; loaded once."""
         from sae_core.sae.model import SparseAutoencoder
 
-        return self._shared.get("model", lambda: SparseAutoencoder.load(self.folder))
+        return self._kept.get("model", lambda: SparseAutoencoder.load(self.folder))
 
     def decoder(self) -> Decoder:
         """Its decoder half, without PyTorch; loaded once."""
-        return self._shared.get("decoder", lambda: Decoder.load(self.folder))
+        return self._kept.get("decoder", lambda: Decoder.load(self.folder))
 
     def directions(self) -> Float32[np.ndarray, "L d"]:
         """Decoder directions of norm 1, in embedding space."""
@@ -297,7 +312,7 @@ class SaeView:
     @property
     def base_counts(self) -> profiles.BaseCounts:
         """How many of its embedded clips carry each attribute value."""
-        return self._shared.get(
+        return self._kept.get(
             "base counts", lambda: profiles.BaseCounts(self.workspace.corpus, self.embeddings.is_valid)
         )
 
@@ -336,7 +351,7 @@ class SaeView:
 
     def predominant_latents(self) -> pd.DataFrame:
         """For each attribute value the latent that tells it best, its numbers, and whether new voices bear it out."""
-        return self._shared.get("predominant", lambda: profiles.predominant_latents(self.statistics))
+        return self._kept.get("predominant", lambda: profiles.predominant_latents(self.statistics))
 
     def striking_latents(self, n: int = 5) -> list[int]:
         """The latents worth hearing first."""

@@ -182,9 +182,8 @@ def test_unmeasured_and_stale_clips_are_told_apart(planted):
         latent_acoustics.relate_to_sound(view, latent)
     view = plant(planted)
     assert hint(view, latent) == NOTHING
-    monkeyed = pd.read_parquet(planted / "acoustics.parquet").iloc[:-1]
-    (planted / "acoustics.parquet").unlink()
-    monkeyed.to_parquet(planted / "acoustics.parquet")
+    table = plant_measures(len(view.workspace.corpus) - 1)
+    acoustics._save(planted, view.workspace.corpus, table, {})
     with pytest.raises(StaleArtifactError):
         acoustics.load_acoustics(planted, view.workspace.corpus)
 

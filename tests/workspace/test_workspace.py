@@ -200,3 +200,20 @@ def test_failures_are_read_or_empty(tmp_path):
     assert read_failures(tmp_path / "none.parquet").empty
     artifacts.write_table(tmp_path / "some.parquet", pd.DataFrame({"reason": ["silent"]}))
     assert list(read_failures(tmp_path / "some.parquet")["reason"]) == ["silent"]
+
+
+def test_what_is_kept_is_made_once_and_the_oldest_is_dropped(workspace):
+    made = []
+
+    def make():
+        made.append(len(made))
+        return made[-1]
+
+    owner = open_workspace(workspace.path)
+    for keeper in (owner, owner.sae(owner.sae_names()[0])):
+        made.clear()
+        assert [keeper.kept("number", make, of=of, at_most=2) for of in "aabacab"] == [0, 0, 1, 0, 2, 3, 4]
+        assert keeper.kept("another", make, of="c") == 5  # kinds do not get into each other's way
+        with pytest.raises(ZeroDivisionError):
+            keeper.kept("number", lambda: 1 // 0, of="new")
+        assert keeper.kept("number", make, of="b") == 4  # and a failure drops nothing

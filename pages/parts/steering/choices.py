@@ -7,6 +7,7 @@ from pages.shared.steering_state import SteeringState
 from pages.shared.wording import latent_name, value_words, with_interval
 from sae_core.analysis.steering_experiment import MAX_STEERED, SteeringPreset, steering_presets
 from sae_core.analysis.trial_sets import OPERATING_POINTS
+from sae_core.corpus.values import AttributeValue
 from sae_core.measures.steering import Change
 from sae_core.workspace.workspace import SaeView
 
@@ -89,7 +90,7 @@ def add_latent(view: SaeView) -> None:
         steering.settle([*steering.changes[: MAX_STEERED - 1], Change(latent, "scale", 1.0)])
 
 
-def choose_settings(view: SaeView) -> tuple[trial_choice.AttributeValue | None, str, bool]:
+def choose_settings(view: SaeView) -> tuple[AttributeValue | None, str, bool]:
     """Whose clips are changed, the operating point, and whether the reconstruction error is kept."""
     steered = trial_choice.choose_steered(view)
     point = st.selectbox(
