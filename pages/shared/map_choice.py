@@ -95,7 +95,7 @@ def _pick(name: str, label: str, options: dict[str, str], usual: str) -> str:
 def _choose_latent(view: SaeView) -> int:
     wanted = links.chosen(links.LATENT)
     is_usable = wanted is not None and wanted.isdecimal() and int(wanted) < view.n_latents
-    st.session_state["map_latent"] = int(str(wanted)) if is_usable else view.striking_latents(1)[0]
+    st.session_state["map_latent"] = int(str(wanted)) if is_usable else [*view.striking_latents(1), 0][0]
     latent = st.selectbox(
         "Latent",
         range(view.n_latents),

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 import streamlit as st
 
 from pages.shared.caching import cached
-from pages.shared.wording import TERMS, value_words
+from pages.shared.wording import TERMS, bounds, value_words
 from sae_core.files.errors import VoxScopeError
 from sae_core.measures.attributes import NEW_VOICES
 from sae_core.measures.profiles import CorpusSummary
@@ -91,10 +91,9 @@ def _latent_table(view: SaeView, evidence: str) -> pd.DataFrame:
     known = table["value"].notna()
     words = [value_words(str(a), str(v)) for a, v in zip(table["attribute"], table["value"], strict=True)]
     table["meaning"] = pd.Series(words, index=table.index, dtype="object").where(known, "")
-    bounds = [f"{low:.2f}–{high:.2f}" for low, high in zip(table["f1_low"], table["f1_high"], strict=True)]
-    table["f1_interval"] = pd.Series(bounds, index=table.index, dtype="object").where(
-        table["f1_low"].notna(), ""
-    )
+    table["f1_interval"] = [
+        bounds(low, high) for low, high in zip(table["f1_low"], table["f1_high"], strict=True)
+    ]
     table["warning"] = table["warning"].fillna("")
     table["evidence"] = evidence
     table["fires_on_percent"] = 100 * table["firing_rate"]

@@ -93,11 +93,17 @@ def percent(share: float, digits: int = 0) -> str:
     return f"{100 * share:.{digits}f} %"
 
 
+def bounds(low: object, high: object) -> str:
+    """The bounds of a 95 % interval; nothing where they are not known."""
+    return "" if pd.isna(low) or pd.isna(high) else f"{low:.2f}–{high:.2f}"
+
+
 def with_interval(value: object, low: object, high: object) -> str:
     """A number and its 95 % interval, as far as they are known."""
     if pd.isna(value):
         return "–"
-    return f"{value:.2f}" if pd.isna(low) or pd.isna(high) else f"{value:.2f} ({low:.2f}–{high:.2f})"
+    around = bounds(low, high)
+    return f"{value:.2f} ({around})" if around else f"{value:.2f}"
 
 
 def counted(n: int, noun: str) -> str:

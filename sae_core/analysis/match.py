@@ -143,7 +143,8 @@ class MatchExplanation:
         """Latents each of which, ablated alone, moves the score across `threshold`, the furthest first."""
         was = is_accepted(self.score, threshold)
         table = self.latent_table
-        flipped = table[[is_accepted(score, threshold) != was for score in table["without"]]]
+        turns = np.array([is_accepted(score, threshold) != was for score in table["without"]], dtype=bool)
+        flipped = table[turns]
         order = flipped["without"].sort_values(ascending=was, kind="stable").index
         return [int(latent) for latent in flipped.loc[order, "latent"]]
 

@@ -152,6 +152,12 @@ def train(
     return done or read_json(task.folder / "metrics.json", remedy=RETRAIN)
 
 
+def _are_equal(vectors: Float32[np.ndarray, "n d"], rows: Int[np.ndarray, " t"]) -> bool:
+    """Whether all these rows hold the same vector; looks no further than the first that differs."""
+    pieces = (rows[start : start + 4096] for start in range(0, len(rows), 4096))
+    return all(bool((vectors[piece] == vectors[rows[0]]).all()) for piece in pieces)
+
+
 @dataclass(frozen=True)
 class _Task:
     """One SAE to train: from which clips, with which settings (none left open), to which folder."""
@@ -188,6 +194,12 @@ class _Task:
                 "no clip of the train split has an embedding",
                 where=folder.parent.parent,
                 remedy="import more speakers, or look into failures.parquet beside the embeddings",
+            )
+        if _are_equal(embeddings.vectors, train_rows):
+            raise CorpusError(
+                "all clips of the train split have one and the same embedding, so there is nothing to learn from them",
+                where=folder.parent.parent,
+                remedy="import more recordings, of several speakers",
             )
         parents = {"embeddings": embeddings.fingerprint, "splits": corpus.split_fingerprint}
         filled = training.for_corpus(len(train_rows), config)

@@ -359,9 +359,10 @@ class SaeView:
 
     def method_example(self, row: int | None = None) -> profiles.MethodExample:
         """One clip's embedding, active latents and reconstruction; by default the strongest clip of the first striking
-        latent. ValueError when the clip has no embedding."""
+        latent, or the first clip where no latent is active. ValueError when the clip has no embedding."""
         if row is None:
-            row = int(self.index.top(self.striking_latents(1)[0], 1)[0][0])
+            rows = [self.index.top(latent, 1)[0] for latent in self.striking_latents(1)]
+            row = int([*rows, self.embeddings.valid_rows][0][0])
         if not self.embeddings.is_valid[row]:
             raise ValueError(f"clip {row} has no embedding")
         latents, activations = self.codes.active(row)

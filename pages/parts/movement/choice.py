@@ -95,6 +95,11 @@ def _choose_sae(label: str, names: list[str], *, key: str, usual: str) -> str:
 def _thresholds(view: SaeView, value: tuple[str, str]) -> list[IndexChoice]:
     usual = predominant_index(view, *value)
     highest = float(view.latents["max_activation"].iloc[usual.latent])
+    if not highest > 0:
+        st.caption(
+            f"{latent_words(view, usual.latent)} is never active, so it has no thresholds to choose from."
+        )
+        return []
     low, high = st.slider(
         f"Thresholds of {latent_words(view, usual.latent)}", 0.0, round(highest, 2),
         (0.0, round(min(max(usual.threshold, 0.1 * highest), highest), 2)), 0.01,

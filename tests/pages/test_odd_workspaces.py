@@ -1,0 +1,76 @@
+"""Every page opens on every odd workspace: what cannot be shown is said in words, and nothing goes wrong."""
+
+import pytest
+
+from tests.odd_workspaces import KINDS, UNTRAINED, write_odd_workspace
+
+PAGES = (
+    "overview", "latents", "clips", "map", "match", "probe", "sweep", "movement", "steering", "verification",
+    "data_check", "build", "notes",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """`made(kind)` is a workspace of that kind, made once; tests only read it."""
+    folders = {}
+
+    def find(kind):
+        if kind not in folders:
+            folders[kind] = write_odd_workspace(kind, tmp_path_factory.mktemp("odd") / kind)
+        return folders[kind]
+
+    return find
+
+
+@pytest.mark.parametrize(
+    ("page", "kind"),
+    [
+        *((page, kind) for page in PAGES for kind in KINDS if kind not in UNTRAINED),
+        *((page, UNTRAINED[0]) for page in PAGES),
+        ("overview", UNTRAINED[1]),
+    ],
+)
+def test_every_page_opens(app_test, made, words, page, kind):
+    app = app_test(made(kind), page).run()
+    assert not app.exception, app.exception[0].value
+    assert "went wrong" not in words(app)
+    assert app.title
+
+
+def test_what_cannot_be_trained_on_is_said_before_training(made):
+    from sae_core.build.steps import train_in_workspace
+    from sae_core.files.errors import CorpusError
+    from sae_core.sae.config import SaeConfig
+    from sae_core.sae.training import TrainingConfig
+    from sae_core.workspace.workspace import Workspace
+
+    for kind in UNTRAINED:
+        with pytest.raises(CorpusError, match="one and the same embedding") as told:
+            train_in_workspace(Workspace(made(kind)), SaeConfig(dim=24, n_latents=8, k=2), TrainingConfig())
+        assert "import more recordings" in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("page", "query"),
+    [
+        ("latents", {"latent": "11", "order": "Fires most", "sure": "true"}),
+        ("map", {"map": "directions"}),
+        ("map", {"map": "codes", "colour": "latent"}),
+        ("map", {"colour": "voice"}),
+        ("clips", {"find": "nothing of this kind"}),
+        ("match", {"latent": "3"}),
+        ("movement", {"between": "Thresholds"}),
+    ],
+)
+@pytest.mark.parametrize("kind", ["two clips", "dead latents"])
+def test_views_within_pages_open_too(app_test, made, words, page, query, kind):
+    app = app_test(made(kind), page, **query).run()
+    assert not app.exception, app.exception[0].value
+    assert "went wrong" not in words(app)
+
+
+def test_a_latents_page_without_measured_values_leaves_their_bounds_empty(app_test, made):
+    shown = app_test(made("no labels"), "latents").run().dataframe[0].value
+    assert len(shown)
+    assert (shown["f1_interval"] == "").all()
