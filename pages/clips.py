@@ -77,7 +77,7 @@ def draw_latents(view: SaeView, row: int) -> None:
         RankedBar(
             label=wording.latent_name(view, int(latent)),
             detail=f"fires on {wording.percent(float(facts['firing_rate'].iloc[int(latent)]), 1)}",
-            share=float(activation) / top,
+            filled=float(activation) / top,
             value_text=f"{activation:.2f}",
             help=f"{wording.TERMS['activation']} {wording.measured(view, int(latent))}",
             opens=int(latent),

@@ -121,7 +121,7 @@ def striking_card(view: SaeView, latent: int) -> ClipCard:
             wording.counted(int(facts["n_speakers"]), "voice"),
         ),
         note="" if pd.isna(facts["warning"]) else str(facts["warning"]),
-        share=float(facts["best_f1"]) if has_value else 0.0,
+        filled=float(facts["best_f1"]) if has_value else 0.0,
         value_text=wording.with_interval(facts["best_f1"], facts["best_f1_low"], facts["best_f1_high"])
         if has_value
         else "",

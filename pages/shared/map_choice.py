@@ -11,6 +11,12 @@ from sae_core.workspace.workspace import SaeView
 
 KIND, COLOUR, ONLY = "map", "colour", "only"
 VOICE, BY_LATENT, TOLD, PREFIX = "voice", "latent", "told", "prefix"
+COLOUR_WORDS = {
+    VOICE: "Speaker",
+    BY_LATENT: "A latent's activation",
+    TOLD: "Attribute it detects",
+    PREFIX: "Matryoshka group",
+}
 KIND_WORDS: dict[MapKind, str] = {
     "clips": "Clips by embedding",
     "codes": "Clips by latents",
@@ -70,10 +76,15 @@ def _choose_kind(view: SaeView) -> MapKind:
 
 def _colours_of(view: SaeView, kind: MapKind) -> dict[str, str]:
     if kind == "directions":
-        nested = {PREFIX: "Nested prefix"} if view.config.get("prefixes") else {}
-        return {TOLD: "Value it tells", **nested}
-    attributes = {name: wording.column_words(name) for name in view.workspace.corpus.attributes}
-    return {**attributes, VOICE: "Voice", BY_LATENT: "A latent's activation"}
+        colours = [TOLD, *([PREFIX] if view.config.get("prefixes") else [])]
+    else:
+        colours = [*view.workspace.corpus.attributes, VOICE, BY_LATENT]
+    return {colour: colour_words(colour) for colour in colours}
+
+
+def colour_words(colour: str) -> str:
+    """What colours stand for, in words: over the choice and over the legend alike."""
+    return COLOUR_WORDS.get(colour) or wording.column_words(colour)
 
 
 def _pick(name: str, label: str, options: dict[str, str], usual: str) -> str:

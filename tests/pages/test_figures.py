@@ -10,7 +10,7 @@ from pages.figures.mount import joined
 FIGURES = Path(__file__).parent.parent.parent / "pages" / "figures"
 ENTRIES = [path for path in sorted(FIGURES.glob("*/*.js")) if path.stem == path.parent.name]
 # written by Streamlit's theme or by Python, not by a figure's own script
-CLASSES_FROM_DATA = {"grid", "fill", "rows", "wide", "below", "stay", "leave", "enter", "in", "kin"}
+CLASSES_FROM_DATA = {"grid", "fill", "rows", "wide", "below", "stay", "leave", "enter", "in", "marked"}
 
 
 def write(folder: Path, **modules: str) -> Path:

@@ -52,7 +52,7 @@ def test_a_latent_says_what_sets_it_apart_and_shows_it(app_test, measured, words
     wanted = found.correlations.set_index("measure").loc["bandwidth_hz"]
     assert f"{wanted.correlation:.2f} ({wanted.low:.2f}–{wanted.high:.2f})" in trace["customdata"][place][0]
     bars = {bar["label"]: bar for bar in drawn(app, "sound_ranges")["bars"]}
-    assert bars["Bandwidth < 3.4 kHz"]["share"] == 1.0
+    assert bars["Bandwidth < 3.4 kHz"]["filled"] == 1.0
     assert bars["Bandwidth < 3.4 kHz"]["marker"] == 0.0
 
 

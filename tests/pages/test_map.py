@@ -165,7 +165,7 @@ def test_an_area_tells_what_sets_its_clips_apart(app_test, mapped, view, drawn, 
     values = values_apart(view, rows)
     values = values[values["mcc"] > 0]
     bars = drawn(app, "map_values_apart")["bars"]
-    np.testing.assert_allclose([bar["share"] for bar in bars], values["share"][:10])
+    np.testing.assert_allclose([bar["filled"] for bar in bars], values["share"][:10])
     np.testing.assert_allclose([bar["marker"] for bar in bars], values["base_rate"][:10])
     latents = latents_apart(view, rows)
     opened = [bar["opens"] for bar in drawn(app, "map_latents_apart")["bars"]]
@@ -220,7 +220,7 @@ def test_choosing_another_map_keeps_the_open_clip(app_test, mapped, view, drawn)
     app = app_test(mapped, "map", clip=clip_id).run()
     app.selectbox(key="map_colour").set_value("voice").run()
     assert app.query_params["colour"] == "voice"
-    assert drawn(app, "point_map")["legend"] == "Voice"
+    assert drawn(app, "point_map")["legend"] == "Speaker"
     assert drawn(app, "map_dot")["clips"][0]["title"] == clip_id
     app.get("button_group")[0].set_value("codes").run()
     assert app.query_params["map"] == "codes"

@@ -77,7 +77,7 @@ def test_a_picked_flow_lists_its_clips(open_movement, movement, drawn):
     assert [link["picks"] for link in drawn(app, "movement_flow")["links"] if link["is_picked"]] == [
         link["picks"]
     ]
-    shares = [card["share"] for card in clips["clips"]]
+    shares = [card["filled"] for card in clips["clips"]]
     assert shares == sorted(shares, reverse=True)
 
 
@@ -130,7 +130,7 @@ def test_the_children_are_those_of_the_lineage(open_movement, workspace, value, 
     splitting = split_index(predominant_index(workspace.sae(PLAIN), *value), workspace.sae(NESTED))
     bars = drawn(open_movement(), "children")["bars"]
     assert [bar["opens"] for bar in bars] == splitting.children["child"].tolist() and bars
-    np.testing.assert_allclose([bar["share"] for bar in bars], splitting.children["share"])
+    np.testing.assert_allclose([bar["filled"] for bar in bars], splitting.children["share"])
 
 
 @pytest.mark.parametrize(

@@ -154,7 +154,7 @@ def test_who_fires_it_stands_against_the_base_rate(app_test, small_workspace, vi
     bars = drawn(app_test(small_workspace, "latents", latent="7").run(), "shares")["bars"]
     shares = view.shares(7)
     excess = (shares["share"] - shares["base_rate"]).sort_values(ascending=False)
-    np.testing.assert_allclose([bar["share"] - bar["marker"] for bar in bars], excess.head(len(bars)))
+    np.testing.assert_allclose([bar["filled"] - bar["marker"] for bar in bars], excess.head(len(bars)))
 
 
 def test_a_link_opens_exactly_one_clip(app_test, small_workspace, view, drawn):

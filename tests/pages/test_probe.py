@@ -56,7 +56,7 @@ def test_a_brought_sound_is_drawn_as_the_core_sees_it(
     facts = how_unusual(view, found)
     bars = drawn(app, "probe_latents")["bars"]
     assert [bar["opens"] for bar in bars] == facts["latent"].tolist()
-    np.testing.assert_allclose([bar["share"] for bar in bars], facts["share_weaker"])
+    np.testing.assert_allclose([bar["filled"] for bar in bars], facts["share_weaker"])
     near = [card["opens"] for card in drawn(app, "probe_clips")["clips"]]
     assert near == nearest_clips(view, found)["row"].tolist()
     voices = [card["title"] for card in drawn(app, "probe_speakers")["clips"]]

@@ -3,7 +3,7 @@
 import { isDark } from "../colours.js";
 import { element, onPlainClick, showInPage } from "../dom.js";
 
-// from this share on, the cell's colour is so deep that text on it needs the other theme's colour
+// from this fraction on, the cell's colour is so deep that text on it needs the other theme's colour
 const TEXT_TURNS_AT = { light: 0.62, dark: 0.86 };
 
 function buildInside(cell, component) {
@@ -24,11 +24,11 @@ function buildInside(cell, component) {
 
 function buildCell(cell, component, theme) {
   const place = element("td");
-  if (cell.share !== null) {
-    const share = Math.min(1, Math.max(0, cell.share));
+  if (cell.filled !== null) {
+    const filled = Math.min(1, Math.max(0, cell.filled));
     place.classList.add("filled");
-    place.classList.toggle("dark-text", share > TEXT_TURNS_AT[theme]);
-    place.style.setProperty("--depth", `${(4 + 92 * share).toFixed(1)}%`);
+    place.classList.toggle("dark-text", filled > TEXT_TURNS_AT[theme]);
+    place.style.setProperty("--depth", `${(4 + 92 * filled).toFixed(1)}%`);
   }
   if (cell.is_marked) {
     place.classList.add("marked");

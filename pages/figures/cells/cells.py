@@ -10,7 +10,7 @@ _draw = mount(__file__, host="cells")
 
 @dataclass(frozen=True)
 class Cell:
-    """One cell: `text` large, `detail` small under it, coloured by `share` from 0 to 1 (no colour for None).
+    """One cell: `text` large, `detail` small under it, coloured by `filled` from 0 to 1 (no colour for None).
 
     opens: what a click on it asks for; None makes it plain. href: its address, where it leads to another page.
     is_marked: whether it stands out. help: shown when the pointer rests on it.
@@ -18,7 +18,7 @@ class Cell:
 
     text: str = ""
     detail: str = ""
-    share: float | None = None
+    filled: float | None = None
     opens: str | None = None
     href: str = ""
     is_marked: bool = False
@@ -40,8 +40,8 @@ def cell_tables(
 ) -> str | None:
     """Draw tables side by side and return what the cell that was just clicked opens, if any.
 
-    on_open: told the same before the page runs again. shows_in: key of the container on this page that a click changes;
-    it is scrolled into view.
+    on_open: called with the same before the page runs again. shows_in: key of the container on this page that a click
+    changes; it is scrolled into view.
     """
     drawn = [
         {

@@ -1,12 +1,13 @@
-// When each latent fires: a waveform that plays, and under it a row a latent.
+// When each latent is active: a waveform that plays, and under it a row per latent.
 
-import { clock, element, onPlainClick, svg } from "../dom.js";
+import { clock, drawAtEveryWidth, element, onPlainClick, svg } from "../dom.js";
 import { playButton, sharedPlayer, tellPlaying } from "../player/shared_player.js";
 
 const SEEK_STEP_S = 0.5;
 const FAINTEST = 0.1;
 const TICKS_S = [0.5, 1, 2, 5, 10, 15, 30, 60, 120];
 const MAX_TICKS = 12;
+const TICK_PX = 44;
 
 // Where one window hands over to the next: half-way between their middles, and at the ends of the sound.
 function cellEdges(data) {
@@ -70,25 +71,26 @@ function buildLabel(row, component) {
   return label;
 }
 
-function buildAxis(data) {
-  const axis = element("div", "axis");
-  const step = TICKS_S.find((each) => data.duration_s / each <= MAX_TICKS) || TICKS_S.at(-1);
+function drawAxis(axis, data) {
+  const maxTicks = Math.max(1, Math.min(MAX_TICKS, axis.clientWidth / TICK_PX));
+  const step = TICKS_S.find((each) => data.duration_s / each <= maxTicks) || TICKS_S.at(-1);
+  const ticks = [];
   for (let at = 0; at < data.duration_s * 0.97; at += step) {
     const tick = element("span", "tick", clock(at, step < 1 ? 1 : 0));
     tick.style.left = `${(100 * at) / data.duration_s}%`;
-    axis.append(tick);
+    ticks.push(tick);
   }
-  return axis;
+  axis.replaceChildren(...ticks);
 }
 
 function words(row, data, at) {
   const span = `${data.starts_s[at].toFixed(1)}–${data.ends_s[at].toFixed(1)} s`;
-  if (data.silent[at]) return `${span}: silence, nothing fires`;
+  if (data.silent[at]) return `${span}: silence, no latent is active`;
   if (!row) return span;
   const value = row.values[at];
-  const share = Math.round((100 * value) / row.top);
+  const percent = Math.round((100 * value) / row.top);
   return value > 0
-    ? `${row.label}\n${span} · activation ${value.toFixed(2)}, ${share} % of its strongest clip`
+    ? `${row.label}\n${span} · activation ${value.toFixed(2)}, ${percent} % of its strongest clip`
     : `${row.label}\n${span} · silent`;
 }
 
@@ -149,8 +151,10 @@ function buildFigure(component, player) {
     line.append(buildCells(row, data, edges));
     plot.append(line);
   });
-  const [cursor, pointer, tip] = [element("div", "cursor"), element("div", "pointer"), element("div", "tip")];
-  plot.append(buildAxis(data), cursor, pointer, tip);
+  const [axis, cursor, pointer, tip] = ["axis", "cursor", "pointer", "tip"].map((name) =>
+    element("div", name),
+  );
+  plot.append(axis, cursor, pointer, tip);
   plot.tabIndex = 0;
   plot.setAttribute("role", "slider");
   plot.setAttribute("aria-label", `Position in ${data.title}`);
@@ -158,7 +162,7 @@ function buildFigure(component, player) {
   plot.setAttribute("aria-valuemax", data.duration_s.toFixed(1));
   watchPointer(plot, { tip, pointer, edges }, data, player);
   root.append(side, plot);
-  return { root, plot, button, time, cursor };
+  return { root, plot, axis, button, time, cursor };
 }
 
 export default function draw(component) {
@@ -168,7 +172,7 @@ export default function draw(component) {
   host.replaceChildren();
   // drawn again for another sound, nobody calls what the last drawing returned
   if (host.card) player.cards.delete(host.card);
-  const { root, plot, button, time, cursor } = buildFigure(component, player);
+  const { root, plot, axis, button, time, cursor } = buildFigure(component, player);
   const show = ({ audio, url, failed }) => {
     const isMine = url === data.url;
     const isPlaying = isMine && !audio.paused;
@@ -191,5 +195,9 @@ export default function draw(component) {
   show(player);
   host.append(root);
   const mine = host.card;
-  return () => player.leave(mine);
+  const end = drawAtEveryWidth(axis, () => drawAxis(axis, data));
+  return () => {
+    end();
+    player.leave(mine);
+  };
 }

@@ -1,4 +1,4 @@
-"""When each latent fires on one sound: a heat map under its waveform, with the player's position running along."""
+"""When each latent is active in one sound: a heat map under its waveform, with the player's position running along."""
 
 import base64
 from collections.abc import Sequence

@@ -9,6 +9,8 @@ const LEAST_BAR_PX = 2;
 const LINE_PX = 17;
 const BODY_PX = 360;
 const LABEL_PX = 148;
+const LABEL_GAP_PX = 8;
+const LEAST_PX = 240;
 
 const sum = (numbers) => numbers.reduce((total, number) => total + number, 0);
 
@@ -104,18 +106,17 @@ function buildRibbon(ribbon, xOf, scale, component) {
   return path;
 }
 
-function buildPlace(place, xOf, isRight, component) {
-  const x = xOf(place.column);
+function buildPlace(place, x, isRight, component) {
   const group = svg("g", { class: `node ${place.tone}` });
   group.append(svg("rect", { x, y: place.y, width: BAR_PX, height: place.height, rx: 2 }));
   const text = svg("text", {
-    x: isRight ? x + BAR_PX + 8 : x - 8,
+    x: isRight ? x + BAR_PX + LABEL_GAP_PX : x - LABEL_GAP_PX,
     y: place.y + place.height / 2,
     dy: "0.34em",
     "text-anchor": isRight ? "start" : "end",
   });
-  const label = svg("tspan", {}, place.label);
-  text.append(label, " ", svg("tspan", { class: "count", dx: "3" }, place.n.toLocaleString("en")));
+  const count = svg("tspan", { class: "count", dx: "3" }, place.n.toLocaleString("en"));
+  text.append(svg("tspan", { class: "label" }, place.label), " ", count);
   if (place.help) text.append(svg("title", {}, place.help));
   if (!place.href) {
     group.append(text);
@@ -128,12 +129,35 @@ function buildPlace(place, xOf, isRight, component) {
   return group;
 }
 
+// Cuts words so that their text, which may hold more than them, is at most as wide as its room; a title says all.
+function fit(text, words, roomPx) {
+  const full = words.textContent;
+  for (let n = full.length; n > 1 && text.getComputedTextLength() > roomPx;) {
+    n = Math.min(n - 1, Math.floor((n * roomPx) / text.getComputedTextLength()));
+    words.textContent = `${full.slice(0, Math.max(1, n))}…`;
+  }
+  if (words.textContent !== full && !text.querySelector("title")) text.append(svg("title", {}, full));
+}
+
+function drawTitles(picture, titles, xOf, width) {
+  const last = titles.length - 1;
+  return titles.map((words, column) => {
+    const anchor = column === 0 ? "start" : column === last ? "end" : "middle";
+    const x = column === 0 ? 0 : column === last ? width : xOf(column) + BAR_PX / 2;
+    const text = svg("text", { class: "column", x, y: 14, "text-anchor": anchor });
+    text.append(svg("tspan", {}, words));
+    picture.append(text);
+    return text;
+  });
+}
+
 function render(host, component) {
   const { data } = component;
-  const width = Math.max(360, host.clientWidth || 700);
+  const width = Math.max(LEAST_PX, host.clientWidth);
   const nColumns = data.titles.length;
-  const labelPx = Math.min(LABEL_PX, width * 0.24);
-  const xOf = (column) => labelPx + ((width - 2 * labelPx - BAR_PX) * column) / Math.max(1, nColumns - 1);
+  const labelPx = Math.min(LABEL_PX, width * 0.27);
+  const stepPx = (width - 2 * labelPx - BAR_PX) / Math.max(1, nColumns - 1);
+  const xOf = (column) => labelPx + stepPx * column;
   const places = measure(data).filter((place) => place.n > 0);
   const { scale, height } = arrange(places, nColumns);
   const picture = svg("svg", {
@@ -143,15 +167,19 @@ function render(host, component) {
     role: "group",
     "aria-label": "Flows of clips",
   });
-  data.titles.forEach((words, column) => {
-    const anchor = column === 0 ? "start" : column === nColumns - 1 ? "end" : "middle";
-    const x = column === 0 ? 0 : column === nColumns - 1 ? width : xOf(column) + BAR_PX / 2;
-    picture.append(svg("text", { class: "column", x, y: 14, "text-anchor": anchor }, words));
-  });
+  const titles = drawTitles(picture, data.titles, xOf, width);
   stack(places, scale).forEach((ribbon) => picture.append(buildRibbon(ribbon, xOf, scale, component)));
-  places.forEach((place) => picture.append(buildPlace(place, xOf, place.column > 0, component)));
+  const nodes = places.map((place) => buildPlace(place, xOf(place.column), place.column > 0, component));
+  picture.append(...nodes);
   host.querySelector("svg")?.remove();
   host.append(picture);
+  // only what stands in the page has a width
+  titles.forEach((text) => fit(text, text.firstChild, width / nColumns - LABEL_GAP_PX));
+  nodes.forEach((node, i) => {
+    const isAtEdge = places[i].column === 0 || places[i].column === nColumns - 1;
+    const roomPx = isAtEdge ? labelPx : stepPx - BAR_PX;
+    fit(node.querySelector("text"), node.querySelector(".label"), roomPx - LABEL_GAP_PX);
+  });
 }
 
 export default function draw(component) {

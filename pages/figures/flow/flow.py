@@ -12,7 +12,7 @@ _draw = mount(__file__, host="flow")
 class FlowNode:
     """A place in one column.
 
-    tone: "in" for the index itself, "kin" for a place that stands out, else "". href: where its name leads, opened in
+    tone: "in" for the set itself, "marked" for a place that stands out, else "". href: where its name leads, opened in
     place on a plain click.
     """
 
@@ -51,8 +51,8 @@ def flow_diagram(
     """Draw columns of places under their titles and the flows between them, and return the name of the place that was
     just clicked, if any.
 
-    places: the places, and the flows between them. on_pick: told what a clicked flow picks, before the page runs again.
-    shows_in: key of the container on this page that a click changes; it is scrolled into view.
+    places: the places, and the flows between them. on_pick: called with what a clicked flow picks, before the page runs
+    again. shows_in: key of the container on this page that a click changes; it is scrolled into view.
     """
     nodes, links = places
     data = {

@@ -7,6 +7,8 @@ const GRID_COLUMNS = 16;
 const LABEL_HEIGHT = 34;
 const BASE_Y = 196;
 const LABEL_WIDTH = 84;
+const NARROW_PX = 480;
+const CAPTION_PX = 18;
 
 function drawGrid(picture, values, box, title, scale) {
   const group = svg("g", { class: "grid", role: "img", "aria-label": title });
@@ -63,7 +65,7 @@ function drawStem(picture, stem, place, component) {
   picture.append(group);
 }
 
-function spread(places, low, high) {
+function spaced(places, low, high) {
   // Push labels apart from left to right, then back from the right edge: each stays as near its stem as it can.
   const slots = places.map((x) => Math.min(high, Math.max(low, x)));
   for (let i = 1; i < slots.length; i += 1) slots[i] = Math.max(slots[i], slots[i - 1] + LABEL_WIDTH);
@@ -80,7 +82,7 @@ function drawStems(picture, data, box, component) {
   const byWorth = data.stems.toSorted((a, b) => b.is_named - a.is_named || b.activation - a.activation);
   const named = byWorth.slice(0, nLabels).toSorted((a, b) => a.latent - b.latent);
   const xOf = (stem) => box.x + (box.width * (stem.latent + 0.5)) / data.n_latents;
-  const slots = spread(named.map(xOf), box.x + LABEL_WIDTH / 2, box.x + box.width - LABEL_WIDTH / 2);
+  const slots = spaced(named.map(xOf), box.x + LABEL_WIDTH / 2, box.x + box.width - LABEL_WIDTH / 2);
   data.stems.toReversed().forEach((stem) => {
     const isNamed = named.includes(stem);
     const x = xOf(stem);
@@ -98,10 +100,11 @@ function draw(host, data, component) {
   const width = Math.max(320, host.clientWidth);
   const side = Math.min(132, Math.max(76, width * 0.13));
   const gap = Math.min(84, Math.max(52, width * 0.075));
+  const height = HEIGHT + (width < NARROW_PX ? CAPTION_PX : 0);
   const picture = svg("svg", {
-    viewBox: `0 0 ${width} ${HEIGHT}`,
+    viewBox: `0 0 ${width} ${height}`,
     width,
-    height: HEIGHT,
+    height,
     role: "group",
     "aria-label": data.label,
   });
@@ -109,13 +112,15 @@ function draw(host, data, component) {
   const right = { ...left, x: width - side };
   const middle = { x: side + gap, width: width - 2 * (side + gap) };
   const scale = Math.max(...data.embedding.map(Math.abs), 1e-9);
-  drawGrid(picture, data.embedding, left, "The embedding, one square a number", scale);
+  drawGrid(picture, data.embedding, left, "The embedding, one square per number", scale);
   drawArrow(picture, side + 10, side + gap - 10, BASE_Y - side / 2, "encode");
   drawStems(picture, data, middle, component);
   drawArrow(picture, middle.x + middle.width + 10, width - side - 10, BASE_Y - side / 2, "decode");
   drawGrid(picture, data.reconstruction, right, "The embedding as the SAE rebuilds it", scale);
   const caption = (x, anchor, symbol, words) => {
-    const text = svg("text", { class: "caption", x, y: HEIGHT - 14, "text-anchor": anchor });
+    // three captions fill one line only where there is room for them
+    const y = (anchor === "middle" ? height : HEIGHT) - 14;
+    const text = svg("text", { class: "caption", x, y, "text-anchor": anchor });
     text.append(svg("tspan", { class: "symbol" }, symbol), svg("tspan", { dx: 5 }, words));
     picture.append(text);
   };

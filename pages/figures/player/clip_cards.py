@@ -41,8 +41,8 @@ def clip_labels(workspace: Workspace, row: int) -> tuple[str, ...]:
     values = [value_words(name, str(clip[name])) for name in shown if not pd.isna(clip[name])]
     known = [value for value in dict.fromkeys(values) if value.lower() not in {"unknown", "null", "none", ""}]
     speaker = clip["speaker_id"]
-    is_told = pd.isna(speaker) or str(clip["clip_id"]).startswith(str(speaker))
-    return (*known[:N_LABELS], *([] if is_told else [f"voice {speaker}"]))
+    is_in_id = pd.isna(speaker) or str(clip["clip_id"]).startswith(str(speaker))
+    return (*known[:N_LABELS], *([] if is_in_id else [f"speaker {speaker}"]))
 
 
 def clip_card(
@@ -64,7 +64,7 @@ def clip_card(
         sound=clip_sound(workspace, row),
         chips=(*_given_label(workspace, str(clip["clip_id"])), *clip_labels(workspace, row)),
         note=note,
-        share=0.0 if value is None else float(value) / max(top, 1e-9),
+        filled=0.0 if value is None else float(value) / max(top, 1e-9),
         value_text="" if value is None else f"{float(value):.2f}",
         value_help=value_help,
         href=links.clip_address(view, row),

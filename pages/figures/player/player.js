@@ -45,9 +45,9 @@ function buildPicture(clip, player) {
   picture.onclick = (event) => {
     if (clip.problem) return;
     const box = picture.getBoundingClientRect();
-    const share = Math.min(0.995, Math.max(0, (event.clientX - box.left) / box.width));
+    const fraction = Math.min(0.995, Math.max(0, (event.clientX - box.left) / box.width));
     player.queue = [];
-    player.start(clip.url, share * clip.duration_s);
+    player.start(clip.url, fraction * clip.duration_s);
   };
   return picture;
 }
@@ -95,7 +95,7 @@ function buildMeasure(clip) {
   measure.title = clip.measure_help || "";
   const track = element("div", "track");
   const bar = element("div", "bar");
-  bar.style.width = `${Math.round(100 * Math.min(1, Math.max(0, clip.share)))}%`;
+  bar.style.width = `${Math.round(100 * Math.min(1, Math.max(0, clip.filled)))}%`;
   track.append(bar);
   measure.append(track, element("span", "value", clip.value_text));
   return measure;
@@ -120,12 +120,13 @@ function buildCard(clip, component, player) {
   const show = ({ audio, url, failed }) => {
     const isMine = url !== null && url === clip.url;
     const isPlaying = isMine && !audio.paused;
-    const share = isMine && audio.duration ? audio.currentTime / audio.duration : 0;
+    const fraction = isMine && audio.duration ? audio.currentTime / audio.duration : 0;
     root.classList.toggle("current", isMine);
     root.classList.toggle("playing", isPlaying);
-    root.style.setProperty("--played", `${100 * share}%`);
+    root.style.setProperty("--played", `${100 * fraction}%`);
     tellPlaying(playing, isPlaying, clip.title);
-    time.textContent = isMine && share > 0 && share < 1 ? clock(audio.currentTime) : clock(clip.duration_s);
+    time.textContent =
+      isMine && fraction > 0 && fraction < 1 ? clock(audio.currentTime) : clock(clip.duration_s);
     root.classList.toggle("failed", failed !== null && failed === clip.url);
   };
   return { url: clip.url, root, button: playing, show };

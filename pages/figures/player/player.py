@@ -37,7 +37,7 @@ class ClipCard:
     """One clip in a list.
 
     opens: what a click on the title asks for: a clip's row, or the latent that the clip stands for.
-    share: how far its bar is filled, 0 to 1, with `value_text` beside it; no bar where `value_text` is empty.
+    filled: how far its bar is filled, 0 to 1, with `value_text` beside it; no bar where `value_text` is empty.
     note: a label that stands out. href: address of the title's link, opened in place on a plain click.
     clip: id of the clip, where it may be compared with another; "" where not.
     """
@@ -48,7 +48,7 @@ class ClipCard:
     sound: ClipSound
     chips: tuple[str, ...] = field(default=())
     note: str = ""
-    share: float = 0.0
+    filled: float = 0.0
     value_text: str = ""
     value_help: str = ""
     href: str = ""
@@ -93,7 +93,7 @@ def _as_json(card: ClipCard, *, slot: str) -> dict[str, Any]:
         "duration_s": card.duration_s,
         "chips": list(card.chips),
         "note": card.note,
-        "share": card.share,
+        "filled": card.filled,
         "value_text": card.value_text,
         "measure_help": card.value_help,
         "href": card.href,

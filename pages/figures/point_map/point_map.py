@@ -78,7 +78,7 @@ class MapEvents:
 
 
 def point_map(dots: DotFiles, legend: Legend, state: MapState, events: MapEvents, *, key: str) -> None:
-    """Draw a map; events are told before the page runs again."""
+    """Draw a map; events are passed on before the page runs again."""
     data: dict[str, Any] = {
         "map": state.map_id,
         "places_url": media_url(dots.places, _BINARY, f"{key}-places"),

@@ -8,7 +8,7 @@ from pages.figures.player import clip_cards
 from pages.figures.point_map.point_map import DotFiles, Legend, LegendEntry
 from pages.shared import wording
 from pages.shared.caching import cached
-from pages.shared.map_choice import BY_LATENT, PREFIX, TOLD, VOICE, MapChoice
+from pages.shared.map_choice import BY_LATENT, PREFIX, TOLD, VOICE, MapChoice, colour_words
 from sae_core.analysis.map_colours import (
     Grouping,
     PointGroup,
@@ -26,8 +26,8 @@ from sae_core.workspace.workspace import SaeView, Workspace
 MAX_NAMED_DOTS = 100_000
 SHOW_ALONE = "Click one to see it alone, Ctrl-click to add another."
 GROUP_WORDS = {
-    "unknown": "not known",
-    "other": "all other voices",
+    "unknown": "unknown",
+    "other": "all other speakers",
     "silent": "silent",
     "below": "below its threshold",
     "active": "active",
@@ -83,7 +83,7 @@ def _latent_dots(wanted: MapOf, view: SaeView) -> DotFiles:
 
 
 def grouping_of(view: SaeView, choice: MapChoice) -> Grouping:
-    """How the dots of a map are told apart."""
+    """How the dots of a map are coloured."""
     return _grouping(_wanted(view, choice.kind), view, choice)
 
 
@@ -104,7 +104,7 @@ def _legend(wanted: MapOf, view: SaeView, choice: MapChoice) -> Legend:
 def _about(view: SaeView, choice: MapChoice, grouping: Grouping) -> str:
     """What else has to be known to read the colours."""
     if choice.kind == "directions":
-        return "Larger dots fire on more clips. Names rest on new voices."
+        return "Larger dots are active on more clips. Names are confirmed on held-out speakers."
     if choice.colour != BY_LATENT or not grouping.top:
         return ""
     threshold = view.threshold_of(choice.latent)
@@ -140,8 +140,7 @@ def _grouping(wanted: MapOf, view: SaeView, choice: MapChoice) -> Grouping:
 def _title(view: SaeView, choice: MapChoice) -> str:
     if choice.colour == BY_LATENT:
         return wording.latent_name(view, choice.latent)
-    special = {TOLD: "Value it tells", PREFIX: "First prefix that holds it", VOICE: "Voice"}
-    return special.get(choice.colour) or wording.column_words(choice.colour)
+    return colour_words(choice.colour)
 
 
 def _entry(group: PointGroup, choice: MapChoice, grouping: Grouping) -> LegendEntry:
@@ -177,10 +176,10 @@ def _clip_names(workspace: Workspace, found: PointMap) -> bytes:
 
 
 def _latent_names(view: SaeView, found: PointMap) -> bytes:
-    """A line a dot: the latent's name, then how often it fires."""
+    """A line a dot: the latent's name, then how often it is active."""
     rates = view.latents["firing_rate"].to_numpy()[found.rows]
     lines = (
-        f"{wording.latent_name(view, int(latent))}\tfires on {wording.percent(float(rate), 1)} of clips"
+        f"{wording.latent_name(view, int(latent))}\tactive on {wording.percent(float(rate), 1)} of clips"
         for latent, rate in zip(found.rows, rates, strict=True)
     )
     return "\n".join(lines).encode("utf-8")

@@ -2,7 +2,7 @@
 
 import { element, header, onPlainClick, showInPage } from "../dom.js";
 
-const percent = (share) => `${(100 * Math.min(1, Math.max(0, share))).toFixed(2)}%`;
+const percent = (fraction) => `${(100 * Math.min(1, Math.max(0, fraction))).toFixed(2)}%`;
 
 function buildName(bar, component) {
   if (!bar.href) return element("span", "name", bar.label);
@@ -24,7 +24,7 @@ function buildBar(bar, component) {
   if (bar.detail) words.append(element("span", "detail", bar.detail));
   const track = element("div", "track");
   const fill = element("div", "fill");
-  fill.style.width = percent(bar.share);
+  fill.style.width = percent(bar.filled);
   track.append(fill);
   if (bar.marker !== null) {
     const marker = element("div", "marker");

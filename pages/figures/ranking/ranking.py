@@ -1,4 +1,4 @@
-"""Ranked lists of named bars: what is active, what is near, who fires it."""
+"""Ranked lists of named bars: what is active, what is near, who it is active on."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -13,12 +13,12 @@ _draw = mount(__file__, host="ranking")
 class RankedBar:
     """One named bar.
 
-    share: how far it is filled, 0 to 1. marker: where a tick stands on it, 0 to 1. tone: "" or "below" (greyed).
+    filled: how far, 0 to 1. marker: where a tick stands on it, 0 to 1. tone: "" or "below" (greyed).
     opens, href: what clicking the name opens in place, and its address; neither makes the name plain text.
     """
 
     label: str
-    share: float
+    filled: float
     value_text: str
     detail: str = ""
     marker: float | None = None

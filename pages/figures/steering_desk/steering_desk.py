@@ -1,7 +1,7 @@
 """The steering desk: a slider for each steered latent and, beside them, similarities that move while one is dragged.
 
-Each step of a drag reaches Python as a state of this component and comes back as counts by bins; a release is told
-apart, because only then the slow numbers follow.
+Each step of a drag reaches Python as a state of this component and comes back as counts by bins; a release is
+another event, because only then the slow numbers follow.
 """
 
 from typing import Any

@@ -64,7 +64,7 @@ def range_bar(line: Any) -> RankedBar:
     difference = f"{wording.percent(max(line.excess_low, 0))} to {wording.percent(line.excess_high)}"
     return RankedBar(
         label=f"{measure.words} {'<' if line.is_below else '>'} {measure.say(line.limit)}",
-        share=line.share,
+        filled=line.share,
         marker=line.other_share,
         value_text=wording.percent(line.share),
         tone="" if line.excess_low > 0 else "below",

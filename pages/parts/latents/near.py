@@ -27,7 +27,7 @@ def draw_near_latents(view: SaeView, near: pd.DataFrame, measure: str, heading: 
     bars = [
         RankedBar(
             label=wording.latent_name(view, int(other)),
-            share=float(value),
+            filled=float(value),
             value_text=f"{value:.2f}",
             help=wording.TERMS[measure],
             opens=int(other),

@@ -43,7 +43,7 @@ def share_bar(share: pd.Series) -> RankedBar:
     return RankedBar(
         label=wording.value_words(share["attribute"], share["value"]),
         detail=share["attribute"],
-        share=share["share"],
+        filled=share["share"],
         marker=share["base_rate"],
         value_text=f"×{share['lift']:.1f}",
         tone="" if share["lift"] >= 1 else "below",

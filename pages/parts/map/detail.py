@@ -35,7 +35,7 @@ def draw_clip(view: SaeView, row: int, *, is_placed: bool) -> None:
     bars = [
         RankedBar(
             label=wording.latent_name(view, int(latent)),
-            share=float(activation) / float(activations[0]),
+            filled=float(activation) / float(activations[0]),
             value_text=f"{activation:.2f}",
             help=f"{wording.TERMS['activation']} {wording.measured(view, int(latent))}",
             opens=int(latent),

@@ -79,7 +79,7 @@ def value_bar(view: SaeView, number: int, value: Any) -> RankedBar:
     return RankedBar(
         label=wording.value_words(value.attribute, value.value),
         detail=value.attribute,
-        share=value.share,
+        filled=value.share,
         marker=value.base_rate,
         tone="" if low > 1 else "below",
         value_text=f"×{value.lift:.1f} ({low:.1f}–{high:.1f})",
@@ -100,7 +100,7 @@ def draw_latents(view: SaeView, rows: np.ndarray) -> None:
         RankedBar(
             label=wording.latent_name(view, int(latent.latent)),
             detail=f"{latent.n:,} of {len(rows):,}",
-            share=latent.share,
+            filled=latent.share,
             marker=latent.firing_rate,
             value_text=f"×{latent.lift:.1f}",
             help=f"Active on {wording.percent(latent.share, 1)} of those chosen, "

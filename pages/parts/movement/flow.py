@@ -68,7 +68,7 @@ def _node(choice: MovementChoice, station: int, place: int, kin: set[int]) -> Fl
         else "tells most of these clips, which are outside the index"
     )
     return FlowNode(
-        _name(station, place), station, latent_name(stop.view, place), "kin" if is_kin else "",
+        _name(station, place), station, latent_name(stop.view, place), "marked" if is_kin else "",
         links.latent_address(stop.view, place), f"{stop.view.name}: {words}",
     )  # fmt: skip
 

@@ -47,7 +47,7 @@ def _draw_children(view: SaeView, splitting: Splitting, heading: Heading, *, key
         RankedBar(
             label=latent_name(view, int(child.child)),
             detail=_apart_words(splitting.apart, int(child.child)),
-            share=float(child.share),
+            filled=float(child.share),
             value_text=percent(float(child.share)),
             help=f"{int(child.n):,} clips of the index · overlap beyond chance {child.beyond_chance:.2f} · "
             f"lift ×{child.lift:.1f} · cosine {child.cosine:.2f}. {_apart_help(splitting.apart, int(child.child))}",

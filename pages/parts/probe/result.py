@@ -105,7 +105,7 @@ def _bar(view: SaeView, line: pd.Series, others: str) -> RankedBar:
     told = f" · {value}F1 {facts['best_f1']:.2f}" if is_told else ""
     return RankedBar(
         label=wording.latent_name(view, latent),
-        share=float(line["share_weaker"]),
+        filled=float(line["share_weaker"]),
         value_text=f"{activation:.2f} · top {wording.percent(1 - line['share_weaker'])}",
         detail=f"fires on {rate}{told}",
         tone="" if line["is_above"] else "below",

@@ -68,7 +68,7 @@ def _cell(workspace: Workspace, line: Any, shown: str, highest: float) -> Cell:
     return Cell(
         text=text,
         detail=detail,
-        share=float(share),
+        filled=float(share),
         opens=f"{line.sae}#{line.latent}",
         href=links.latent_address(view, int(line.latent)),
         help=f"{line.sae}, latent {latent_name(view, int(line.latent))}",
