@@ -15,8 +15,14 @@ from sae_core.analysis.trial_sets import TrialSet
 from sae_core.corpus.values import AttributeValue
 from sae_core.measures.attributes import NEW_VOICES, SOURCE_ATTRIBUTE
 from sae_core.measures.profiles import clips_near
-from sae_core.measures.steering import Change, Decisions, Steering, compare_decisions, measure_shifts
-from sae_core.measures.verification import VerificationResult, cosine_scores, verify
+from sae_core.measures.steering import Change, Steering, measure_shifts
+from sae_core.measures.verification import (
+    ChangedDecisions,
+    VerificationResult,
+    compare_decisions,
+    cosine_scores,
+    verify,
+)
 from sae_core.workspace.workspace import SaeView
 
 N_BINS = 80
@@ -79,7 +85,7 @@ class SteeringOutcome:
     """
 
     shifts: pd.DataFrame
-    decisions: Decisions
+    decisions: ChangedDecisions
     before: VerificationResult
     after: VerificationResult
     eer_change: tuple[float, float, float]

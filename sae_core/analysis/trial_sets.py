@@ -16,12 +16,12 @@ from sae_core.corpus.values import AttributeValue
 from sae_core.files.artifacts import fingerprint
 from sae_core.files.errors import CorpusError
 from sae_core.measures.intervals import PairDraws
-from sae_core.measures.steering import draw_pairs
 from sae_core.measures.verification import (
     MAX_LISTED_TRIALS,
     Trials,
     VerificationResult,
     cosine_scores,
+    draw_pairs,
     group_trials,
     parse_trials,
     sample_trials,
@@ -97,7 +97,7 @@ class TrialSet:
         rate = OPERATING_POINTS[operating_point]
         if rate is None:
             return self.verified.threshold
-        return threshold_at(self.scores, self.trials.is_target, alarm_rate=rate)
+        return threshold_at(self.scores, self.trials.is_target, far=rate)
 
 
 def draw_trials(

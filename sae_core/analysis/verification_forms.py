@@ -15,8 +15,15 @@ from sae_core.analysis.steering_experiment import SteeringExperiment, rebuilt
 from sae_core.analysis.trial_sets import TrialSet
 from sae_core.files.errors import CorpusError
 from sae_core.measures.identity import ablation_eers, changes_with_interval, speaker_variances
-from sae_core.measures.steering import Change, Steering, draw_pairs
-from sae_core.measures.verification import Trials, VerificationResult, cosine_scores, sample_trials, verify
+from sae_core.measures.steering import Change, Steering
+from sae_core.measures.verification import (
+    Trials,
+    VerificationResult,
+    cosine_scores,
+    draw_pairs,
+    sample_trials,
+    verify,
+)
 from sae_core.workspace.workspace import SaeView
 
 EMBEDDING, RECONSTRUCTION, CODES, STEERED = "embedding", "reconstruction", "sparse codes", "steered"

@@ -54,7 +54,7 @@ def measure_sound(waveform: Float[np.ndarray, " t"]) -> SoundMeasures:
     """Every measure of one waveform at `SAMPLE_RATE_HZ`; None for what it does not have."""
     sound = np.ascontiguousarray(waveform, dtype=np.float32)
     pitch = pitch_track(sound)
-    median, spread = _pitch_summary(pitch)
+    median, spread = pitch_summary(pitch)
     return SoundMeasures(
         median,
         spread,
@@ -141,7 +141,8 @@ def _cheapest_path(
     return found
 
 
-def _pitch_summary(pitch: Float64[np.ndarray, " f"]) -> tuple[float | None, float | None]:
+def pitch_summary(pitch: Float64[np.ndarray, " f"]) -> tuple[float | None, float | None]:
+    """Median in Hz and 10th to 90th percentile in semitones of the voiced frames; None below `FEWEST_VOICED`."""
     voiced = pitch[pitch > 0]
     if len(voiced) < FEWEST_VOICED:
         return None, None

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sae_core.cli.console import (
-    Bar,
     Verbs,
     add_device,
     add_verb,
@@ -17,6 +16,7 @@ from sae_core.cli.console import (
     say_next,
 )
 from sae_core.cli.measure import measure
+from sae_core.files.progress import Bar
 
 if TYPE_CHECKING:
     from sae_core.embedding.ray_engine import RayEngine

@@ -49,25 +49,3 @@ def say_failures(n_failures: int, table: Path) -> None:
 def say_next(verb: str) -> None:
     """End with the command that comes next."""
     print(as_called(f"next: {MODULE_COMMAND} {verb}"))
-
-
-class Bar:
-    """A tqdm bar that follows a `Progress`."""
-
-    def __init__(self, title: str, *, is_shown: bool = True) -> None:
-        from tqdm import tqdm
-
-        self._bar = tqdm(desc=title, unit="", dynamic_ncols=True, mininterval=0.2, disable=not is_shown)
-
-    def __enter__(self) -> "Bar":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.close()
-
-    def __call__(self, n_done: int, n_total: int, note: str = "") -> None:
-        """Move the bar; a new total starts it over."""
-        if n_total != self._bar.total or n_done < self._bar.n:
-            self._bar.reset(total=n_total)
-        self._bar.set_postfix_str(note, refresh=False)
-        self._bar.update(n_done - self._bar.n)

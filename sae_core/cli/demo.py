@@ -3,8 +3,9 @@
 import argparse
 from pathlib import Path
 
-from sae_core.cli.console import Bar, Verbs, add_verb, add_workspace, say_next
+from sae_core.cli.console import Verbs, add_verb, add_workspace, say_next
 from sae_core.cli.serve import add_server, serve
+from sae_core.files.progress import Bar
 
 
 def add_verbs(verbs: Verbs) -> None:

@@ -5,7 +5,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sae_core.cli.console import Bar, Verbs, add_device, add_verb, add_workspace, numbers, say_next
+from sae_core.cli.console import Verbs, add_device, add_verb, add_workspace, numbers, say_next
+from sae_core.files.progress import Bar
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -2,7 +2,8 @@
 
 import argparse
 
-from sae_core.cli.console import Bar, Verbs, add_verb, add_workspace, say_next
+from sae_core.cli.console import Verbs, add_verb, add_workspace, say_next
+from sae_core.files.progress import Bar
 
 
 def add_verbs(verbs: Verbs) -> None:

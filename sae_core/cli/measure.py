@@ -4,7 +4,8 @@ import argparse
 from pathlib import Path
 from time import monotonic
 
-from sae_core.cli.console import Bar, Verbs, add_verb, add_workspace, say_failures, say_next
+from sae_core.cli.console import Verbs, add_verb, add_workspace, say_failures, say_next
+from sae_core.files.progress import Bar
 
 
 def add_verbs(verbs: Verbs) -> None:

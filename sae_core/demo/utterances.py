@@ -16,6 +16,7 @@ import soundfile
 from jaxtyping import Float
 
 from sae_core.audio import reading
+from sae_core.audio.measures import SAMPLE_RATE_HZ, pitch_summary, pitch_track
 from sae_core.files.errors import AudioError
 
 SHORTEST_S = 2.5
@@ -184,39 +185,9 @@ def encode(samples: Float[np.ndarray, " t"], sample_rate_hz: int) -> bytes:
 
 
 def median_pitch_hz(samples: Float[np.ndarray, " t"], sample_rate_hz: int) -> float | None:
-    """The median pitch of voiced 80 ms frames between 65 and 400 Hz; None where hardly any frame is voiced.
-
-    By the first strong peak of the autocorrelation, corrected for the window's own.
-    """
-    n = int(0.08 * sample_rate_hz)
-    if len(samples) < 2 * n:
-        return None
-    frames = np.lib.stride_tricks.sliding_window_view(samples, n)[:: n // 4].astype(np.float64)
-    energy = (frames**2).mean(axis=1)
-    frames = frames[energy > 0.1 * np.percentile(energy, 95)]
-    likeness = _normalized_autocorrelation(frames - frames.mean(axis=1, keepdims=True))
-    low, high = sample_rate_hz // 400, sample_rate_hz // 65
-    pitches = [sample_rate_hz / (low + _first_peak(row)) for row in likeness[:, low:high] if row.max() > 0.5]
-    return float(np.median(pitches)) if len(pitches) > 3 else None
-
-
-def _normalized_autocorrelation(frames: Float[np.ndarray, "f n"]) -> Float[np.ndarray, "f m"]:
-    n = frames.shape[1]
-    window = np.hanning(n)
-
-    def correlate(signal: np.ndarray) -> np.ndarray:
-        return np.fft.irfft(np.abs(np.fft.rfft(signal, 2 * n, axis=-1)) ** 2, axis=-1)[..., : n // 2]
-
-    raw, own = correlate(frames * window), correlate(window)
-    return raw / np.maximum(raw[:, :1], 1e-12) / (own / own[0])
-
-
-def _first_peak(likeness: Float[np.ndarray, " m"]) -> int:
-    """The first local maximum that comes within 12 % of the highest."""
-    at = int(np.flatnonzero(likeness > 0.88 * likeness.max())[0])
-    while at + 1 < len(likeness) and likeness[at + 1] > likeness[at]:
-        at += 1
-    return at
+    """The median pitch of the voiced frames as `measure` finds it; None where hardly any frame is voiced."""
+    at_rate = resample(samples, sample_rate_hz, SAMPLE_RATE_HZ)
+    return pitch_summary(pitch_track(np.ascontiguousarray(at_rate, np.float32)))[0]
 
 
 def _frame_levels(samples: Float[np.ndarray, " t"], sample_rate_hz: int) -> Float[np.ndarray, " f"]:

@@ -9,8 +9,8 @@ import pandas as pd
 from jaxtyping import Float32, Float64, Int
 from scipy.sparse import csr_matrix
 
-from sae_core.measures.steering import Change, Steering, draw_pairs
-from sae_core.measures.verification import Trials, VerificationResult, equal_error_rate, verify
+from sae_core.measures.steering import Change, Steering
+from sae_core.measures.verification import Trials, VerificationResult, draw_pairs, equal_error_rate, verify
 from sae_core.sae.codes import SparseCodes
 from sae_core.sae.quality import firing_counts
 

@@ -10,10 +10,10 @@ from typing import Literal, get_args
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Bool, Float32, Float64, Int
+from jaxtyping import Bool, Float32, Float64
 
 from sae_core.measures.intervals import PairDraws, bounds
-from sae_core.measures.verification import N_DRAWS, Trials
+from sae_core.measures.verification import Trials, kolmogorov_smirnov
 from sae_core.sae.codes import SparseCodes
 
 Mode = Literal["set", "scale", "ablate"]
@@ -187,63 +187,3 @@ def measure_shifts(
         lines.append((name, int(mask.sum()), *means, means[1] - means[0], float(low), float(high), ks))
     names = ["group", "n_pairs", "mean_before", "mean_after", "shift", "shift_low", "shift_high", "ks"]
     return pd.DataFrame(lines, columns=names)
-
-
-def kolmogorov_smirnov(one: Float32[np.ndarray, " p"], other: Float32[np.ndarray, " q"]) -> float:
-    """The largest gap between the two cumulative distributions: 0 when they are equal, 1 when they do not overlap."""
-    places = np.concatenate([one, other])
-    below = [np.searchsorted(np.sort(part), places, side="right") / len(part) for part in (one, other)]
-    return float(np.abs(below[0] - below[1]).max())
-
-
-@dataclass(frozen=True)
-class Decisions:
-    """Trials whose decision changes at a threshold that stays where it was.
-
-    lost, let_in: targets accepted before and no longer, non-targets rejected before and now accepted, as shares of all
-    targets and of all non-targets. regained, shut_out: the opposite. Each is (share, low, high), 95 %, speakers
-    resampled. miss, alarm: error rates before and after.
-    """
-
-    threshold: float
-    lost: tuple[float, float, float]
-    regained: tuple[float, float, float]
-    let_in: tuple[float, float, float]
-    shut_out: tuple[float, float, float]
-    miss: tuple[float, float]
-    alarm: tuple[float, float]
-
-
-def compare_decisions(
-    scores: tuple[Float32[np.ndarray, " p"], Float32[np.ndarray, " p"]],
-    is_target: Bool[np.ndarray, " p"],
-    *,
-    threshold: float,
-    draws: PairDraws,
-) -> Decisions:
-    """Return which decisions change between scores before and after, accepting at or above `threshold`."""
-    was, is_in = (part >= np.float32(threshold) for part in scores)
-    changed = {
-        "lost": (was & ~is_in, is_target),
-        "regained": (~was & is_in, is_target),
-        "let_in": (~was & is_in, ~is_target),
-        "shut_out": (was & ~is_in, ~is_target),
-    }
-    columns = [is_target, ~is_target, *(mask & side for mask, side in changed.values())]
-    sums = draws.sums(np.stack(columns, axis=1).astype(np.float64))
-    shares = {}
-    for place, (name, (mask, side)) in enumerate(changed.items()):
-        weights = sums[:, 0 if name in ("lost", "regained") else 1]
-        usable = weights > 0
-        drawn = sums[usable, 2 + place] / weights[usable]
-        low, high = bounds(drawn[:, None])[0] if usable.any() else (0.0, 1.0)
-        shares[name] = (float(mask[side].mean()), float(low), float(high))
-    miss = float((~was)[is_target].mean()), float((~is_in)[is_target].mean())
-    alarm = float(was[~is_target].mean()), float(is_in[~is_target].mean())
-    return Decisions(threshold=threshold, **shares, miss=miss, alarm=alarm)
-
-
-def draw_pairs(trials: Trials, speaker_groups: Int[np.ndarray, " n"], *, seed: int = 0) -> PairDraws:
-    """Bootstrap draws of the speakers of some trials; the same ones that `verify` takes for its interval."""
-    one, other = speaker_groups[trials.enrol_rows], speaker_groups[trials.test_rows]
-    return PairDraws.over(one, other, seed=seed, n_draws=N_DRAWS)

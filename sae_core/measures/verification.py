@@ -40,13 +40,14 @@ class Trials:
 
 @dataclass(frozen=True)
 class VerificationResult:
-    """How well scores tell targets from non-targets.
+    """How well scores separate targets from non-targets.
 
-    n_speakers: speakers with target trials. eer: equal error rate, where the two error rates cross. threshold: the
-    score there. eer_low, eer_high: 95 % interval, speakers resampled. eer_draws: the EER of each bootstrap draw; two
-    results on the same trials and seed have the same draws, so their difference has an interval too. min_dcf: prior →
-    normalised minimum detection cost (C_miss = C_fa = 1). det: false-alarm and miss rates along falling thresholds,
-    about evenly spaced on probit axes, at most `N_DET_POINTS` + 2 of them.
+    n_speakers: speakers with target trials. eer: equal error rate, where the false acceptance rate (FAR) and the false
+        rejection rate (FRR) are equal; eer_low, eer_high: its 95 % interval, speakers resampled; threshold: the score
+        there. eer_draws: f64[B], the EER of each bootstrap draw; two results on the same trials and seed have the same
+        draws, so their difference has an interval too.
+    min_dcf: prior → normalised minimum detection cost (C_miss = C_fa = 1).
+    det: FAR and FRR along falling thresholds, about evenly spaced on probit axes, at most `N_DET_POINTS` + 2 of them.
     """
 
     n_targets: int
@@ -62,8 +63,8 @@ class VerificationResult:
 
     def det_probits(self) -> tuple[Float64[np.ndarray, " q"], Float64[np.ndarray, " q"]]:
         """The DET curve as normal deviates Φ⁻¹(rate), rates kept `LEAST_SHOWN_RATE` away from 0 and 1."""
-        alarm, miss = (probit(rates) for rates in self.det)
-        return alarm, miss
+        far, frr = (probit(rates) for rates in self.det)
+        return far, frr
 
     def eer_change_from(self, before: "VerificationResult") -> tuple[float, float, float]:
         """This EER less that of `before` on the same trials, with its 95 % interval, speakers resampled."""
@@ -236,23 +237,22 @@ def verify(
     if trials.is_target.all() or not trials.is_target.any():
         raise ValueError("verification needs targets and non-targets")
     curve = _Curve.of(scores, trials.is_target)
-    miss, alarm = curve.rates()
-    eer, place = _crossing(miss, alarm)
-    one, other = speaker_groups[trials.enrol_rows], speaker_groups[trials.test_rows]
-    draws = curve.resampled_eers(drawn or PairDraws.over(one, other, seed=seed, n_draws=N_DRAWS))
+    frr, far = curve.rates()
+    eer, place = _crossing(frr, far)
+    draws = curve.resampled_eers(drawn or draw_pairs(trials, speaker_groups, seed=seed))
     low, high = _interval(draws, widest=(0.0, 1.0))
-    shown = _shown_points(miss, alarm)
+    shown = _shown_points(frr, far)
     return VerificationResult(
         n_targets=int(trials.is_target.sum()),
         n_nontargets=int((~trials.is_target).sum()),
-        n_speakers=len(np.unique(one[trials.is_target])),
+        n_speakers=len(np.unique(speaker_groups[trials.enrol_rows][trials.is_target])),
         eer=eer,
         eer_low=low,
         eer_high=high,
         eer_draws=draws,
         threshold=float(curve.levels[place]),
-        min_dcf={prior: _min_dcf(miss, alarm, prior) for prior in PRIORS},
-        det=(alarm[shown], miss[shown]),
+        min_dcf={prior: _min_dcf(frr, far, prior) for prior in PRIORS},
+        det=(far[shown], frr[shown]),
     )
 
 
@@ -262,22 +262,90 @@ def equal_error_rate(scores: Float32[np.ndarray, " p"], is_target: Bool[np.ndarr
 
 
 def threshold_at(
-    scores: Float32[np.ndarray, " p"], is_target: Bool[np.ndarray, " p"], *, alarm_rate: float
+    scores: Float32[np.ndarray, " p"], is_target: Bool[np.ndarray, " p"], *, far: float
 ) -> float:
-    """The lowest threshold at which at most `alarm_rate` of the non-targets score at or above it.
+    """The lowest threshold at which at most `far` of the non-targets score at or above it.
 
     Where even the highest of them are too many, the threshold lies just above every one.
     """
     others = np.sort(scores[~is_target])[::-1]
-    n_let_in = int(np.floor(alarm_rate * len(others) + 1e-9))
-    if n_let_in >= len(others):
+    n_accepted = int(np.floor(far * len(others) + 1e-9))
+    if n_accepted >= len(others):
         return float(min(scores.min(), others[-1]))
-    return float(np.nextafter(others[n_let_in], np.float32(np.inf), dtype=np.float32))
+    return float(np.nextafter(others[n_accepted], np.float32(np.inf), dtype=np.float32))
+
+
+def draw_pairs(trials: Trials, speaker_groups: Int[np.ndarray, " n"], *, seed: int = 0) -> PairDraws:
+    """Bootstrap draws of the speakers of some trials; the same ones that `verify` takes for its interval."""
+    one, other = speaker_groups[trials.enrol_rows], speaker_groups[trials.test_rows]
+    return PairDraws.over(one, other, seed=seed, n_draws=N_DRAWS)
+
+
+def kolmogorov_smirnov(one: Float32[np.ndarray, " p"], other: Float32[np.ndarray, " q"]) -> float:
+    """The largest gap between two cumulative distributions (two-sample Kolmogorov–Smirnov statistic): 0 when they are
+    equal, 1 when they do not overlap."""
+    values = np.concatenate([one, other])
+    below = [np.searchsorted(np.sort(part), values, side="right") / len(part) for part in (one, other)]
+    return float(np.abs(below[0] - below[1]).max())
+
+
+Rate = tuple[float, float, float]
+"""A rate with the bounds of its 95 % interval, speakers resampled."""
+
+
+@dataclass(frozen=True)
+class ChangedDecisions:
+    """Trials whose decision changes between two scorings at one threshold.
+
+    rejections_added, rejections_fixed: targets accepted before and rejected after, and the opposite, as fractions of
+        all targets. acceptances_added, acceptances_fixed: non-targets rejected before and accepted after, and the
+        opposite, as fractions of all non-targets.
+    frr, far: false rejection rate and false acceptance rate, before and after.
+    """
+
+    threshold: float
+    rejections_added: Rate
+    rejections_fixed: Rate
+    acceptances_added: Rate
+    acceptances_fixed: Rate
+    frr: tuple[float, float]
+    far: tuple[float, float]
+
+
+def compare_decisions(
+    scores: tuple[Float32[np.ndarray, " p"], Float32[np.ndarray, " p"]],
+    is_target: Bool[np.ndarray, " p"],
+    *,
+    threshold: float,
+    draws: PairDraws,
+) -> ChangedDecisions:
+    """Return which decisions change between scores before and after; a score at or above `threshold` is accepted."""
+    was, now = (part >= np.float32(threshold) for part in scores)
+    changed = {
+        "rejections_added": (was & ~now, is_target),
+        "rejections_fixed": (~was & now, is_target),
+        "acceptances_added": (~was & now, ~is_target),
+        "acceptances_fixed": (was & ~now, ~is_target),
+    }
+    columns = [is_target, ~is_target, *(mask & side for mask, side in changed.values())]
+    sums = draws.sums(np.stack(columns, axis=1).astype(np.float64))
+    rates = {}
+    for column, (name, (mask, side)) in enumerate(changed.items()):
+        weights = sums[:, 0 if name.startswith("rejections") else 1]
+        usable = weights > 0
+        drawn = sums[usable, 2 + column] / weights[usable]
+        rates[name] = (float(mask[side].mean()), *_interval(drawn, widest=(0.0, 1.0)))
+    return ChangedDecisions(
+        threshold=threshold,
+        **rates,
+        frr=(float((~was)[is_target].mean()), float((~now)[is_target].mean())),
+        far=(float(was[~is_target].mean()), float(now[~is_target].mean())),
+    )
 
 
 @dataclass(frozen=True)
 class _Curve:
-    """Trials by falling score. After level l, `n_hits[l]` targets and `n_alarms[l]` others are accepted.
+    """Trials by falling score. After level l, `n_true_accepts[l]` targets and `n_false_accepts[l]` others are accepted.
 
     targets, others: i64, the places of targets and of non-targets among the trials, by falling score.
     levels: f32[q+1], the scores at which runs of equal scores end; the first stands for accepting none.
@@ -286,21 +354,27 @@ class _Curve:
     targets: np.ndarray
     others: np.ndarray
     levels: np.ndarray
-    n_hits: np.ndarray
-    n_alarms: np.ndarray
+    n_true_accepts: np.ndarray
+    n_false_accepts: np.ndarray
 
     @classmethod
     def of(cls, scores: np.ndarray, is_target: np.ndarray) -> "_Curve":
         order = np.argsort(-scores)
         falling, is_hit = scores[order], is_target[order]
         ends = np.flatnonzero(np.append(falling[1:] != falling[:-1], True))
-        n_hits = np.append(0, np.cumsum(is_hit)[ends])
-        n_alarms = np.append(0, ends + 1) - n_hits
-        return cls(order[is_hit], order[~is_hit], np.append(falling[:1], falling[ends]), n_hits, n_alarms)
+        n_true_accepts = np.append(0, np.cumsum(is_hit)[ends])
+        n_false_accepts = np.append(0, ends + 1) - n_true_accepts
+        return cls(
+            order[is_hit],
+            order[~is_hit],
+            np.append(falling[:1], falling[ends]),
+            n_true_accepts,
+            n_false_accepts,
+        )
 
     def rates(self) -> tuple[np.ndarray, np.ndarray]:
-        """Miss and false-alarm rates when all scores at or above each level are accepted, from none to all."""
-        return 1 - self.n_hits / len(self.targets), self.n_alarms / len(self.others)
+        """FRR and FAR when all scores at or above each level are accepted, from none to all."""
+        return 1 - self.n_true_accepts / len(self.targets), self.n_false_accepts / len(self.others)
 
     def resampled_eers(self, draws: PairDraws) -> np.ndarray:
         """The EER in each draw; draws without any target or without any non-target are left out."""
@@ -308,18 +382,20 @@ class _Curve:
         return np.concatenate(found)
 
     def _eers_of(self, draws: PairDraws, block: slice) -> np.ndarray:
-        hit, alarm = (_running_shares(draws.weights(block, part)) for part in (self.targets, self.others))
-        usable = np.flatnonzero((hit[:, -1] > 0) & (alarm[:, -1] > 0))
+        hit, far = (_running_shares(draws.weights(block, part)) for part in (self.targets, self.others))
+        usable = np.flatnonzero((hit[:, -1] > 0) & (far[:, -1] > 0))
         low, high = np.zeros(len(usable), np.int64), np.full(len(usable), len(self.levels) - 1)
         # rates only rise along the curve, so all draws can look for their crossing by halving at once
         while (low < high).any():
             middle = (low + high) // 2
-            is_past = alarm[usable, self.n_alarms[middle]] >= 1 - hit[usable, self.n_hits[middle]]
+            is_past = (
+                far[usable, self.n_false_accepts[middle]] >= 1 - hit[usable, self.n_true_accepts[middle]]
+            )
             low, high = np.where(is_past, low, middle + 1), np.where(is_past, middle, high)
         before = np.maximum(high - 1, 0)
         return _cross(
-            *(1 - hit[usable, self.n_hits[place]] for place in (before, high)),
-            *(alarm[usable, self.n_alarms[place]] for place in (before, high)),
+            *(1 - hit[usable, self.n_true_accepts[place]] for place in (before, high)),
+            *(far[usable, self.n_false_accepts[place]] for place in (before, high)),
         )
 
 
@@ -332,33 +408,33 @@ def _running_shares(weights: np.ndarray) -> np.ndarray:
 
 
 def _cross(
-    miss_before: np.ndarray, miss_after: np.ndarray, alarm_before: np.ndarray, alarm_after: np.ndarray
+    frr_before: np.ndarray, frr_after: np.ndarray, far_before: np.ndarray, far_after: np.ndarray
 ) -> np.ndarray:
-    """Miss rate where the line between two points of a curve meets miss = false alarm."""
-    gap_before, gap_after = miss_before - alarm_before, alarm_after - miss_after
+    """The rate at which the line between two points of a curve meets FRR = FAR."""
+    gap_before, gap_after = frr_before - far_before, far_after - frr_after
     width = gap_before + gap_after
     share = np.divide(gap_before, width, out=np.zeros_like(width), where=width > 0)
-    return miss_before + share * (miss_after - miss_before)
+    return frr_before + share * (frr_after - frr_before)
 
 
-def _crossing(miss: np.ndarray, alarm: np.ndarray) -> tuple[float, int]:
+def _crossing(frr: np.ndarray, far: np.ndarray) -> tuple[float, int]:
     """The EER of a curve, and the nearest of its points."""
-    after = int(np.argmax(alarm >= miss))
+    after = int(np.argmax(far >= frr))
     before = max(after - 1, 0)
-    eer = _cross(*(rates[place : place + 1] for rates in (miss, alarm) for place in (before, after)))
-    is_nearer = alarm[after] - miss[after] <= miss[before] - alarm[before]
+    eer = _cross(*(rates[place : place + 1] for rates in (frr, far) for place in (before, after)))
+    is_nearer = far[after] - frr[after] <= frr[before] - far[before]
     return float(eer[0]), after if is_nearer else before
 
 
-def _shown_points(miss: np.ndarray, alarm: np.ndarray) -> np.ndarray:
+def _shown_points(frr: np.ndarray, far: np.ndarray) -> np.ndarray:
     """Points of a curve about evenly spaced along both probit axes, its ends among them."""
     rates = ndtr(np.linspace(probit(np.zeros(1))[0], probit(np.ones(1))[0], N_DET_POINTS // 2))
-    along_alarm = np.searchsorted(alarm, rates)
-    along_miss = len(miss) - 1 - np.searchsorted(miss[::-1], rates)
-    points = np.concatenate([[0, len(miss) - 1], along_alarm, along_miss])
-    return np.unique(np.clip(points, 0, len(miss) - 1))
+    along_far = np.searchsorted(far, rates)
+    along_frr = len(frr) - 1 - np.searchsorted(frr[::-1], rates)
+    points = np.concatenate([[0, len(frr) - 1], along_far, along_frr])
+    return np.unique(np.clip(points, 0, len(frr) - 1))
 
 
-def _min_dcf(miss: np.ndarray, alarm: np.ndarray, prior: float) -> float:
-    cost = prior * miss + (1 - prior) * alarm
+def _min_dcf(frr: np.ndarray, far: np.ndarray, prior: float) -> float:
+    cost = prior * frr + (1 - prior) * far
     return float(cost.min() / min(prior, 1 - prior))

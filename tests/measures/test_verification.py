@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import ks_2samp
 from sklearn.metrics import roc_curve
 
 from sae_core.files.errors import CorpusError
@@ -12,7 +13,10 @@ from sae_core.measures.intervals import PairDraws
 from sae_core.measures.verification import (
     N_DRAWS,
     Trials,
+    compare_decisions,
+    draw_pairs,
     equal_error_rate,
+    kolmogorov_smirnov,
     sample_trials,
     threshold_at,
     verify,
@@ -142,14 +146,14 @@ def test_a_difference_has_an_interval_of_its_own():
 
 
 @given(st.integers(0, 100), st.sampled_from([None, 2]), st.sampled_from([0.0, 0.01, 0.3, 1.0]))
-def test_a_threshold_lets_in_no_more_than_asked(seed, levels, alarm_rate):
+def test_a_threshold_lets_in_no_more_than_asked(seed, levels, far):
     trials, scores = random_trials(seed, levels=levels)
-    cut = threshold_at(scores, trials.is_target, alarm_rate=alarm_rate)
+    cut = threshold_at(scores, trials.is_target, far=far)
     others = scores[~trials.is_target]
-    assert (others >= cut).mean() <= alarm_rate + 1e-12
+    assert (others >= cut).mean() <= far + 1e-12
     next_lower = others[others < cut]
     if len(next_lower):
-        assert (others >= next_lower.max()).mean() > alarm_rate
+        assert (others >= next_lower.max()).mean() > far
 
 
 def test_det_points_lie_on_probit_axes():
@@ -236,3 +240,31 @@ def test_trial_lists_are_read_by_id_or_path_and_wrong_lines_are_named(tmp_path):
         path.write_text(text)
         with pytest.raises(CorpusError, match=words):
             verification.read_trials(path, corpus)
+
+
+@given(st.integers(0, 100), st.sampled_from([None, 3]))
+def test_ks_distance_equals_scipys(seed, levels):
+    rng = np.random.default_rng(seed)
+    one, other = rng.normal(size=70).astype(np.float32), rng.normal(0.3, 1.2, size=50).astype(np.float32)
+    if levels:
+        one, other = (np.round(part * levels) / levels for part in (one, other))
+    assert kolmogorov_smirnov(one, other) == pytest.approx(ks_2samp(one, other).statistic, abs=1e-9)
+
+
+def test_decisions_count_what_changes_sides():
+    rng = np.random.default_rng(0)
+    one, other = rng.integers(30, size=(2, 2000))
+    before = rng.normal(0.5, 0.1, size=2000).astype(np.float32)
+    after = (before + 0.2 * ((one == 0) | (other == 0))).astype(np.float32)
+    trials = Trials(one, other, one == other)
+    draws = draw_pairs(trials, np.arange(30))
+    made = compare_decisions((before, after), trials.is_target, threshold=0.6, draws=draws)
+    accepted, then = before >= np.float32(0.6), after >= np.float32(0.6)
+    assert made.rejections_added[0] == 0 and made.acceptances_fixed[0] == 0
+    assert made.rejections_fixed[0] == pytest.approx((~accepted & then)[trials.is_target].mean())
+    assert made.acceptances_added[0] == pytest.approx((~accepted & then)[~trials.is_target].mean())
+    assert made.acceptances_added[1] <= made.acceptances_added[0] <= made.acceptances_added[2]
+    assert made.frr[1] == pytest.approx(made.frr[0] - made.rejections_fixed[0])
+    assert made.far[1] == pytest.approx(made.far[0] + made.acceptances_added[0])
+    back = compare_decisions((after, before), trials.is_target, threshold=0.6, draws=draws)
+    assert (back.rejections_added, back.acceptances_fixed) == (made.rejections_fixed, made.acceptances_added)

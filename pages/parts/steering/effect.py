@@ -56,22 +56,24 @@ def _draw_metrics(outcome: SteeringOutcome) -> None:
     before, after, decisions = outcome.before, outcome.after, outcome.decisions
     first, second, third, fourth = st.columns(4)
     first.metric(
-        "EER before", percent(before.eer, 2), help="Where as many targets are lost as impostors let in."
+        "EER before",
+        percent(before.eer, 2),
+        help="Equal error rate: the threshold at which false acceptance rate and false rejection rate are equal.",
     )
     first.caption(_span(before.eer_low, before.eer_high))
     second.metric("EER after", percent(after.eer, 2), help="On the same trials, with a threshold of its own.")
     second.caption(_span(after.eer_low, after.eer_high))
-    for column, name, share, back, words in (
-        (third, "Targets lost", decisions.lost, decisions.regained, "regained"),
-        (fourth, "Impostors let in", decisions.let_in, decisions.shut_out, "shut out"),
+    for column, name, added, fixed in (
+        (third, "False rejections added", decisions.rejections_added, decisions.rejections_fixed),
+        (fourth, "False acceptances added", decisions.acceptances_added, decisions.acceptances_fixed),
     ):
         column.metric(
             name,
-            percent(share[0], 2),
-            help=f"Pairs whose decision at the threshold {decisions.threshold:.3f} turns wrong, as a share of all such "
-            "pairs. The threshold stays where it was before steering.",
+            percent(added[0], 2),
+            help=f"Pairs whose decision at the threshold {decisions.threshold:.3f} turns wrong, as a fraction of all "
+            "such pairs. The threshold stays where it was before steering.",
         )
-        column.caption(f"{_span(share[1], share[2])} · {words} {percent(back[0], 2)}")
+        column.caption(f"{_span(added[1], added[2])} · fixed {percent(fixed[0], 2)}")
 
 
 def _span(low: float, high: float) -> str:

@@ -1,0 +1,664 @@
+"""What a notebook needs, under the names people expect: `import sae_core` offers all of it.
+
+Every function takes plain arguments (paths, names, row numbers, arrays, tables) and returns arrays, pandas tables or
+frozen dataclasses. A *workspace* is a folder or a `Workspace`; a *view* is one trained SAE of a workspace with all
+that `index` derived from it. A *clip* is its row number or its `clip_id`.
+
+These are thin doors to the rooms below. Pages and the command line ask the rooms themselves.
+"""
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float, Float32
+
+from sae_core.files.errors import AudioError
+from sae_core.files.progress import Bar
+from sae_core.measures.steering import Change, Steering
+from sae_core.workspace.workspace import SaeView, Workspace
+
+if TYPE_CHECKING:
+    from sae_core.analysis.match import MatchExplanation
+    from sae_core.analysis.probe import Examination, Examiner
+    from sae_core.analysis.steering_experiment import SteeringOutcome
+    from sae_core.analysis.trial_sets import TrialSet
+    from sae_core.analysis.verification_forms import Comparison
+    from sae_core.build.sweep import SweepReport
+    from sae_core.build.workspace_maps import MapReport
+    from sae_core.corpus.acoustics import Acoustics
+    from sae_core.corpus.importing import ImportReport
+    from sae_core.embedding.embeddings import Embeddings
+    from sae_core.embedding.extraction import Engine
+    from sae_core.measures.lineage import Lineage
+    from sae_core.measures.movement import Movement
+    from sae_core.sae.codes import SparseCodes
+    from sae_core.sae.model import SparseAutoencoder
+
+AnyWorkspace = str | Path | Workspace
+AnyChanges = Mapping[int, float | int] | Sequence[Change]
+AttributeValue = tuple[str, str]
+
+# Open -----------------------------------------------------------------------------------------------------------------
+
+
+def open_workspace(path: str | Path) -> Workspace:
+    """The workspace in a folder, opened: its clips, embeddings, SAEs and notes, each read when first asked for.
+
+    Raises:
+        CorpusError, ArtifactError: the folder holds no usable corpus; the message says what to run.
+    """
+    return Workspace(Path(path))
+
+
+def open_demo(folder: str | Path | None = None, *, progress: bool = True) -> Workspace:
+    """The demo of real voices that comes along: 2,600 clips, embedded by GE2E, with 18 trained SAEs.
+
+    The first call copies it and indexes its SAEs, some ten seconds of work; later ones only open the copy.
+
+    Args:
+        folder: where the copy goes; by default a folder `demo` among your workspaces.
+        progress: show a bar.
+    """
+    from sae_core.demo.bundle import unpack_demo
+
+    with Bar("demo", is_shown=progress) as bar:
+        return Workspace(unpack_demo(None if folder is None else Path(folder), progress=bar))
+
+
+def open_sae(workspace: AnyWorkspace, name: str | None = None) -> SaeView:
+    """One indexed SAE of a workspace; by default the one that pages open with.
+
+    Raises:
+        ArtifactError: there is no such SAE, or it is not indexed; `StaleArtifactError` where clips, labels or
+            embeddings have changed since.
+    """
+    opened = _opened(workspace)
+    names = opened.sae_names()
+    return opened.sae(names[0] if name is None and names else str(name))
+
+
+def clips(workspace: AnyWorkspace) -> pd.DataFrame:
+    """The clips table, row i the clip that is row i of every array.
+
+    Columns: `clip_id`, `audio_path`, `start_s`, `duration_s` (seconds), `audio_channel`, `speaker_id`, `split`
+    (`train`, `selection`, `held-out`; no speaker is in two of them) and one column for each attribute.
+    """
+    return _opened(workspace).corpus.table.copy()
+
+
+def waveform(
+    workspace: AnyWorkspace, clip: int | str, *, sample_rate_hz: int = 16_000
+) -> Float32[np.ndarray, " t"]:
+    """One clip's samples, mono, full scale ±1: what `IPython.display.Audio(samples, rate=16_000)` plays.
+
+    Raises:
+        AudioError: the recording is gone or cannot be decoded.
+    """
+    from sae_core.audio import reading
+
+    corpus = _opened(workspace).corpus
+    row = _row_of(corpus.table, clip)
+    facts = corpus.table.iloc[row]
+    return reading.read(
+        corpus.audio_file(row),
+        start_s=float(facts["start_s"]),
+        duration_s=float(facts["duration_s"]),
+        channel=int(facts["audio_channel"]),
+        sample_rate_hz=sample_rate_hz,
+    )
+
+
+# Make: what is finished is kept, and only what is left is done --------------------------------------------------------
+
+
+def import_corpus(
+    folder: str | Path,
+    workspace: str | Path,
+    *,
+    labels: str | Path | pd.DataFrame | None = None,
+    layout: str | None = None,
+    window_s: float | None = None,
+    channel: int | None = None,
+    progress: bool = True,
+) -> "ImportReport":
+    """Find the recordings of a folder and make the clips table of a workspace. Nothing is copied or changed.
+
+    Args:
+        folder: holds the recordings.
+        workspace: the folder to make; it is created.
+        labels: a table or the path of one (CSV, Parquet, JSON lines) with one row a clip and a column `audio_path`;
+            every further text column becomes an attribute. Without it, the layout of the folder says who speaks.
+        layout: how the folder is laid out, such as `voxceleb`; None recognises it.
+        window_s: cut recordings into clips of that many seconds.
+        channel: take this channel (from 0) instead of the mean of all.
+        progress: show a bar.
+
+    Returns:
+        The corpus, the layout and why it was chosen, and a table of what could not be used, with reasons.
+
+    Raises:
+        CorpusError: the folder or the labels are not usable.
+    """
+    from sae_core.corpus import importing
+
+    with tempfile.TemporaryDirectory() as scratch, Bar("import", is_shown=progress) as bar:
+        file = _label_file(labels, Path(scratch))
+        settings = importing.ImportSettings(file, channel, window_s, layout)
+        report = importing.import_corpus(Path(folder), Path(workspace), settings, progress=bar)
+    is_table = isinstance(labels, pd.DataFrame)
+    return replace(report, evidence="the table says what is where") if is_table else report
+
+
+def measure_acoustics(
+    workspace: AnyWorkspace, *, n_processes: int | None = None, progress: bool = True
+) -> "Acoustics":
+    """Pitch, noise, bandwidth, loudness, rate of speech and length of every clip, measured once and stored.
+
+    Args:
+        n_processes: clips measured at once; by default one a core.
+    """
+    from sae_core.corpus.acoustics import measure_workspace
+
+    with Bar("measure", is_shown=progress) as bar:
+        return measure_workspace(_path_of(workspace), n_processes=n_processes, progress=bar)
+
+
+def embed(
+    workspace: AnyWorkspace,
+    embedder: str = "titanet",
+    *,
+    model: str | None = None,
+    device: str | None = None,
+    engine: "Engine | None" = None,
+    progress: bool = True,
+) -> "Embeddings":
+    """One speaker embedding a clip, f32[n, d] of norm 1, stored in the workspace and made its own.
+
+    Stopped at any moment, the next call goes on where this one was.
+
+    Args:
+        embedder: `titanet` (d 192; Koluguri et al. 2022, arXiv 2110.04410; needs NeMo) or `ge2e` (d 256; Wan et
+            al. 2018, arXiv 1710.10467; comes along).
+        model: other weights of that embedder, by hub name or path.
+        device: `cpu`, `cuda`, `mps`, …; by default a GPU where there is one.
+        engine: who does it; by default this process. `sae_core.embedding.ray_engine.RayEngine` uses a Ray cluster.
+
+    Raises:
+        CorpusError: not one clip can be embedded. ArtifactError: the model cannot be had.
+    """
+    from sae_core.build.steps import embed_workspace
+
+    with Bar("embed", is_shown=progress) as bar:
+        return embed_workspace(
+            _path_of(workspace), embedder, model=model, device=device, engine=engine, progress=bar
+        )
+
+
+def train(
+    workspace: AnyWorkspace,
+    *,
+    n_latents: int | None = None,
+    k: int | None = None,
+    variant: Literal["topk", "matryoshka"] | None = None,
+    prefixes: Sequence[int] | None = None,
+    seed: int = 0,
+    n_epochs: int | None = None,
+    embedder: str | None = None,
+    device: str | None = None,
+    progress: bool = True,
+) -> "SparseAutoencoder":
+    """Train one sparse autoencoder on the train split and return it; what is left None suits the size of the corpus.
+
+    It is stored as `saes/<config.name>`; one of the same settings that is there already is returned as it is.
+
+    Args:
+        n_latents: L. k: latents active on one clip at most.
+        variant: `topk` (Gao et al. 2024, arXiv 2406.04093) or `matryoshka` (Bussmann et al. 2025, arXiv 2503.17547).
+        prefixes: ends of the groups of a Matryoshka SAE, the last of them L.
+        seed: of first weights and of the order of clips.
+        n_epochs: passes over the training clips.
+        embedder: whose embeddings to train on; by default the workspace's own.
+        device: as in `embed`.
+
+    Raises:
+        CorpusError: nothing is embedded, or there are too few training clips.
+        ValueError: the settings contradict each other.
+    """
+    from sae_core.build.steps import choose_config, embedder_of, train_in_workspace
+    from sae_core.sae.model import SparseAutoencoder
+    from sae_core.sae.training import TrainingConfig
+
+    opened = Workspace(_path_of(workspace))
+    embeddings = opened.embeddings(embedder_of(opened, embedder))
+    choices: dict[str, Any] = {"variant": variant, "n_latents": n_latents, "k": k, "seed": seed}
+    choices["prefixes"] = None if prefixes is None else tuple(prefixes)
+    config = choose_config(opened.corpus, embeddings, choices)
+    training = TrainingConfig(n_epochs=n_epochs, device=device)
+    with Bar(f"train {config.name}", is_shown=progress) as bar:
+        folder = train_in_workspace(opened, config, training, embedder=embeddings.embedder, progress=bar)
+    return SparseAutoencoder.load(folder)
+
+
+def sweep(
+    workspace: AnyWorkspace,
+    *,
+    n_latents: Sequence[int] = (64, 256, 1024, 2048),
+    ks: Sequence[int] = (4, 8, 16, 32),
+    variants: Sequence[str] = ("topk", "matryoshka"),
+    seeds: Sequence[int] = (0,),
+    n_epochs: int | None = None,
+    n_at_once: int = 1,
+    progress: bool = True,
+) -> "SweepReport":
+    """Train and index a grid of SAEs, and compare what their latents detect; stopped, it goes on where it was.
+
+    Args:
+        n_latents, ks, variants, seeds: the grid; every combination with k ≤ L is trained.
+        n_epochs: passes over the training clips.
+        n_at_once: SAEs trained at once, each in a process of its own: above 1, call this from a script's
+            `if __name__ == "__main__":`.
+
+    Returns:
+        `table`, one row for each SAE and attribute value with the measures of its predominant latent; `failures`.
+    """
+    from sae_core.build.sweep import SweepGrid, run_sweep
+    from sae_core.sae.training import TrainingConfig
+
+    grid = SweepGrid(tuple(variants), tuple(n_latents), tuple(ks), tuple(seeds))
+    with Bar("sweep", is_shown=progress) as bar:
+        return run_sweep(
+            _path_of(workspace), grid, TrainingConfig(n_epochs=n_epochs), n_at_once=n_at_once, progress=bar
+        )
+
+
+def index(
+    workspace: AnyWorkspace,
+    sae: "str | SparseAutoencoder | None" = None,
+    *,
+    rebuild: bool = False,
+    device: str | None = None,
+    progress: bool = True,
+) -> SaeView:
+    """Encode every clip, index the clips of each latent, measure what each detects, and return the view of the SAE.
+
+    Args:
+        sae: its name, or what `train` returned; None indexes all and returns the one that pages open with.
+        rebuild: do finished work again.
+        device: as in `embed`.
+    """
+    from sae_core.build.steps import index_workspace
+
+    path = _path_of(workspace)
+    name = sae if sae is None or isinstance(sae, str) else str(sae.config.name)
+    with Bar("index", is_shown=progress) as bar:
+        names = None if name is None else [name]
+        index_workspace(path, names=names, rebuild=rebuild, device=device, progress=bar)
+    return open_sae(path, name)
+
+
+def lay_out_maps(
+    workspace: AnyWorkspace,
+    sae: str | None = None,
+    *,
+    n_neighbors: int = 60,
+    min_dist: float = 0.6,
+    max_points: int | None = None,
+    seed: int = 0,
+    progress: bool = True,
+) -> "MapReport":
+    """Lay out clips by embedding and by code, and decoder directions, in the plane; `map_points` reads the places.
+
+    By UMAP (McInnes et al. 2018, arXiv 1802.03426), cosine distance. A finished map is kept.
+
+    Args:
+        sae: whose codes and directions; None takes the default SAE, "all" every one.
+        n_neighbors: more show the whole, fewer the detail.
+        min_dist: how close points may lie, 0…1.
+        max_points: lay out a sample of that many clips.
+        seed: the same one gives the same map.
+    """
+    from sae_core.build.workspace_maps import map_workspace
+    from sae_core.measures.maps import MapSettings
+
+    settings = MapSettings(n_neighbors=n_neighbors, min_dist=min_dist, seed=seed, max_points=max_points)
+    with Bar("map", is_shown=progress) as bar:
+        names = () if sae is None else (sae,)
+        return map_workspace(_path_of(workspace), saes=names, settings=settings, progress=bar)
+
+
+# Ask ------------------------------------------------------------------------------------------------------------------
+
+
+def encode(
+    sae: "SparseAutoencoder | SaeView", vectors: "Float[np.ndarray, 'n d'] | Embeddings"
+) -> "SparseCodes":
+    """The codes of embeddings: which at most k latents are active on each, and how strongly.
+
+    Args:
+        sae: what `train` returned, or a view.
+        vectors: f[n, d]; each row is scaled to norm 1, as a workspace keeps it. A row of zeros gets no active latent.
+
+    Returns:
+        `latents` i32[n, k] and `activations` f32[n, k], strongest first; `.dense()` makes f32[n, L] of them.
+    """
+    model = sae.model() if isinstance(sae, SaeView) else sae
+    rows = vectors if isinstance(vectors, np.ndarray) else vectors.vectors
+    norms = np.linalg.norm(rows, axis=1, keepdims=True)
+    unit = np.divide(rows, norms, out=np.zeros(rows.shape, np.float32), where=norms > 0, casting="same_kind")
+    return model.encode(unit)
+
+
+def decode(sae: "SparseAutoencoder | SaeView", codes: "SparseCodes") -> Float32[np.ndarray, "n d"]:
+    """The embeddings that codes stand for, not scaled to norm 1: ê = mean + scale · (W_decᵀ v + b_dec)."""
+    return (sae.decoder() if isinstance(sae, SaeView) else sae).decode(codes)
+
+
+def latents(view: SaeView) -> pd.DataFrame:
+    """One row a latent: how often it fires, who fires it, and the attribute value it detects best, with intervals.
+
+    Columns that begin with `best_` are of the best value among those with evidence on unseen speakers, those with
+    `same_` of the best one among the others. `is_named`: the value is confirmed on held-out speakers.
+    """
+    return view.latents.copy()
+
+
+def predominant_latents(view: SaeView) -> pd.DataFrame:
+    """For each attribute value the latent that detects it best, chosen on the selection split, measured on held-out.
+
+    Columns: attribute, value, latent, threshold, precision, recall, f1, … with `_low` and `_high`, 95 % bounds from
+    resampling speakers; `evidence` says whether the clips behind them are by unseen speakers.
+    """
+    return view.predominant_latents().copy()
+
+
+def clips_of(view: SaeView, latent: int, *, n: int = 20) -> pd.DataFrame:
+    """The n clips on which a latent is strongest: row, activation, then the columns of the clips table."""
+    _check_latents(view, [latent])
+    rows, activations = view.index.top(latent, n)
+    return _described(view, np.asarray(rows), activation=np.asarray(activations))
+
+
+def listening_examples(view: SaeView, latent: int, *, n: int = 6) -> pd.DataFrame:
+    """Clips to hear to understand a latent: group, row, activation, then the columns of the clips table.
+
+    Groups of at most n clips: `strongest`; `middle`, around the median activation; `near_threshold`, just above
+    the threshold; `hard_negatives`, on which the latent is silent though they are near the strongest ones.
+    """
+    _check_latents(view, [latent])
+    found = view.examples(latent, n=n)
+    groups = ("strongest", "middle", "near_threshold", "hard_negatives")
+    parts = [(name, getattr(found, name)) for name in groups]
+    return pd.concat(
+        [
+            _described(view, np.asarray(part.rows), group=name, activation=np.asarray(part.activations))
+            for name, part in parts
+        ],
+        ignore_index=True,
+    )
+
+
+def steer(
+    view: SaeView,
+    changes: AnyChanges,
+    *,
+    clips: Sequence[int] | np.ndarray | None = None,
+    keep_error: bool = True,
+) -> Float32[np.ndarray, "m d"]:
+    """Embeddings, of norm 1, once some latents are changed: e' = e + Σ_i (v'_i − v_i) · D_i, scaled to norm 1.
+
+    D_i is the decoder direction of latent i at its true length.
+
+    Args:
+        changes: latent → factor for its activation (0 switches it off, 2 doubles it), or `Change` objects, which
+            can also set an activation.
+        clips: row numbers; None steers every clip. A clip without an embedding stays a row of zeros.
+        keep_error: start from the embedding, so that no change is exactly the original; else from its
+            reconstruction.
+    """
+    from sae_core.analysis.steering_experiment import rebuilt
+
+    made = _changes(view, changes)
+    n = len(view.workspace.corpus)
+    rows = np.arange(n) if clips is None else np.asarray(clips, dtype=np.int64)
+    if len(rows) and not 0 <= rows.min() <= rows.max() < n:
+        raise ValueError(f"clips are row numbers from 0 to {n - 1}")
+    is_valid = view.embeddings.is_valid[rows]
+    usable = rows[is_valid]
+    vectors = np.asarray(view.embeddings.vectors[usable]) if keep_error else rebuilt(view, usable)
+    chosen = tuple(dict.fromkeys(change.latent for change in made))
+    prepared = Steering.prepare(vectors, view.decoder().steps, view.codes.take(usable), chosen)
+    steered = np.zeros((len(rows), view.embeddings.dim), dtype=np.float32)
+    steered[is_valid] = prepared.steer(vectors, prepared.deltas(made))
+    return steered
+
+
+def measure_steering(
+    view: SaeView,
+    changes: AnyChanges,
+    *,
+    steered: AttributeValue | None = None,
+    among: AttributeValue | None = None,
+    trials: str | Path | None = None,
+    keep_error: bool = True,
+) -> "SteeringOutcome":
+    """What steering does to verification: similarities by group of trials, decisions that change, EER before and after.
+
+    Args:
+        changes: as in `steer`; at most six latents.
+        steered: steer only clips with this attribute value, such as `("language", "es")`; None steers all.
+        among, trials: as in `verify`. keep_error: as in `steer`.
+
+    Returns:
+        `shifts`, a table by group of trials; `decisions` at the threshold of equal errors before; `before` and `after`,
+        as `verify`; `eer_change` with its 95 % bounds, speakers resampled.
+    """
+    from sae_core.analysis.steering_experiment import SteeringExperiment
+    from sae_core.analysis.trial_sets import OPERATING_POINTS
+
+    made = _changes(view, changes)
+    chosen = list(dict.fromkeys(change.latent for change in made))
+    trial_set = _trial_set(view, among, trials)
+    experiment = SteeringExperiment(view, trial_set, chosen, steered=steered, keeps_error=keep_error)
+    return experiment.outcome(made, operating_point=next(iter(OPERATING_POINTS)))
+
+
+def verify(
+    view: SaeView,
+    changes: AnyChanges | None = None,
+    *,
+    among: AttributeValue | None = None,
+    trials: str | Path | None = None,
+) -> "Comparison":
+    """How well speakers are verified by the embedding, its reconstruction and its sparse codes, on the same trials.
+
+    Args:
+        changes: as in `steer`; adds the steered embedding.
+        among: draw trials among clips with this attribute value; None takes human speech where clips are labelled
+            so, else all. Speakers of the train split take no part.
+        trials: a list instead: its name in the workspace, or a file with lines `1 enrol test` as VoxCeleb's.
+
+    Returns:
+        `results`, form → EER with 95 % bounds (speakers resampled), minDCF, DET and threshold; `by_value`, the same by
+        language and gender.
+
+    Raises:
+        CorpusError: there are too few speakers, or the list cannot be read.
+    """
+    from sae_core.analysis.steering_experiment import SteeringExperiment
+    from sae_core.analysis.verification_forms import compare_forms
+
+    trial_set = _trial_set(view, among, trials)
+    if not changes:
+        return compare_forms(view, trial_set)
+    made = _changes(view, changes)
+    experiment = SteeringExperiment(view, trial_set, list(dict.fromkeys(change.latent for change in made)))
+    return compare_forms(view, trial_set, experiment=experiment, changes=made)
+
+
+def explain_match(view: SaeView, first: int | str, second: int | str) -> "MatchExplanation":
+    """Why two clips match, or not: their cosine split exactly over latents, bias and what the SAE leaves out.
+
+    Returns:
+        `score`; `latent_table`, one row a latent with its contribution; `parts`, which sum to the score;
+        `score_without(latents)`; `flips_alone(threshold)`, latents each of which decides the outcome alone.
+
+    Raises:
+        CorpusError: a clip has no embedding.
+    """
+    from sae_core.analysis import match
+
+    table = view.workspace.corpus.table
+    return match.explain_match(view, _row_of(table, first), _row_of(table, second))
+
+
+def follow_clips(
+    before: SaeView, after: SaeView, attribute: str, value: str, *, split: str | None = None
+) -> "Movement":
+    """Which clips stay in, leave and enter the index of a value's predominant latent from one SAE to another.
+
+    Args:
+        split: count only the clips of one split.
+
+    Returns:
+        `moves`, one word a clip; `rows_that("leave")`, the clips; `flows()`, counts from latent to latent.
+    """
+    from sae_core.analysis import movement
+
+    indexes = [movement.predominant_index(view, attribute, value) for view in (before, after)]
+    return movement.follow_clips(indexes, split=split)
+
+
+def trace_latents(before: SaeView, after: SaeView) -> "Lineage":
+    """Which latents of one SAE split, merge, disappear or appear in another on the same embeddings.
+
+    Returns:
+        `edges`, pairs of latents with cosine and overlap of their clips; `parents` and `children`, one row a latent.
+    """
+    from sae_core.analysis import movement
+
+    return movement.trace_saes(before, after)
+
+
+def map_points(view: SaeView, kind: Literal["clips", "codes", "directions"] = "clips") -> pd.DataFrame:
+    """Places on a stored map: row (a clip; a latent where kind is `directions`), x and y within −1…1.
+
+    Raises:
+        ArtifactError: no such map is stored; `lay_out_maps` makes it.
+    """
+    from sae_core.build.workspace_maps import open_map
+
+    found = open_map(view, kind)
+    rows = np.flatnonzero(found.is_placed)
+    return pd.DataFrame({"row": rows, "x": found.xy[rows, 0], "y": found.xy[rows, 1]})
+
+
+def probe(
+    view: SaeView, recording: str | Path, *, start_s: float = 0.0, channel: int | None = None
+) -> "Examination":
+    """A recording from outside the corpus, embedded as the clips were, and what the SAE makes of it.
+
+    Args:
+        recording: a file of any format that can be imported; at most its first minutes are heard.
+        start_s: where to begin. channel: one of them, from 0; None mixes all.
+
+    Returns:
+        `vector` f32[d]; `latents` and `activations`, strongest first; `cosines` f32[n] with every clip.
+
+    Raises:
+        AudioError: it cannot be decoded, or is silent. ArtifactError: the embedder's weights are not here.
+    """
+    from sae_core.analysis.probe import examine_excerpt
+    from sae_core.workspace.excerpts import read_excerpt
+
+    try:
+        content = Path(recording).read_bytes()
+    except OSError as error:
+        raise AudioError(f"cannot be read ({error.strerror})", where=recording) from error
+    examiner = _examiner(view)
+    excerpt = read_excerpt(
+        content,
+        Path(recording).name,
+        sample_rate_hz=examiner.sample_rate_hz,
+        start_s=start_s,
+        channel=channel,
+    )
+    return examine_excerpt(view, examiner, excerpt)
+
+
+# Beneath --------------------------------------------------------------------------------------------------------------
+
+
+def _opened(workspace: AnyWorkspace) -> Workspace:
+    return workspace if isinstance(workspace, Workspace) else Workspace(Path(workspace))
+
+
+def _path_of(workspace: AnyWorkspace) -> Path:
+    return workspace.path if isinstance(workspace, Workspace) else Path(workspace)
+
+
+def _label_file(labels: str | Path | pd.DataFrame | None, scratch: Path) -> Path | None:
+    if not isinstance(labels, pd.DataFrame):
+        return None if labels is None else Path(labels)
+    labels.to_parquet(scratch / "labels.parquet", index=False)
+    return scratch / "labels.parquet"
+
+
+def _row_of(table: pd.DataFrame, clip: int | str) -> int:
+    if isinstance(clip, str):
+        found = np.flatnonzero(table["clip_id"].to_numpy() == clip)
+        if not len(found):
+            raise ValueError(f"there is no clip with the clip_id {clip!r}")
+        return int(found[0])
+    if not 0 <= clip < len(table):
+        raise ValueError(f"clips have row numbers from 0 to {len(table) - 1}, not {clip}")
+    return int(clip)
+
+
+def _check_latents(view: SaeView, chosen: Sequence[int]) -> None:
+    for latent in chosen:
+        if not 0 <= latent < view.n_latents:
+            raise ValueError(f"{view.name} has latents 0 to {view.n_latents - 1}, not {latent}")
+
+
+def _changes(view: SaeView, changes: AnyChanges) -> list[Change]:
+    if isinstance(changes, Mapping):
+        made = [Change(int(latent), "scale", float(factor)) for latent, factor in changes.items()]
+    else:
+        made = list(changes)
+    if not made:
+        raise ValueError("no latent is changed: give {latent: factor}")
+    _check_latents(view, [change.latent for change in made])
+    return made
+
+
+def _described(view: SaeView, rows: np.ndarray, **columns: object) -> pd.DataFrame:
+    """Clips with their row numbers, some columns of their own, and the columns of the clips table."""
+    table = view.workspace.corpus.table.iloc[rows].reset_index(drop=True)
+    first = pd.DataFrame({"row": rows.astype(np.int64), **columns})
+    return pd.concat([first, table], axis=1)
+
+
+def _trial_set(view: SaeView, among: AttributeValue | None, trials: str | Path | None) -> "TrialSet":
+    from sae_core.analysis.trial_sets import draw_trials, open_trial_list, read_trial_list, usual_among
+
+    if trials is None:
+        return draw_trials(view, among=among or usual_among(view.workspace.corpus))
+    if among is not None:
+        raise ValueError("a list says itself which clips it asks about: give either among or trials")
+    if Path(trials).is_file():
+        return read_trial_list(view, Path(trials).read_text("utf-8"), name=str(trials))
+    return open_trial_list(view, str(trials))
+
+
+@lru_cache(maxsize=2)
+def _examiner(view: SaeView) -> "Examiner":
+    """The embedder behind a view, opened once for any number of probes."""
+    from sae_core.analysis.probe import open_examiner
+
+    return open_examiner(view)
