@@ -38,11 +38,11 @@ def main() -> None:
     builds = places.built()
     watched = links.chosen(JOB)
     if watched is not None and watched in builds:
-        with st.container(border=True, key="build_job"), shown():
+        with st.container(border=True, key="build_job"), shown("build"):
             watch_job(watched, builds[watched])
         st.button("Build another", icon=":material/add:", on_click=links.forget, args=(JOB,), key="build_new")
     else:
-        with st.container(border=True, key="build_form"), shown():
+        with st.container(border=True, key="build_form"), shown("build"):
             draw_form(places)
     draw_builds({name: path for name, path in builds.items() if name != watched})
 

@@ -6,7 +6,9 @@ import streamlit as st
 
 from pages.parts.probe import choice, keeping, map, result
 from pages.parts.probe.choice import BRING, Probe
+from pages.shared.problems import say_remedy
 from pages.shared.session import open_page, try_next
+from pages.shared.wording import plain
 from sae_core.files.errors import ArtifactError, AudioError, VoxScopeError
 from sae_core.workspace.workspace import SaeView
 
@@ -53,11 +55,10 @@ def choose(view: SaeView, source: str) -> Probe | None:
 
 def tell_trouble(error: VoxScopeError) -> None:
     """Why a sound cannot be probed, and what would help."""
-    place = f"**{Path(error.where).name}** " if error.where else "It "
+    place = f"**{plain(Path(error.where).name)}**" if error.where else "It"
     with st.container(key="probe_trouble"):
-        st.error(f"{place}{error.what}.", icon=":material/mic_off:")
-        if error.remedy:
-            st.markdown(f"What to do: {error.remedy.removeprefix('run: ')}.")
+        st.error(f"{place} {plain(error.what)}.", icon=":material/mic_off:")
+        say_remedy(error.remedy, after="try again")
     st.session_state.pop(choice.PROBED, None)
 
 

@@ -79,11 +79,12 @@ def latent_words(view: SaeView, latent: int) -> str:
 def plain(text: str) -> str:
     """Text that people wrote, for a place that reads Markdown: it shows as it is, and makes no link, icon or picture.
 
-    A backslash takes the meaning from every sign; a word joiner, which nobody sees, keeps what is left of an address or
-    of an icon's name from being found.
+    A backslash takes the meaning from every sign that has one inside a line; a word joiner, which nobody sees, keeps
+    what is left of an address or of an icon's name from being found, and the first sign from beginning a list.
     """
-    apart = re.sub(r"(:(?=\S)|@|www(?=\.))", "\\1\u2060", text, flags=re.IGNORECASE)
-    return re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", " ".join(apart.split()))
+    apart = re.sub(r"(:(?=\S)|@|www(?=\.))", "\\1\u2060", " ".join(text.split()), flags=re.IGNORECASE)
+    inert = re.sub(r"([\\`*_\[\]<>$~:&|#!{}^])", r"\\\1", apart)
+    return f"\u2060{inert}" if re.match(r"[-+=]|\d+[.)]", inert) else inert
 
 
 def percent(share: float, digits: int = 0) -> str:

@@ -36,6 +36,8 @@ def words() -> Callable[[Any], str]:
             app.caption,
             app.code,
             app.info,
+            app.warning,
+            app.error,
             app.metric,
         )
         return "\n".join(

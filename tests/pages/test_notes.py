@@ -125,7 +125,7 @@ def test_words_of_people_are_shown_as_text(app_test, own_workspace, workspace, v
 def test_plain_takes_the_meaning_from_every_sign():
     from pages.shared.wording import plain
 
-    assert plain("a *b* [c](d)") == r"a \*b\* \[c\]\(d\)"
+    assert plain("a *b* [c](d)") == r"a \*b\* \[c\](d)"
     assert "http://" not in plain("http://e.test").replace("\\", "")
     assert "www." not in plain("www.e.test").replace("\\", "")
     assert ":material" not in plain(":material/home:").replace("\\", "")

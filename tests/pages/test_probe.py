@@ -73,7 +73,7 @@ def test_a_bad_sound_is_told_and_the_next_is_drawn(app_test, voiced_workspace, b
     content = as_wav(np.zeros(32_000)) if why == "is silent" else b"no sound at all" * 99
     app = upload(app_test(voiced_workspace, "probe").run(), content, "bad.wav")
     assert why in app.error[0].value and "bad.wav" in app.error[0].value
-    assert "What to do: bring a" in words(app)
+    assert "**What to do:** bring a" in words(app)
     assert "went wrong" not in words(app)
     upload(app, brought)
     assert not app.error

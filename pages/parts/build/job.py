@@ -6,7 +6,8 @@ import streamlit as st
 
 from pages.parts.build.curves import draw_curves
 from pages.shared import links
-from pages.shared.problems import shown
+from pages.shared.problems import say_remedy, shown
+from pages.shared.wording import plain
 from sae_core.build.job_records import JobStatus, StepStatus, log_tail
 from sae_core.build.jobs import cancel_job, job_status, resume_job
 
@@ -48,7 +49,7 @@ def _watch(name: str, path: Path) -> None:
     status = job_status(path)
     if status is None or status.state != "running":
         st.rerun()
-    with shown():
+    with shown("build"):
         _draw(name, path, status)
 
 
@@ -58,7 +59,8 @@ def _draw(name: str, path: Path, status: JobStatus) -> None:
         st.markdown(STATE_BADGES[status.state], width="content")
         _draw_actions(name, path, status)
     if status.problem:
-        st.error(f"{status.problem}." + (f" **What to do:** {status.remedy}." if status.remedy else ""))
+        st.error(f"{plain(status.problem)}.")
+        say_remedy(status.remedy, after="resume the build")
     if status.state == "stopped":
         st.warning(STOPPED)
     steps, curves = st.columns([2, 3], gap="large")

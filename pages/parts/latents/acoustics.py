@@ -9,6 +9,7 @@ import streamlit as st
 from pages.figures.ranking.ranking import RankedBar, ranking
 from pages.shared import charts, wording
 from pages.shared.heading import Heading
+from pages.shared.problems import say_remedy
 from sae_core.analysis.hints import ACOUSTIC_MEASURES, hint, say_limit
 from sae_core.analysis.latent_acoustics import LatentAcoustics, relate_to_sound
 from sae_core.files.errors import VoxScopeError
@@ -43,8 +44,8 @@ def draw_sound(view: SaeView, latent: int) -> None:
     except VoxScopeError as error:
         with st.container(border=True, key="latent_sound"):
             st.subheader(TITLE, anchor=False, help=HELP)
-            st.caption(f"Not known: this workspace {error.what}. Run this, then reload the page:")
-            st.code((error.remedy or "").removeprefix("run: "), language="bash", wrap_lines=True)
+            st.caption(f"Not known: this workspace {wording.plain(error.what)}.")
+            say_remedy(error.remedy)
         return
     left, right = st.columns([6, 5], gap="medium")
     with left.container(border=True, height="stretch", key="latent_sound"):

@@ -10,6 +10,7 @@ from pages.figures.player import clip_cards
 from pages.figures.point_map import stored_map
 from pages.parts.probe.choice import Probe
 from pages.shared import charts, wording
+from pages.shared.problems import say_remedy
 from sae_core.analysis.probe import MapPosition, place_on_map
 from sae_core.files.errors import ArtifactError
 from sae_core.measures.maps import PointMap
@@ -29,11 +30,8 @@ def draw_place(view: SaeView, probe: Probe) -> None:
         found = stored_map.opened(view, "clips")
         position = place_on_map(view, probe.found, found)
     except (ArtifactError, ValueError) as error:
-        remedy = error.remedy if isinstance(error, ArtifactError) else None
-        st.info(
-            f"There is no map to place it on. {remedy or 'Lay out more clips.'}",
-            icon=":material/location_off:",
-        )
+        st.info("There is no map to place it on.", icon=":material/location_off:")
+        say_remedy(error.remedy if isinstance(error, ArtifactError) else "lay out more clips")
         return
     st.caption(_method(position))
     charts.show(_figure(view, found, position), key="probe_place", alt="Where the sound lies among the clips")

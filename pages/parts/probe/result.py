@@ -12,6 +12,7 @@ from pages.figures.ranking.ranking import RankedBar, ranking
 from pages.parts.probe.choice import Probe
 from pages.shared import links, wording
 from pages.shared.heading import Heading
+from pages.shared.problems import say_remedy
 from sae_core.analysis.probe import how_unusual, nearest_clips, nearest_speakers
 from sae_core.workspace.workspace import SaeView
 
@@ -27,11 +28,11 @@ def draw_times(view: SaeView, probe: Probe) -> None:
     if excerpt is None or times is None:
         reason = probe.silence
         if reason is not None:
-            remedy = (reason.remedy or "").removeprefix("run: ")
             st.info(
-                f"When each latent fires cannot be shown: the sound {_sentence(reason.what)}. {remedy}",
+                f"When each latent fires cannot be shown: the sound {wording.plain(reason.what.rstrip('.'))}.",
                 icon=":material/volume_off:",
             )
+            say_remedy(reason.remedy)
         return
     st.subheader("When each latent fires", anchor=False)
     window_s = float(times.ends_s[0] - times.starts_s[0])
@@ -62,10 +63,6 @@ def draw_times(view: SaeView, probe: Probe) -> None:
     opened = firing_times(sound, windows, rows, key="firing_times")
     if opened is not None:
         links.open_latent(view, opened)
-
-
-def _sentence(what: str) -> str:
-    return what.rstrip(".")
 
 
 def draw_latents(view: SaeView, probe: Probe) -> None:
