@@ -90,7 +90,7 @@ def environment(tmp_path_factory) -> dict[str, str]:
         for name, value in os.environ.items()
         if not name.startswith(("PYTHON", "VOXSCOPE", "XDG"))
     }
-    return kept | {"HOME": str(home)}
+    return kept | {"HOME": str(home), "XDG_DATA_HOME": str(home / "data")}
 
 
 def run(command: list[str], folder: Path, environment: dict[str, str]) -> str:
@@ -192,7 +192,7 @@ def fetch(address: str) -> bytes:
 def test_the_demo_is_served_from_a_copy_that_belongs_to_the_person(served, away, environment, installed):
     address, own = served
     assert b"<title>" in fetch(address)
-    assert own == Path(environment["HOME"]) / ".local" / "share" / "voxscope" / "workspaces" / "demo"
+    assert own == Path(environment["XDG_DATA_HOME"]) / "voxscope" / "workspaces" / "demo"
     assert not list(away.iterdir())
     told = run([str(installed / "voxscope"), "info", str(own)], away, environment)
     assert "ready" in told and "missing" not in told and "stale" not in told
