@@ -12,7 +12,7 @@ from benchmarks.rows import Row
 N_LATENTS, K, DIM = 8192, 32, 192
 N_CLIPS, N_QUICK = 1_000_000, 40_000
 N_TURNS = 5
-PEER_SHARE, PEER_BATCH = 0.01, 4096
+PEER_FRACTION, PEER_BATCH = 0.01, 4096
 """SAELens encodes this share of each turn's clips, in batches like those it trains on; its time is extrapolated."""
 LIMIT_MB = 128
 """How far memory may grow, however many clips there are."""
@@ -52,7 +52,7 @@ def compare_times(folder: Path, n_clips: int) -> Row:
     """A part of the clips in each turn: all of it by ours, a sample of it by SAELens."""
     files = {"weights": str(folder / "weights.npz"), "k": K, "inputs": str(folder / "clips.npy")}
     a_turn = n_clips // N_TURNS
-    n_sample = max(PEER_BATCH, int(a_turn * PEER_SHARE) // PEER_BATCH * PEER_BATCH)
+    n_sample = max(PEER_BATCH, int(a_turn * PEER_FRACTION) // PEER_BATCH * PEER_BATCH)
     ours_s, theirs_s = [], []
     with Peer("encode_clips", is_ours=True) as ours, Peer("sae_lens_steps") as theirs:
         for side in (ours, theirs):

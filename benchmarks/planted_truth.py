@@ -68,7 +68,7 @@ def compare(folder: Path, options: argparse.Namespace, seed: int) -> None:
         found, chance = recovery(truth, folder / config.name)
         print(
             f"{seed:4}  {config.name:24} {took_s:8.1f}  {metrics['train']['explained_variance']:8.3f}  "
-            f"{metrics['held-out']['explained_variance']:11.3f}  {metrics['held-out']['dead_share']:5.3f}  "
+            f"{metrics['held-out']['explained_variance']:11.3f}  {metrics['held-out']['dead_fraction']:5.3f}  "
             f"{found.mean():5.3f}  {(found > 0.9).mean():5.3f}  {chance:6.3f}",
             flush=True,
         )

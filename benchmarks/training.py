@@ -113,7 +113,7 @@ def report(fit: SaeFit, held_out: torch.Tensor) -> dict[str, float]:
     variance = float(np.square(vectors - vectors.mean(axis=0)).sum())
     return {
         "fvu": float(np.square(residual).sum()) / variance,
-        "dead_share": float(fit.is_dead.float().mean()),
+        "dead_fraction": float(fit.is_dead.float().mean()),
     }
 
 
@@ -150,7 +150,9 @@ def row_of_learning(n_latents: int, learnt: dict[str, dict[str, float]], n_steps
         f"{best}, the better peer",
         learnt["ours"]["fvu"] / learnt[best]["fvu"],
         1,
-        ", ".join(f"{who} {part['fvu']:.4f} ({part['dead_share']:.0%} dead)" for who, part in learnt.items())
+        ", ".join(
+            f"{who} {part['fvu']:.4f} ({part['dead_fraction']:.0%} dead)" for who, part in learnt.items()
+        )
         + f"; Adam, rate {LEARNING_RATE}, same clips in the same order",
         is_limit=True,
     )

@@ -14,7 +14,7 @@ from pages.shared.map_choice import show_latent
 from pages.shared.notes_panel import draw_latent_notes
 from pages.shared.session import open_page, try_next
 from pages.shared.steering_state import steer_link
-from sae_core.measures.attributes import NEW_VOICES, SAME_VOICES
+from sae_core.measures.attributes import SEEN_SPEAKERS, UNSEEN_SPEAKERS
 from sae_core.workspace.workspace import SaeView
 
 N_CLIPS = 6
@@ -32,7 +32,7 @@ GROUPS = {
     "middle": Heading("Middle", "around its median activation"),
     "near_threshold": Heading("Just above threshold", "the faintest that still count"),
     "hard_negatives": Heading(
-        "Hard negatives", "silent, though they resemble the strong ones; same voices first"
+        "Hard negatives", "silent, though they resemble the strong ones; seen speakers first"
     ),
 }
 
@@ -81,7 +81,7 @@ def draw_heading(view: SaeView, latent: int) -> None:
 
 
 def draw_facts(view: SaeView, latent: int) -> None:
-    """How it fires, and what it tells: on new voices and on the same voices, kept apart."""
+    """How it fires, and what it tells: on unseen speakers and on seen speakers, kept apart."""
     facts = view.latents.iloc[latent]
     words, picture = st.columns([6, 5], gap="medium")
     with words.container(border=True, height="stretch"):
@@ -100,8 +100,8 @@ def draw_facts(view: SaeView, latent: int) -> None:
 def draw_evidence(facts: pd.Series) -> None:
     """One line for each kind of evidence, and a warning where it is really one voice or one source."""
     signs = {
-        "best_": (":green-badge[new voices]", NEW_VOICES),
-        "same_": (":gray-badge[same voices]", SAME_VOICES),
+        "best_": (":green-badge[unseen speakers]", UNSEEN_SPEAKERS),
+        "seen_": (":gray-badge[seen speakers]", SEEN_SPEAKERS),
     }
     for prefix, (sign, evidence) in signs.items():
         if not facts[f"{prefix}f1"] > 0:
@@ -110,7 +110,7 @@ def draw_evidence(facts: pd.Series) -> None:
             f"{words} {wording.with_interval(*(facts[f'{prefix}{name}{part}'] for part in ('', '_low', '_high')))}"
             for words, name in (("F1", "f1"), ("precision", "precision"), ("recall", "recall"))
         )
-        told = f":small[{wording.told_in_words(facts, prefix)}]  \n:small[:gray[{numbers}]]"
+        told = f":small[{wording.detected_in_words(facts, prefix)}]  \n:small[:gray[{numbers}]]"
         st.markdown(
             f"{sign} **{wording.best_value(facts, prefix)}**  \n{told}", help=wording.EVIDENCE[evidence]
         )

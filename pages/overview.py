@@ -96,7 +96,7 @@ def draw_striking(view: SaeView) -> None:
         layout="fill",
         heading=Heading(
             "Five latents to hear first",
-            "each plays the clip on which it is strongest; the bar is its F1 on new voices",
+            "each plays the clip on which it is strongest; the bar is its F1 on unseen speakers",
             "No latent is active on any clip.",
         ),
     )

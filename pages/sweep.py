@@ -22,9 +22,9 @@ MEASURE_HELP = {
     **{name: TERMS[name] for name in ("f1", "precision", "recall")},
     "auroc": AUROC_HELP,
 }
-BORNE_OUT = (
-    "A latent is borne out when, on new voices, its precision beats the share of the value even at its lower bound, "
-    "and its correlation with the value is at least 0.3. Otherwise nothing is claimed."
+CONFIRMED = (
+    "A latent is confirmed when, on held-out speakers, its precision exceeds the base rate even at its lower bound "
+    "and its correlation with the value (MCC) is at least 0.3. Otherwise nothing is claimed."
 )
 ALONE = (
     "There is only one place on the grid yet. Train more of it, then reload: "
@@ -105,9 +105,9 @@ def draw_best(
         said += f" · **{MEASURE_WORDS[measure]} {reached}**"
         if ceiling is not None:
             said += f" · linear probe {with_interval(ceiling.value, ceiling.low, ceiling.high)}"
-        if not best["is_borne_out"]:
-            said += " · :orange-badge[:material/help: not borne out]"
-        st.markdown(said, help=f"{EVIDENCE[best['evidence']]}\n\n{BORNE_OUT}")
+        if not best["is_confirmed"]:
+            said += " · :orange-badge[:material/help: not confirmed]"
+        st.markdown(said, help=f"{EVIDENCE[best['evidence']]}\n\n{CONFIRMED}")
         st.caption(
             f"Latent, threshold and winner were chosen on selection clips; the numbers are from {best['n_reported']:,} "
             f"held-out clips, {best['n_reported_positive']:,} of them {words} by {best['n_reported_speakers']} voices. "

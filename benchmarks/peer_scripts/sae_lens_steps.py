@@ -76,7 +76,7 @@ def report(held_out: str) -> dict:
         residual = torch.cat([batch - sae(batch) for batch in clips.split(4096)])
     return {
         "fvu": float(residual.square().sum() / (clips - clips.mean(0)).square().sum()),
-        "dead_share": float(state.trainer.dead_neurons.float().mean()),
+        "dead_fraction": float(state.trainer.dead_neurons.float().mean()),
     }
 
 

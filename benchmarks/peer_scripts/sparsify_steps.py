@@ -63,5 +63,5 @@ def report(held_out: str) -> dict:
         residual = torch.cat([batch - state.coder(batch).sae_out for batch in clips.split(4096)])
     return {
         "fvu": float(residual.square().sum() / (clips - clips.mean(0)).square().sum()),
-        "dead_share": float((state.n_since_fired > state.settings.dead_after_clips).float().mean()),
+        "dead_fraction": float((state.n_since_fired > state.settings.dead_after_clips).float().mean()),
     }

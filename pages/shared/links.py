@@ -15,6 +15,15 @@ from sae_core.workspace.workspace import SaeView
 SAE, LATENT, CLIP = "sae", "latent", "clip"
 WORKSPACE = "workspace"
 FIRST, SECOND = "a", "b"
+EARLIER_WORDS = {"evidence": {"unseen speakers": "unseen speakers", "seen speakers": "seen speakers"}}
+"""What addresses said before format version 2."""
+
+
+def modernise() -> None:
+    """Say in today's words what an address of an earlier version says."""
+    for name, words in EARLIER_WORDS.items():
+        if (said := st.query_params.get(name)) in words:
+            st.query_params[name] = words[said]
 
 
 def chosen(name: str) -> str | None:

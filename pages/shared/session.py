@@ -42,6 +42,7 @@ def enter_workspace() -> None:
     What was chosen in another workspace is forgotten; latents and clips of one mean nothing in the other.
     """
     _leave_automatic_pages()
+    links.modernise()
     places = Places.from_environment()
     names = list(places.workspaces())
     wanted = links.chosen(links.WORKSPACE)

@@ -14,7 +14,7 @@ import streamlit as st
 from pages.shared.caching import cached
 from pages.shared.wording import TERMS, bounds, value_words
 from sae_core.files.errors import VoxScopeError
-from sae_core.measures.attributes import NEW_VOICES
+from sae_core.measures.attributes import UNSEEN_SPEAKERS
 from sae_core.measures.profiles import CorpusSummary
 from sae_core.workspace.notes import SubjectNotes
 from sae_core.workspace.workspace import SaeView, Workspace
@@ -84,8 +84,8 @@ def noted(table: pd.DataFrame) -> list[str]:
 
 @cached(keep=32)
 def _latent_table(view: SaeView, evidence: str) -> pd.DataFrame:
-    prefix = "best_" if evidence == NEW_VOICES else "same_"
-    other = "same_" if evidence == NEW_VOICES else "best_"
+    prefix = "best_" if evidence == UNSEEN_SPEAKERS else "seen_"
+    other = "seen_" if evidence == UNSEEN_SPEAKERS else "best_"
     table = view.latents.drop(columns=[name for name in view.latents if name.startswith(other)])
     table = table.rename(columns={name: name.removeprefix(prefix) for name in table})
     known = table["value"].notna()

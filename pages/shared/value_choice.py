@@ -4,17 +4,17 @@ import streamlit as st
 
 from pages.shared import links
 from pages.shared.wording import EVIDENCE, column_words, value_words
-from sae_core.measures.attributes import NEW_VOICES
+from sae_core.measures.attributes import UNSEEN_SPEAKERS
 from sae_core.workspace.workspace import SaeView
 
 VALUE = "value"
 FIRST_CHOICE = ("language", "es")
-BADGES = {True: ":green-badge[new voices]", False: ":gray-badge[same voices]"}
+BADGES = {True: ":green-badge[unseen speakers]", False: ":gray-badge[seen speakers]"}
 
 
 def choose_value(view: SaeView) -> tuple[str, str] | None:
     """Let people choose one of the measured attribute values; Spanish at first, or else the first that can be tested on
-    new voices. None where nothing was measured."""
+    unseen speakers. None where nothing was measured."""
     values = view.statistics.values
     pairs = list(zip(values["attribute"].astype(str), values["value"].astype(str), strict=True))
     if not pairs:
@@ -24,7 +24,7 @@ def choose_value(view: SaeView) -> tuple[str, str] | None:
         )
         return None
     evidence = dict(zip(pairs, values["evidence"], strict=True))
-    pairs.sort(key=lambda pair: evidence[pair] != NEW_VOICES)
+    pairs.sort(key=lambda pair: evidence[pair] != UNSEEN_SPEAKERS)
     choices = {f"{attribute}={value}": (attribute, value) for attribute, value in pairs}
     usual = "=".join(FIRST_CHOICE if FIRST_CHOICE in pairs else pairs[0])
     wanted = links.chosen(VALUE)
@@ -44,9 +44,9 @@ def choose_value(view: SaeView) -> tuple[str, str] | None:
 
 def _words(pair: tuple[str, str], evidence: str) -> str:
     words = f"{column_words(pair[0])}: {value_words(*pair)}"
-    return words if evidence == NEW_VOICES else f"{words} (same voices)"
+    return words if evidence == UNSEEN_SPEAKERS else f"{words} (seen speakers)"
 
 
 def evidence_badge(evidence: str) -> str:
     """A coloured word for the kind of evidence."""
-    return BADGES[evidence == NEW_VOICES]
+    return BADGES[evidence == UNSEEN_SPEAKERS]

@@ -5,13 +5,13 @@ import re
 import pandas as pd
 
 from pages.shared.language_names import LANGUAGES
-from sae_core.measures.attributes import NEW_VOICES, SAME_VOICES
+from sae_core.measures.attributes import SEEN_SPEAKERS, UNSEEN_SPEAKERS
 from sae_core.workspace.workspace import SaeView
 
 EVIDENCE = {
-    NEW_VOICES: "New voices: measured on people whom neither the SAE nor the threshold ever heard. "
+    UNSEEN_SPEAKERS: "Unseen speakers: measured on people whom neither the SAE nor the threshold ever heard. "
     "This can show an attribute.",
-    SAME_VOICES: "Same voices: too few people carry this value to keep some aside, so other clips of the same "
+    SEEN_SPEAKERS: "Seen speakers: too few people carry this value to keep some aside, so other clips of the same "
     "people stand in. It may show a voice or a source rather than the attribute.",
 }
 
@@ -42,7 +42,7 @@ def value_words(attribute: str, value: str) -> str:
 
 
 def short_meaning(view: SaeView, latent: int) -> str:
-    """The attribute value that a latent may be called by: shown on new voices, and well enough; else nothing."""
+    """The attribute value that a latent may be called by: shown on unseen speakers, and well enough; else nothing."""
     facts = view.latents.iloc[latent]
     return best_value(facts) if facts["is_named"] else ""
 
@@ -53,7 +53,7 @@ def best_value(facts: pd.Series, prefix: str = "best_") -> str:
     return "" if pd.isna(value) else value_words(str(facts[f"{prefix}attribute"]), str(value))
 
 
-def told_in_words(facts: pd.Series, prefix: str = "best_") -> str:
+def detected_in_words(facts: pd.Series, prefix: str = "best_") -> str:
     """What precision and recall of its best value mean, in one sentence; its precision must be above 0."""
     precision, recall, lift = (float(facts[f"{prefix}{name}"]) for name in ("precision", "recall", "lift"))
     return (
@@ -63,7 +63,7 @@ def told_in_words(facts: pd.Series, prefix: str = "best_") -> str:
 
 
 def latent_name(view: SaeView, latent: int) -> str:
-    """A latent by number and by the label that people gave it; else, where new voices show one, by meaning."""
+    """A latent by number and by the label that people gave it; else, where unseen speakers show one, by meaning."""
     if label := view.label_of(int(latent)):
         return f"#{latent} “{label}”"
     meaning = short_meaning(view, latent)
@@ -125,9 +125,9 @@ def known_value(attribute: str, value: object) -> str:
 
 
 def measured(view: SaeView, latent: int) -> str:
-    """In one sentence, how well a latent tells its best value on new voices."""
+    """In one sentence, how well a latent tells its best value on unseen speakers."""
     facts = view.latents.iloc[latent]
     if pd.isna(facts["best_f1"]):
-        return "Nothing was measured for it on new voices."
+        return "Nothing was measured for it on unseen speakers."
     f1 = with_interval(facts["best_f1"], facts["best_f1_low"], facts["best_f1_high"])
-    return f"Best told value on new voices: {best_value(facts)}, F1 {f1}."
+    return f"Best told value on unseen speakers: {best_value(facts)}, F1 {f1}."

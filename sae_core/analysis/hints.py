@@ -9,7 +9,7 @@ from sae_core.analysis.latent_acoustics import relate_to_sound
 from sae_core.files.errors import ArtifactError
 from sae_core.workspace.workspace import SaeView
 
-LEAST_SHARE = 0.7
+LEAST_FRACTION = 0.7
 """Lower bound of the share of the latent's clips within a range that may be said of it."""
 LEAST_EXCESS = 0.25
 """Lower bound of how much larger that share is than among all other clips."""
@@ -42,7 +42,7 @@ ACOUSTIC_MEASURES = {
     "f0_median_hz": AcousticMeasure(
         "Pitch (F0)", "Median fundamental frequency of the voiced parts.", "pitch", "Hz"
     ),
-    "f0_spread_semitones": AcousticMeasure(
+    "f0_std_semitones": AcousticMeasure(
         "Pitch movement",
         "From the 10th to the 90th percentile of the pitch within a clip.",
         "of pitch movement",
@@ -79,9 +79,10 @@ Say = Callable[[str, str], str]
 def hint(view: SaeView, latent: int, *, say: Say | None = None) -> str:
     """One line like "fires on female voices (F1 0.91) below 3.4 kHz bandwidth".
 
-    The value is the latent's best on new voices, where they bear it out. A range holds about nine in ten of its clips
-    and is said where the bounds over speakers keep to `LEAST_SHARE` there and `LEAST_EXCESS` over all other clips. Of a
-    latent that is mostly one voice or one source no range is said: it would be that one's. say: words for a value.
+    The value is the latent's best on unseen speakers, where they confirm it. A range holds about nine in ten of its
+    clips and is said where the bounds over speakers keep to `LEAST_FRACTION` there and `LEAST_EXCESS` over all other
+    clips. Of a latent that is mostly one speaker or one source no range is said: it would be that one's. say: words for a
+    value.
     """
     if not 0 <= latent < view.n_latents:
         raise ValueError(f"latent {latent} is not in 0…{view.n_latents - 1}")
@@ -118,8 +119,8 @@ def _ranges(view: SaeView, latent: int) -> list[str] | None:
 
 
 def _in_words(ranges: pd.DataFrame) -> list[str]:
-    borne_out = ranges[(ranges["share_low"] >= LEAST_SHARE) & (ranges["excess_low"] >= LEAST_EXCESS)]
-    surest = borne_out.sort_values("excess_low", ascending=False, kind="stable").head(MOST_RANGES)
+    confirmed = ranges[(ranges["share_low"] >= LEAST_FRACTION) & (ranges["excess_low"] >= LEAST_EXCESS)]
+    surest = confirmed.sort_values("excess_low", ascending=False, kind="stable").head(MOST_RANGES)
     lines = zip(surest["measure"], surest["is_below"], surest["limit"], strict=True)
     return [f"{say_limit(*line)} {ACOUSTIC_MEASURES[line[0]].noun}".rstrip() for line in lines]
 

@@ -24,7 +24,7 @@ COVERED = 0.9
 """A range is cut so that it holds this share of the latent's clips."""
 GRAINS = {
     "f0_median_hz": 10.0,
-    "f0_spread_semitones": 0.5,
+    "f0_std_semitones": 0.5,
     "snr_db": 1.0,
     "bandwidth_hz": 100.0,
     "loudness_lufs": 0.5,
@@ -39,7 +39,7 @@ RANGE_COLUMNS = (
     "limit",
     "share",
     "share_low",
-    "other_share",
+    "other_fraction",
     "excess_low",
     "excess_high",
 )
@@ -226,8 +226,8 @@ class ClipSample:
         columns = np.column_stack([told & hit, told, other & hit, other]).astype(float)
         counts = self._by_speaker(np.arange(len(values)), columns)
         n = self.draws @ counts
-        share, other_share = n[:, 0] / np.maximum(n[:, 1], 1), n[:, 2] / np.maximum(n[:, 3], 1)
-        limits = bounds(np.column_stack([share, share - other_share]))
+        share, other_fraction = n[:, 0] / np.maximum(n[:, 1], 1), n[:, 2] / np.maximum(n[:, 3], 1)
+        limits = bounds(np.column_stack([share, share - other_fraction]))
         whole = counts.sum(axis=0)
         return (
             name,

@@ -90,7 +90,7 @@ def group_by_activation(view: SaeView, rows: Int[np.ndarray, " m"], latent: int)
     return Grouping(codes, tuple(groups), top)
 
 
-def group_by_told_value(view: SaeView, latents: Int[np.ndarray, " m"]) -> Grouping:
+def group_by_detected_value(view: SaeView, latents: Int[np.ndarray, " m"]) -> Grouping:
     """Latents by the attribute value they may be called by (`attribute=value`); those without one together."""
     facts = view.latents.iloc[latents]
     names = facts["best_attribute"].astype("object") + "=" + facts["best_value"].astype("object")

@@ -169,12 +169,13 @@ def refine_sae(view: SaeView) -> pd.DataFrame:
 class Splitting:
     """What the predominant latent of A becomes in B.
 
-    children: child, n (clips of A's index that it holds), share (of A's index), cosine, beyond_chance, lift; the child
-        that holds most first. apart: what sets each child's part of A's index apart from all of it, see `tell_apart`.
-    rows: child → the clips of A's index that it holds, strongest first.
+    successors: successor, n (clips of A's active set that it holds), share (fraction of that set), cosine,
+        beyond_chance, lift; the one that holds most first.
+    apart: what sets each successor's part of A's active set apart from all of it, see `tell_apart`.
+    rows: successor → the clips of A's index that it holds, strongest first.
     """
 
-    children: pd.DataFrame
+    successors: pd.DataFrame
     apart: pd.DataFrame
     rows: dict[int, np.ndarray]
 
@@ -182,29 +183,33 @@ class Splitting:
 def split_index(
     before: IndexChoice, after: SaeView, *, split: str | None = None, n_largest: int = 8
 ) -> Splitting:
-    """Return the children of an index's latent in another SAE and what tells their shares of the index apart.
+    """Return the successors of an index's latent in another SAE and what tells their shares of the index apart.
 
-    Within one nested SAE (`after` is `before.view`) the children are the latents that refine it.
+    Within one nested SAE (`after` is `before.view`) the successors are the latents that refine it.
     """
     if after is before.view:
-        kin = refine_sae(after) if after.config.get("prefixes") else _no_kin()
-        kin = kin[kin["parent"] == before.latent]
+        related = refine_sae(after) if after.config.get("prefixes") else _no_successors()
+        related = related[related["predecessor"] == before.latent]
     else:
-        kin = trace_saes(before.view, after).children_of(before.latent)
+        related = trace_saes(before.view, after).successors_of(before.latent)
     is_counted = counted_clips(before.view, split)
     whole = before.rows(is_counted)
     rows = {}
-    for child in kin["child"]:
-        held = np.asarray(after.index.postings(int(child))[0])
-        rows[int(child)] = held[np.isin(held, whole)]
-    children = kin[["child", "cosine", "beyond_chance", "lift"]].copy()
-    children["n"] = [len(rows[int(child)]) for child in children["child"]]
-    children["share"] = children["n"] / max(len(whole), 1)
-    children = children[children["n"] > 0].sort_values("n", ascending=False, kind="stable").head(n_largest)
-    kept = {int(child): rows[int(child)] for child in children["child"]}
+    for successor in related["successor"]:
+        held = np.asarray(after.index.postings(int(successor))[0])
+        rows[int(successor)] = held[np.isin(held, whole)]
+    successors = related[["successor", "cosine", "beyond_chance", "lift"]].copy()
+    successors["n"] = [len(rows[int(successor)]) for successor in successors["successor"]]
+    successors["share"] = successors["n"] / max(len(whole), 1)
+    successors = (
+        successors[successors["n"] > 0].sort_values("n", ascending=False, kind="stable").head(n_largest)
+    )
+    kept = {int(successor): rows[int(successor)] for successor in successors["successor"]}
     apart = tell_apart(before.view.workspace.corpus, kept, whole)
-    return Splitting(children.reset_index(drop=True), apart, kept)
+    return Splitting(successors.reset_index(drop=True), apart, kept)
 
 
-def _no_kin() -> pd.DataFrame:
-    return pd.DataFrame({name: [] for name in ("parent", "child", "cosine", "beyond_chance", "lift")})
+def _no_successors() -> pd.DataFrame:
+    return pd.DataFrame(
+        {name: [] for name in ("predecessor", "successor", "cosine", "beyond_chance", "lift")}
+    )

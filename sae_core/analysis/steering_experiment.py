@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float32, Float64, Int64
 
 from sae_core.analysis.trial_sets import TrialSet
 from sae_core.corpus.values import AttributeValue
-from sae_core.measures.attributes import NEW_VOICES, SOURCE_ATTRIBUTE
+from sae_core.measures.attributes import UNSEEN_SPEAKERS, SOURCE_ATTRIBUTE
 from sae_core.measures.profiles import clips_near
 from sae_core.measures.steering import Change, Steering, measure_shifts
 from sae_core.measures.verification import (
@@ -252,31 +252,31 @@ def _shares(values: np.ndarray, low: float, high: float) -> Float64[np.ndarray, 
 
 @dataclass(frozen=True)
 class SteeringPreset:
-    """Latents that tell one attribute value on new voices, the predominant one first, to be switched off together.
+    """Latents that detect one attribute value on unseen speakers, the best one first, to be ablated together.
 
-    is_borne_out: whether new voices bear out that they tell it; else the one latent here is only the best there is.
+    is_confirmed: whether held-out speakers confirm that they detect it; else the one latent here is only the best.
     f1, f1_low, f1_high: of the first, on held-out voices; the bounds are None where none were made.
     """
 
     attribute: str
     value: str
     latents: tuple[int, ...]
-    is_borne_out: bool
+    is_confirmed: bool
     f1: float
     f1_low: float | None
     f1_high: float | None
 
 
 def steering_presets(view: SaeView, *, n: int = 8) -> list[SteeringPreset]:
-    """The n values best told on new voices: first those that latents may be called by, then the others by F1.
+    """The n values best detected on unseen speakers: first those that latents are named after, then others by F1.
 
-    A latent is called by a value when that is what it tells best and new voices bear it out; `MAX_STEERED` at most.
+    A latent is named after a value that it detects best, confirmed on held-out speakers; `MAX_STEERED` at most.
     """
     statistics = view.statistics
     named = view.latents[view.latents["is_named"].astype(bool) & (view.latents["n_active"] > 0)]
     presets = []
     for place, target in enumerate(statistics.values.itertuples()):
-        if target.evidence != NEW_VOICES or target.attribute == SOURCE_ATTRIBUTE:
+        if target.evidence != UNSEEN_SPEAKERS or target.attribute == SOURCE_ATTRIBUTE:
             continue
         told = named[(named["best_attribute"] == target.attribute) & (named["best_value"] == target.value)]
         ranked = told.sort_values("best_mcc", ascending=False, kind="stable")["latent"]
@@ -287,4 +287,4 @@ def steering_presets(view: SaeView, *, n: int = 8) -> list[SteeringPreset]:
         presets.append(
             SteeringPreset(target.attribute, target.value, latents or (first,), bool(latents), f1, low, high)  # type: ignore[arg-type]
         )
-    return sorted(presets, key=lambda preset: (not preset.is_borne_out, -preset.f1))[:n]
+    return sorted(presets, key=lambda preset: (not preset.is_confirmed, -preset.f1))[:n]

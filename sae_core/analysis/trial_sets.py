@@ -1,6 +1,6 @@
 """Trials of a workspace, ready for every question about them: drawn from kept-aside voices, or read from a list.
 
-Speakers that the SAE learnt from take no part in drawn trials, so that what is said holds for new voices.
+Speakers that the SAE learnt from take no part in drawn trials, so that what is said holds for unseen speakers.
 """
 
 from dataclasses import dataclass, replace

@@ -36,7 +36,7 @@ UNTESTED: dict[str, object] = {"is_tested": False, "is_few": True, "n_speakers":
 
 @dataclass(frozen=True)
 class Comparison:
-    """Verification by several forms of the same voices.
+    """Verification by several forms of seen speakers.
 
     results: form → result over all trials. by_value: one row an attribute value × form, with trials whose clips both
     carry the value: attribute, value, form, n_speakers (with target trials), n_targets, eer, eer_low, eer_high, and
@@ -151,7 +151,7 @@ def rank_latents(view: SaeView, trial_set: TrialSet) -> pd.DataFrame:
     """Latents by what taking each out does to the EER, those first without which errors rise most.
 
     Columns: latent, eer_change; low and high (95 %, speakers resampled) for the `N_WITH_INTERVAL` at either end; then
-    n_active, between, within, within_between, speaker_share over the clips that trials are drawn from (see
+    n_active, between, within, within_between, speaker_fraction over the clips that trials are drawn from (see
     `speaker_variances`). Latents that are silent there are left out.
     """
     corpus, codes = trial_set.corpus, view.codes.take(trial_set.rows)

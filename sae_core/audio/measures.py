@@ -20,7 +20,7 @@ NOISE_QUANTILE = 0.05
 FEWEST_FRAMES = 10
 SILENT_POWER = 1e-10
 SNR_RANGE_DB = (-10.0, 60.0)
-BANDWIDTH_SHARE = 0.99
+BANDWIDTH_FRACTION = 0.99
 ACTIVE_RANGE_DB = 30.0
 SYLLABLE_DIP_DB = 2.0
 SYLLABLE_RANGE_DB = 25.0
@@ -34,13 +34,13 @@ _VOICING, _SILENCE, _OCTAVE_COST, _OCTAVE_JUMP_COST, _VOICED_UNVOICED_COST = 0.4
 class SoundMeasures:
     """The acoustic measures of one clip.
 
-    f0_median_hz, f0_spread_semitones: the median pitch of voiced frames, and from their 10th to their 90th percentile.
+    f0_median_hz, f0_std_semitones: the median pitch of voiced frames, and from their 10th to their 90th percentile.
     snr_db: see `snr_db`. bandwidth_hz: see `bandwidth_hz`. loudness_lufs: integrated, after ITU-R BS.1770-4.
     syllables_per_s: see `syllables_per_s`.
     """
 
     f0_median_hz: float | None
-    f0_spread_semitones: float | None
+    f0_std_semitones: float | None
     snr_db: float | None
     bandwidth_hz: float | None
     loudness_lufs: float | None
@@ -168,7 +168,7 @@ def snr_db(sound: Float32[np.ndarray, " t"]) -> float | None:
 
 
 def bandwidth_hz(sound: Float32[np.ndarray, " t"]) -> float | None:
-    """Up to where the sound reaches: below it lies `BANDWIDTH_SHARE` of the energy of the sound's derivative.
+    """Up to where the sound reaches: below it lies `BANDWIDTH_FRACTION` of the energy of the sound's derivative.
 
     The derivative (power times f²) makes up for the fall of speech spectra towards high frequencies. Each 32 ms frame
     within `ACTIVE_RANGE_DB` of the loudest weighs the same, so that vowels do not drown consonants. A telephone line
@@ -186,7 +186,7 @@ def bandwidth_hz(sound: Float32[np.ndarray, " t"]) -> float | None:
     power = np.abs(np.fft.rfft(active, axis=1)) ** 2 * bins_hz**2
     power /= np.maximum(power.sum(axis=1, keepdims=True), 1e-30)
     below = np.cumsum(power.sum(axis=0))
-    return float(np.interp(BANDWIDTH_SHARE * below[-1], below, bins_hz))
+    return float(np.interp(BANDWIDTH_FRACTION * below[-1], below, bins_hz))
 
 
 def loudness_lufs(sound: Float32[np.ndarray, " t"]) -> float | None:

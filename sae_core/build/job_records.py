@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from sae_core.build.plan import BUILD_STEPS, BuildPlan
-from sae_core.files.artifacts import FORMAT_VERSION, read_json, write_json
+from sae_core.files.artifacts import read_json, write_json
 from sae_core.files.errors import ArtifactError
+from sae_core.files.formats import FORMAT_VERSION
 from sae_core.workspace.places import JOB_FOLDER
 
 JobState = Literal["running", "finished", "failed", "cancelled", "stopped"]

@@ -14,7 +14,7 @@ from sae_core.embedding.extraction import Engine, extract
 from sae_core.files.artifacts import ArtifactMeta
 from sae_core.files.errors import ArtifactError, CorpusError, StaleArtifactError
 from sae_core.files.progress import Progress, ignore
-from sae_core.measures.attributes import NEW_VOICES, SOURCE_ATTRIBUTE, AttributeStatistics
+from sae_core.measures.attributes import SOURCE_ATTRIBUTE, UNSEEN_SPEAKERS, AttributeStatistics
 from sae_core.measures.indexing import build_index
 from sae_core.sae.model import SaeConfig
 from sae_core.sae.training import TrainingConfig, suggest_config, train
@@ -131,7 +131,7 @@ def index_workspace(
 def best_sae(workspace: Workspace) -> str | None:
     """The indexed SAE to open first, None when there is none: highest held-out F1 of its predominant latents.
 
-    The mean runs over values with evidence on new voices (all values where there are none), sources left out.
+    The mean runs over values with evidence on unseen speakers (all values where there are none), sources left out.
 
     The latents themselves are chosen on the selection voices, so wide SAEs gain nothing by having more to choose from.
     Choosing among a few SAEs by held-out numbers makes those of the winner a little too good.
@@ -148,7 +148,7 @@ def best_sae(workspace: Workspace) -> str | None:
 
 def _mean_f1(statistics: AttributeStatistics) -> float:
     is_meaning = statistics.values["attribute"] != SOURCE_ATTRIBUTE
-    on_new_voices = is_meaning & (statistics.values["evidence"] == NEW_VOICES)
+    on_new_voices = is_meaning & (statistics.values["evidence"] == UNSEEN_SPEAKERS)
     counted = np.flatnonzero(on_new_voices if on_new_voices.any() else is_meaning)
     if not len(counted):
         return 0.0

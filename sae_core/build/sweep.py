@@ -21,7 +21,7 @@ from sae_core.build.steps import embedder_of, index_workspace, is_trained, train
 from sae_core.files.errors import ArtifactError, VoxScopeError
 from sae_core.files.processes import end_with_parent
 from sae_core.files.progress import Progress, ignore
-from sae_core.measures.attributes import NEW_VOICES, AttributeTarget, attribute_targets, holds
+from sae_core.measures.attributes import UNSEEN_SPEAKERS, AttributeTarget, attribute_targets, holds
 from sae_core.measures.indexing import build_index
 from sae_core.measures.intervals import auroc_bounds
 from sae_core.measures.linear_probe import PROBE_MEASURES, probe_attributes, read_probes
@@ -31,9 +31,9 @@ from sae_core.workspace.workspace import SaeView, Workspace
 
 SWEEP_MEASURES = PROBE_MEASURES
 SAE_COLUMNS = ("sae", "embedder", "variant", "prefixes", "n_latents", "k", "seed")
-QUALITY_COLUMNS = ("explained_variance", "l0", "dead_share")
+QUALITY_COLUMNS = ("explained_variance", "l0", "dead_fraction")
 PLACE_COLUMNS = ["variant", "prefixes", "n_latents", "k"]
-_TOLD_COLUMNS = ("latent", "attribute", "value", "evidence", "selection_f1", "is_borne_out")
+_TOLD_COLUMNS = ("latent", "attribute", "value", "evidence", "selection_f1", "is_confirmed")
 
 
 @dataclass(frozen=True)
@@ -201,8 +201,8 @@ def tabulate_saes(
 
     Columns: `SAE_COLUMNS`, `QUALITY_COLUMNS` (on held-out clips; prefixes is "" for the usual ones), latent, attribute,
     value, evidence, the counts of `AttributeStatistics.values`, its `MEASURES`, and 95 % bounds of `SWEEP_MEASURES`
-    with speakers resampled; is_borne_out, whether new voices bear out that the latent tells the value. SAEs that are
-    stale or not indexed are left out.
+    with speakers resampled; is_confirmed, whether held-out speakers confirm that the latent detects the value. SAEs
+    that are stale or not indexed are left out.
     """
     lines: list[dict[str, object]] = []
     targets: dict[str, list[AttributeTarget]] = {}
@@ -240,13 +240,13 @@ def _lines_of(view: SaeView, targets: list[AttributeTarget]) -> list[dict[str, o
         facts = view.statistics.of(latent, view.statistics.value_row(target.attribute, target.value))
         low, high = _auroc_bounds(view, latent, target)
         edges = {"auroc_low": low, "auroc_high": high}
-        lines.append({**about, "latent": latent, **facts, **edges, "is_borne_out": _is_borne_out(facts)})
+        lines.append({**about, "latent": latent, **facts, **edges, "is_confirmed": _is_confirmed(facts)})
     return lines
 
 
-def _is_borne_out(facts: dict[str, Any]) -> bool:
-    """Whether new voices bear out that the latent tells the value, as they must for a latent to be called by it."""
-    if facts["evidence"] != NEW_VOICES or facts["precision_low"] is None or not facts["lift"]:
+def _is_confirmed(facts: dict[str, Any]) -> bool:
+    """Whether held-out speakers confirm that the latent detects the value; only then is it named after it."""
+    if facts["evidence"] != UNSEEN_SPEAKERS or facts["precision_low"] is None or not facts["lift"]:
         return False
     numbers = (pd.Series([facts[name]]) for name in ("precision_low", "precision", "lift", "mcc"))
     return bool(holds(*numbers).iloc[0])

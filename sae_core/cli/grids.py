@@ -99,7 +99,7 @@ def _add_lineage(verbs: Verbs) -> None:
         metavar="B",
         help="the other; left out: how the prefixes of a nested A refine each other",
     )
-    parser.add_argument("--csv", type=Path, metavar="FILE", help="write all pairs of kin there")
+    parser.add_argument("--csv", type=Path, metavar="FILE", help="write all pairs of related latents there")
 
 
 def run_lineage(options: argparse.Namespace) -> None:
@@ -117,8 +117,8 @@ def run_lineage(options: argparse.Namespace) -> None:
         found = movement.trace_saes(before, workspace.sae(options.other))
         edges = found.edges
         for name, table, column in (
-            (options.sae, found.parents, "fate"),
-            (options.other, found.children, "origin"),
+            (options.sae, found.predecessors, "fate"),
+            (options.other, found.successors, "origin"),
         ):
             counts = table[column].value_counts()
             print(f"{name}: " + ", ".join(f"{n:,} {fate}" for fate, n in counts.items()))
@@ -128,8 +128,11 @@ def run_lineage(options: argparse.Namespace) -> None:
 
 
 def _named(workspace: "Workspace", edges: "pd.DataFrame", options: argparse.Namespace) -> "pd.DataFrame":
-    """Kin with the names of the latents in place of their numbers."""
-    views = {"parent": workspace.sae(options.sae), "child": workspace.sae(options.other or options.sae)}
+    """Related latents with the names of the latents in place of their numbers."""
+    views = {
+        "predecessor": workspace.sae(options.sae),
+        "successor": workspace.sae(options.other or options.sae),
+    }
     return edges.assign(**{side: [view.name_of(int(n)) for n in edges[side]] for side, view in views.items()})
 
 

@@ -14,8 +14,9 @@ from sae_core.corpus.layouts import IMPORTERS, recognise_layout
 from sae_core.corpus.placing import place_rows
 from sae_core.corpus.rows import SUBSET_COLUMN, Rows
 from sae_core.corpus.trial_lists import keep_trial_lists
-from sae_core.files.artifacts import FORMAT_VERSION, write_json, write_table
+from sae_core.files.artifacts import write_json, write_table
 from sae_core.files.errors import ArtifactError, CorpusError
+from sae_core.files.formats import FORMAT_VERSION
 from sae_core.files.progress import Progress, ignore
 
 FIRST_COLUMNS = ("language", "locale", "gender", "kind")

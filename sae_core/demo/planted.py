@@ -19,7 +19,6 @@ from jaxtyping import Float32, Float64, Int, Int32
 from sae_core.audio.recordings import MIX_DOWN
 from sae_core.corpus.clips import Corpus, split_of
 from sae_core.files.artifacts import (
-    FORMAT_VERSION,
     ArtifactMeta,
     fingerprint,
     read_array,
@@ -28,13 +27,14 @@ from sae_core.files.artifacts import (
     writing,
     writing_in_pieces,
 )
+from sae_core.files.formats import FORMAT_VERSION
 from sae_core.files.progress import Progress, ignore
 
 LANGUAGES = {"es": 0.3, "en": 0.3, "uk": 0.2, "fr": 0.2}
 GENDERS = ("female", "male")
 N_VALUES = len(LANGUAGES) + len(GENDERS) + 1
-MUSIC_SHARE = 0.06
-BILINGUAL_SHARE = 0.25
+MUSIC_FRACTION = 0.06
+BILINGUAL_FRACTION = 0.25
 ATTRIBUTES = ("language", "gender", "kind")
 N_TRAITS, N_PASSING = 4, 4
 VALUE_STRENGTH = 0.7
@@ -78,8 +78,8 @@ class PlantedTruth:
         n = self.n_speakers
         names = [f"speaker-{number:05d}" for number in range(n)]
         languages = random.choice(list(LANGUAGES), size=(n, 2), p=list(LANGUAGES.values()))
-        is_bilingual = random.random(n) < BILINGUAL_SHARE
-        is_music = random.random(n) < MUSIC_SHARE
+        is_bilingual = random.random(n) < BILINGUAL_FRACTION
+        is_music = random.random(n) < MUSIC_FRACTION
         speakers = pd.DataFrame(
             {
                 "speaker_id": names,

@@ -121,7 +121,7 @@ def _remove_strays(folder: Path, table: pd.DataFrame) -> None:
 
 
 def assign_splits(voices: Iterable[Voice]) -> dict[str, str]:
-    """Split unit → split, so that each language, gender and kind is met by new voices; see `splits.split_people`."""
+    """Split unit → split, so that unseen speakers carry each language, gender and kind; see `splits.split_people`."""
     people: dict[str, dict[Trait, float]] = defaultdict(dict)
     for voice in voices:
         traits = people[voice.split_unit]

@@ -1,4 +1,4 @@
-"""Which people are trained on, selected with and held out, so that each language and gender is met by new voices."""
+"""Who is trained on, selected with and held out, so that unseen speakers carry each language and gender."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -8,8 +8,8 @@ from jaxtyping import Float, Int
 
 from sae_core.corpus.clips import SPLITS
 
-FEWEST_FOR_NEW_VOICES = 6
-OUTSIDE_SHARE = 0.22
+FEWEST_FOR_UNSEEN_SPEAKERS = 6
+OUTSIDE_FRACTION = 0.22
 
 Change = tuple[tuple[int, int], ...]  # (person, new split) of those who move
 
@@ -29,7 +29,7 @@ class Trait:
 
     def wanted(self, total: float) -> tuple[float, float, float]:
         """How much of the total of this trait each split should have."""
-        outside = float(quota(round(total))[1]) if self.is_reported else total * OUTSIDE_SHARE
+        outside = float(quota(round(total))[1]) if self.is_reported else total * OUTSIDE_FRACTION
         return total - 2 * outside, outside, outside
 
 
@@ -44,15 +44,15 @@ class Person:
 def quota(n_people: int) -> tuple[int, int, int]:
     """How many of `n_people` with one trait go to train, selection and held-out.
 
-    Six or more give at least two to selection and two to held-out, which is what figures on new voices need; of four or
+    Six or more give at least two to selection and two to held-out, as figures on unseen speakers need; of four or
     five one goes to each for variety; fewer are all trained on.
     """
     if n_people < 4:
         outside = 0
-    elif n_people < FEWEST_FOR_NEW_VOICES:
+    elif n_people < FEWEST_FOR_UNSEEN_SPEAKERS:
         outside = 1
     else:
-        outside = max(2, round(OUTSIDE_SHARE * n_people))
+        outside = max(2, round(OUTSIDE_FRACTION * n_people))
     return n_people - 2 * outside, outside, outside
 
 

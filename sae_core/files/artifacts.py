@@ -22,8 +22,8 @@ import pyarrow.parquet as pq
 from numpy.typing import DTypeLike
 
 from sae_core.files.errors import ArtifactError, StaleArtifactError
+from sae_core.files.formats import FORMAT_VERSION, check_version, modern_json, modern_settings, modern_table
 
-FORMAT_VERSION = 1
 CHECKED_AT_OPEN_BYTES = 4 * 1024 * 1024
 """Files up to this size are read once and compared with their digest whenever they are opened."""
 MAX_JSON_BYTES = 64 * 1024 * 1024
@@ -91,7 +91,7 @@ def read_json(path: Path, *, remedy: str | None = None) -> dict[str, Any]:
         raise ArtifactError(f"is not valid JSON ({error})", where=path, remedy=remedy) from error
     if not isinstance(value, dict):
         raise ArtifactError("holds no JSON object", where=path, remedy=remedy)
-    return value
+    return modern_json(path.name, value)
 
 
 def write_array(path: Path, array: np.ndarray) -> None:
@@ -145,7 +145,7 @@ def read_table(
 ) -> pd.DataFrame:
     """Return a Parquet table; ArtifactError when it is missing, damaged or lacks one of `columns`."""
     try:
-        table: pd.DataFrame = pq.read_table(path, columns=None).to_pandas()
+        table = modern_table(Path(path).name, pq.read_table(path, columns=None).to_pandas())
     except FileNotFoundError as error:
         raise ArtifactError("does not exist", where=path, remedy=remedy) from error
     except (pa.ArrowException, OSError) as error:
@@ -254,18 +254,14 @@ class ArtifactMeta:
     def read(cls, path: Path, *, kind: str, remedy: str) -> "ArtifactMeta":
         """Return the meta in `path`; ArtifactError when missing, damaged, of another kind or a newer format."""
         raw = read_json(path, remedy=remedy)
-        version = raw.get("format_version")
-        if version != FORMAT_VERSION:
-            raise ArtifactError(
-                f"has format version {version!r}, this VoxScope reads {FORMAT_VERSION}",
-                where=path,
-                remedy=remedy,
-            )
+        check_version(raw.get("format_version"), where=path, remedy=remedy)
         if raw.get("kind") != kind:
             raise ArtifactError(f"describes {raw.get('kind')!r}, not {kind!r}", where=path, remedy=remedy)
         try:
             files = {str(name): str(described) for name, described in dict(raw.get("files", {})).items()}
-            return cls(kind, str(raw["fingerprint"]), dict(raw["parents"]), dict(raw["settings"]), files)
+            return cls(
+                kind, str(raw["fingerprint"]), dict(raw["parents"]), modern_settings(raw["settings"]), files
+            )
         except (KeyError, TypeError, ValueError) as error:
             raise ArtifactError(
                 "lacks its fingerprint, parents or settings", where=path, remedy=remedy

@@ -22,23 +22,23 @@ from sae_core.measures.intervals import SpeakerCounts, bounds, draw_speakers
 from sae_core.measures.threshold_measures import MEASURES, NOT_ASKED, NOT_MEASURED, Labels, measure_latents
 from sae_core.sae.feature_index import FeatureIndex, range_starts
 
-NEW_VOICES = "new voices"
-SAME_VOICES = "same voices"
+UNSEEN_SPEAKERS = "unseen speakers"
+SEEN_SPEAKERS = "seen speakers"
 SOURCE_ATTRIBUTE = "source"
 MIN_SPEAKERS_A_SPLIT = 2
 MIN_CLIPS = 10
 N_LATENTS_WITH_INTERVAL = 10
-MIN_MCC_TO_HOLD = 0.3
+MIN_MCC_TO_CONFIRM = 0.3
 _POSTINGS_AT_ONCE = 2**19
 _GROUPS_AT_ONCE = 2**18
 
 
 @dataclass(frozen=True)
 class AttributeTarget:
-    """One attribute value to be told apart, and the clips it is chosen and reported on.
+    """One attribute value to be detected, and the clips it is chosen and reported on.
 
-    evidence: `NEW_VOICES` when selection and reported clips are of other speakers than training, at least two carrying
-        the value in each; else `SAME_VOICES`, where a stable coin per clip stands in.
+    evidence: `UNSEEN_SPEAKERS` when selection and reported clips are of other speakers than training, at least two of
+        whom carry the value in each; else `SEEN_SPEAKERS`, where a stable coin per clip stands in.
     is_positive, is_selection, is_reported: masks over all clips. Clips whose attribute is unknown are in neither split.
     """
 
@@ -62,10 +62,10 @@ def attribute_targets(corpus: Corpus, is_valid: Bool[np.ndarray, " n"]) -> list[
             if positive.sum() < MIN_CLIPS or (usable & ~positive).sum() < MIN_CLIPS:
                 continue
             selection, reported = usable & (splits == "selection"), usable & (splits == "held-out")
-            evidence = NEW_VOICES
+            evidence = UNSEEN_SPEAKERS
             if not all(_has_enough(corpus, positive, mask) for mask in (selection, reported)):
                 coin = clip_halves(corpus.table["clip_id"]) if coin is None else coin
-                selection, reported, evidence = usable & ~coin, usable & coin, SAME_VOICES
+                selection, reported, evidence = usable & ~coin, usable & coin, SEEN_SPEAKERS
             targets.append(AttributeTarget(attribute, value, evidence, positive, selection, reported))
     return targets
 
@@ -146,9 +146,9 @@ class AttributeStatistics:
 
 
 def holds(precision_low: pd.Series, precision: pd.Series, lift: pd.Series, mcc: pd.Series) -> pd.Series:
-    """Whether new voices bear a value out: precision above the base rate (precision / lift) even at its lower bound,
-    and MCC at least `MIN_MCC_TO_HOLD`."""
-    return (precision_low > precision / lift) & (mcc >= MIN_MCC_TO_HOLD)
+    """Whether held-out speakers confirm a value: precision above the base rate (precision / lift) even at its lower
+    bound, and MCC at least `MIN_MCC_TO_CONFIRM`."""
+    return (precision_low > precision / lift) & (mcc >= MIN_MCC_TO_CONFIRM)
 
 
 def measure_attributes(
@@ -252,7 +252,7 @@ def best_values(
 def _pairs_worth_an_interval(measures: dict[str, np.ndarray], values: pd.DataFrame) -> list[tuple[int, int]]:
     """Value and latent of: each latent's best value of either evidence, and the best latents of each value."""
     pairs: set[tuple[int, int]] = set()
-    for evidence in (NEW_VOICES, SAME_VOICES):
+    for evidence in (UNSEEN_SPEAKERS, SEEN_SPEAKERS):
         best = best_values(measures, values, evidence)
         pairs.update((int(best[latent]), int(latent)) for latent in np.flatnonzero(best >= 0))
     for value_row in range(len(values)):

@@ -23,9 +23,9 @@ def speaker_variances(
     """How the variance of each latent's activation splits between speakers and within them, over some clips.
 
     One row a latent: n_active, between (variance component σ_b², 0 where clips of one speaker differ as much as those
-    of two), within (σ_w²), within_between = within / between (inf where between is 0), speaker_share = σ_b² / (σ_b² +
-    σ_w²), the intraclass correlation: 1 where the speaker alone decides the activation. One-way analysis of variance
-    with unequal groups; a latent that never varies has 0 for all of them, and for within_between too.
+    of two), within (σ_w²), within_between = within / between (inf where between is 0), speaker_fraction = σ_b² /
+    (σ_b² + σ_w²), the intraclass correlation: 1 where the speaker alone decides the activation. One-way analysis of
+    variance with unequal groups; a latent that never varies has 0 for all of them, and for within_between too.
     """
     _, speaker = np.unique(speaker_groups[rows], return_inverse=True)
     active = _csr(codes, rows)
@@ -49,7 +49,7 @@ def speaker_variances(
             "between": between,
             "within": spread_within,
             "within_between": np.where(total > 0, ratio, 0.0),
-            "speaker_share": share,
+            "speaker_fraction": share,
         }
     )
 

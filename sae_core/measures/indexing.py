@@ -15,9 +15,9 @@ from sae_core.files.errors import ArtifactError
 from sae_core.files.progress import Progress, ignore
 from sae_core.measures.attributes import (
     INTERVAL_COLUMNS,
-    NEW_VOICES,
-    SAME_VOICES,
+    SEEN_SPEAKERS,
     SOURCE_ATTRIBUTE,
+    UNSEEN_SPEAKERS,
     AttributeStatistics,
     best_values,
     holds,
@@ -31,8 +31,8 @@ INDEX_FILES = (
     *("index_offsets.npy", "index_rows.npy", "index_activations.npy"),
     *("attributes.parquet", "attribute_values.parquet", "attribute_intervals.parquet", "latents.parquet"),
 )
-ONE_VOICE_SHARE = 0.6
-ONE_SOURCE_SHARE = 0.8
+ONE_VOICE_FRACTION = 0.6
+ONE_SOURCE_FRACTION = 0.8
 
 
 def build_index(
@@ -100,11 +100,11 @@ def _n_valid(embeddings: Embeddings) -> int:
 def describe_latents(
     corpus: Corpus, index: FeatureIndex, statistics: AttributeStatistics, *, n_clips: int
 ) -> pd.DataFrame:
-    """One row a latent: activity, who is behind it, its best attribute value on new voices and on the same voices.
+    """One row a latent: activity, who is behind it, its best attribute value on unseen speakers and on seen speakers.
 
     Columns: latent, n_active, firing_rate, max_activation, mean_activation (over active clips), n_speakers,
-    top_speaker, top_speaker_share, top_source, top_source_share, warning; then for each evidence (prefix `best_`,
-    `same_`): attribute, value, every name in `MEASURES` and the 95 % bounds; and is_named: whether the latent may be
+    top_speaker, top_speaker_fraction, top_source, top_source_fraction, warning; then for each evidence (prefix `best_`,
+    `seen_`): attribute, value, every name in `MEASURES` and the 95 % bounds; and is_named: whether the latent may be
     called by its best value, see `attributes.holds`.
     """
     n_active = index.n_active()
@@ -120,8 +120,8 @@ def describe_latents(
     voices = pd.DataFrame(
         [_who_is_behind(corpus, index.postings(latent)[0]) for latent in range(index.n_latents)]
     )
-    best = _best_values(statistics, NEW_VOICES, "best_")
-    same = _best_values(statistics, SAME_VOICES, "same_")
+    best = _best_values(statistics, UNSEEN_SPEAKERS, "best_")
+    same = _best_values(statistics, SEEN_SPEAKERS, "seen_")
     is_named = holds(*(best[f"best_{name}"] for name in ("precision_low", "precision", "lift", "mcc")))
     return pd.concat([activity, voices, best, same, is_named.rename("is_named")], axis=1)
 
@@ -137,9 +137,9 @@ class _Behind:
 
     n_speakers: int = 0
     top_speaker: str | None = None
-    top_speaker_share: float = 0.0
+    top_speaker_fraction: float = 0.0
     top_source: str | None = None
-    top_source_share: float = 0.0
+    top_source_fraction: float = 0.0
     warning: str | None = None
 
 
@@ -156,10 +156,10 @@ def _who_is_behind(corpus: Corpus, rows: np.ndarray) -> _Behind:
         by_source = np.bincount(codes[rows][codes[rows] >= 0], minlength=max(len(values), 1))
         if by_source.any():
             behind.top_source = values[int(by_source.argmax())]
-            behind.top_source_share = float(by_source.max() / len(rows))
-    if behind.top_speaker_share >= ONE_VOICE_SHARE:
+            behind.top_source_fraction = float(by_source.max() / len(rows))
+    if behind.top_speaker_fraction >= ONE_VOICE_FRACTION:
         behind.warning = f"mostly one voice: {behind.top_speaker or 'one recording'}"
-    elif behind.top_source_share >= ONE_SOURCE_SHARE and len(corpus.values_of(SOURCE_ATTRIBUTE)) > 1:
+    elif behind.top_source_fraction >= ONE_SOURCE_FRACTION and len(corpus.values_of(SOURCE_ATTRIBUTE)) > 1:
         behind.warning = f"mostly one source: {behind.top_source}"
     return behind
 

@@ -1,8 +1,8 @@
-"""Lineage: which latents of one SAE become which of another, and how nested prefixes refine each other.
+"""Lineage: which latents of one SAE become which of another, and how the groups of a Matryoshka SAE refine each other.
 
-Two latents are kin when their indexes share more clips than chance would have them share and their decoder directions
-agree. A latent of A with one child that has no other parent is one-to-one; with several children it is split; children
-with several parents are merged; without kin a latent of A is gone and one of B is new.
+Two latents are related when they are active on more common clips than chance explains and their decoder directions
+agree. A latent of A with one successor that has no other predecessor is one-to-one; with several successors it is
+split; successors with several predecessors are merged; a latent of A with none has no counterpart, one of B is new.
 
 How much two indexes share is measured against chance, because a latent that fires on most clips holds most of any other
 latent's clips without meaning anything by it:
@@ -30,9 +30,9 @@ LATENTS_AT_ONCE = 1024
 
 
 @dataclass(frozen=True)
-class KinRule:
-    """When two latents count as kin: their overlap must be no chance, and then either their directions agree much, or
-    they agree somewhat and the smaller index lies mostly inside the larger.
+class SuccessionRule:
+    """When two latents count as related: their overlap must be no chance, and then either their directions agree much
+    or they agree somewhat and the smaller index lies mostly inside the larger.
 
     min_cosine: of decoder directions that agree much. min_related_cosine: of those that agree somewhat.
     min_beyond_chance: what counts as lying mostly inside.
@@ -52,31 +52,33 @@ class KinRule:
             raise ValueError(f"max_false_pairs must be above 0, not {self.max_false_pairs!r}")
 
 
-USUAL_RULE = KinRule()
+USUAL_RULE = SuccessionRule()
 
 
 @dataclass(frozen=True)
 class Lineage:
-    """Kin between the latents of SAE A and SAE B.
+    """Related latents of SAE A and SAE B.
 
-    edges: parent, child, cosine (of decoder directions), n_shared, jaccard, containment (share of the child's clips
-        that are in the parent's index), kept (share of the parent's clips in the child's), lift (n_shared against
-        chance) and beyond_chance; most beyond chance first within a parent.
-    parents: one row a latent of A: latent, n_active, fate (one-to-one, split, merged, gone, silent), n_children.
-    children: one row a latent of B: latent, n_active, origin (one-to-one, split, merged, new, silent), n_parents.
+    edges: predecessor, successor, cosine (of decoder directions), n_shared, jaccard, containment (fraction of the
+        successor's clips that are in the predecessor's active set), kept (fraction of the predecessor's clips in the
+        successor's), lift (n_shared against chance), beyond_chance; most beyond chance first within a predecessor.
+    predecessors: one row per latent of A: latent, n_active, n_successors and fate (one-to-one, split, merged, silent,
+        no counterpart).
+    successors: one row per latent of B: latent, n_active, n_predecessors and origin (one-to-one, split, merged, silent,
+        new).
     """
 
     edges: pd.DataFrame
-    parents: pd.DataFrame
-    children: pd.DataFrame
+    predecessors: pd.DataFrame
+    successors: pd.DataFrame
 
-    def children_of(self, parent: int) -> pd.DataFrame:
+    def successors_of(self, predecessor: int) -> pd.DataFrame:
         """The edges of one latent of A."""
-        return self.edges[self.edges["parent"] == parent].reset_index(drop=True)
+        return self.edges[self.edges["predecessor"] == predecessor].reset_index(drop=True)
 
-    def parents_of(self, child: int) -> pd.DataFrame:
+    def predecessors_of(self, successor: int) -> pd.DataFrame:
         """The edges of one latent of B, most beyond chance first."""
-        found = self.edges[self.edges["child"] == child]
+        found = self.edges[self.edges["successor"] == successor]
         return found.sort_values("beyond_chance", ascending=False, kind="stable", ignore_index=True)
 
 
@@ -85,7 +87,7 @@ def trace(
     codes: tuple[SparseCodes, SparseCodes],
     is_valid: Bool[np.ndarray, " n"],
     *,
-    rule: KinRule = USUAL_RULE,
+    rule: SuccessionRule = USUAL_RULE,
 ) -> Lineage:
     """Return the lineage from A to B, from unit decoder directions and the codes of the same clips.
 
@@ -100,18 +102,18 @@ def trace(
         span = slice(start, min(start + LATENTS_AT_ONCE, codes[0].n_latents))
         overlap = _Overlap(_shared(one, other, span), sizes[0][span], sizes[1], n_clips)
         cosine = directions[0][span] @ directions[1].T
-        is_kin = overlap.is_kin(cosine, rule, n_pairs=len(sizes[0]) * len(sizes[1]))
-        parts.append(overlap.edges(is_kin, cosine, parent_start=start))
+        is_related = overlap.is_related(cosine, rule, n_pairs=len(sizes[0]) * len(sizes[1]))
+        parts.append(overlap.edges(is_related, cosine, predecessor_start=start))
     edges = pd.concat(parts, ignore_index=True)
     edges = edges.sort_values(
-        ["parent", "beyond_chance"], ascending=[True, False], kind="stable", ignore_index=True
+        ["predecessor", "beyond_chance"], ascending=[True, False], kind="stable", ignore_index=True
     )
-    n_children = np.bincount(edges["parent"], minlength=len(sizes[0]))
-    n_parents = np.bincount(edges["child"], minlength=len(sizes[1]))
+    n_successors = np.bincount(edges["predecessor"], minlength=len(sizes[0]))
+    n_predecessors = np.bincount(edges["successor"], minlength=len(sizes[1]))
     return Lineage(
         edges,
-        _fates("fate", edges, ("parent", "child"), (n_children, n_parents), sizes[0]),
-        _fates("origin", edges, ("child", "parent"), (n_parents, n_children), sizes[1]),
+        _fates("fate", edges, ("predecessor", "successor"), (n_successors, n_predecessors), sizes[0]),
+        _fates("origin", edges, ("successor", "predecessor"), (n_predecessors, n_successors), sizes[1]),
     )
 
 
@@ -121,13 +123,14 @@ def refine(
     is_valid: Bool[np.ndarray, " n"],
     prefixes: tuple[int, ...],
     *,
-    rule: KinRule = USUAL_RULE,
+    rule: SuccessionRule = USUAL_RULE,
 ) -> pd.DataFrame:
     """Return which latent of an earlier prefix each later latent of a nested SAE refines, if any.
 
     A later latent refines an earlier one when its index lies mostly inside the other's, beyond chance; of several it
     refines the one that it lies in most. Their directions need not agree: the later one adds what the earlier leaves.
-    Columns: those of `Lineage.edges`, parent_prefix and child_prefix (the prefix where each appears), by parent.
+    Columns: those of `Lineage.edges`, predecessor_prefix and successor_prefix (the prefix where each appears); by
+    predecessor.
     """
     (members, _), n_clips = _thinned((codes, codes), is_valid)
     sizes = _sizes(members)
@@ -137,81 +140,90 @@ def refine(
             span = slice(start, min(start + LATENTS_AT_ONCE, end))
             shared = _shared(members, members[:, :n_earlier], span).T
             overlap = _Overlap(shared, sizes[:n_earlier], sizes[span], n_clips)
-            is_kin = overlap.is_refined(rule, n_pairs=n_earlier * (end - n_earlier))
+            is_related = overlap.is_refined(rule, n_pairs=n_earlier * (end - n_earlier))
             cosine = directions[:n_earlier] @ directions[span].T
-            parts.append(overlap.edges(is_kin, cosine, child_start=start))
+            parts.append(overlap.edges(is_related, cosine, successor_start=start))
     edges = pd.concat(parts, ignore_index=True)
     # inside two that hold each other, it refines the smaller
     edges = edges.sort_values(["beyond_chance", "jaccard"], ascending=False, kind="stable")
-    edges = edges.drop_duplicates("child")
-    for side in ("parent", "child"):
+    edges = edges.drop_duplicates("successor")
+    for side in ("predecessor", "successor"):
         place = np.searchsorted(prefixes, edges[side].to_numpy(), side="right")
         edges[f"{side}_prefix"] = np.array(prefixes, dtype=np.int64)[place]
-    return edges.sort_values(["parent", "child"], ignore_index=True)
+    return edges.sort_values(["predecessor", "successor"], ignore_index=True)
 
 
 @dataclass(frozen=True)
 class _Overlap:
-    """Clips shared by some latents of A (parents) and some of B (children), among `n_clips` in all."""
+    """Clips shared by some latents of A (predecessors) and some of B (successors), among `n_clips` in all."""
 
     shared: Int64[np.ndarray, "m c"]
-    n_parent: Int64[np.ndarray, " m"]
-    n_child: Int64[np.ndarray, " c"]
+    n_predecessor: Int64[np.ndarray, " m"]
+    n_successor: Int64[np.ndarray, " c"]
     n_clips: int
 
     def beyond_chance(self) -> Float64[np.ndarray, "m c"]:
         """How far the smaller index lies inside the larger; see the module's first lines."""
-        small = np.minimum(self.n_parent[:, None], self.n_child)
-        chance = np.maximum(self.n_parent[:, None], self.n_child) / max(self.n_clips, 1)
+        small = np.minimum(self.n_predecessor[:, None], self.n_successor)
+        chance = np.maximum(self.n_predecessor[:, None], self.n_successor) / max(self.n_clips, 1)
         return _above(self.shared / np.maximum(small, 1), chance)
 
-    def is_kin(
-        self, cosine: Float32[np.ndarray, "m c"], rule: KinRule, *, n_pairs: int
+    def is_related(
+        self, cosine: Float32[np.ndarray, "m c"], rule: SuccessionRule, *, n_pairs: int
     ) -> Bool[np.ndarray, "m c"]:
-        """Which pairs the rule takes for kin."""
+        """Which pairs the rule takes for related."""
         agree_much = cosine >= rule.min_cosine
         is_inside = self.beyond_chance() >= rule.min_beyond_chance
         candidates = (agree_much | (is_inside & (cosine >= rule.min_related_cosine))) & (self.shared > 0)
         # where both are always active chance would do the same, so the directions alone must tell
-        always = np.minimum(self.n_parent[:, None], self.n_child) == self.n_clips
+        always = np.minimum(self.n_predecessor[:, None], self.n_successor) == self.n_clips
         return (self._is_no_chance(candidates, rule, n_pairs)) | (candidates & always & agree_much)
 
-    def is_refined(self, rule: KinRule, *, n_pairs: int) -> Bool[np.ndarray, "m c"]:
-        """Which children lie mostly inside which parents that are no smaller."""
-        parent_share = self.n_parent[:, None] / max(self.n_clips, 1)
-        inside = _above(self.shared / np.maximum(self.n_child, 1), parent_share)
-        candidates = (inside >= rule.min_beyond_chance) & (self.n_child <= self.n_parent[:, None])
+    def is_refined(self, rule: SuccessionRule, *, n_pairs: int) -> Bool[np.ndarray, "m c"]:
+        """Which successors lie mostly inside which predecessors that are no smaller."""
+        predecessor_fraction = self.n_predecessor[:, None] / max(self.n_clips, 1)
+        inside = _above(self.shared / np.maximum(self.n_successor, 1), predecessor_fraction)
+        candidates = (inside >= rule.min_beyond_chance) & (self.n_successor <= self.n_predecessor[:, None])
         return self._is_no_chance(candidates & (self.shared > 0), rule, n_pairs)
 
-    def _is_no_chance(self, candidates: np.ndarray, rule: KinRule, n_pairs: int) -> np.ndarray:
+    def _is_no_chance(self, candidates: np.ndarray, rule: SuccessionRule, n_pairs: int) -> np.ndarray:
         """Where so many shared clips would hardly come about by chance: the binomial tail of the smaller index's clips
         falling into the larger, times the number of pairs compared."""
-        parent, child = np.nonzero(candidates)
-        sizes = np.stack([self.n_parent[parent], self.n_child[child]])
+        predecessor, successor = np.nonzero(candidates)
+        sizes = np.stack([self.n_predecessor[predecessor], self.n_successor[successor]])
         small, chance = sizes.min(axis=0), sizes.max(axis=0) / max(self.n_clips, 1)
-        shared = self.shared[parent, child]
+        shared = self.shared[predecessor, successor]
         tail = betainc(shared, small - shared + 1, chance)  # P(at least so many of the small one's clips)
         found = np.zeros(candidates.shape, dtype=bool)
-        found[parent, child] = tail * n_pairs <= rule.max_false_pairs
+        found[predecessor, successor] = tail * n_pairs <= rule.max_false_pairs
         return found
 
     def edges(
-        self, is_kin: np.ndarray, cosine: np.ndarray, *, parent_start: int = 0, child_start: int = 0
+        self,
+        is_related: np.ndarray,
+        cosine: np.ndarray,
+        *,
+        predecessor_start: int = 0,
+        successor_start: int = 0,
     ) -> pd.DataFrame:
         """The chosen pairs and what was measured of each; latents numbered from the given starts."""
-        parent, child = np.nonzero(is_kin)
-        n_shared, n_parent, n_child = self.shared[parent, child], self.n_parent[parent], self.n_child[child]
+        predecessor, successor = np.nonzero(is_related)
+        n_shared, n_predecessor, n_successor = (
+            self.shared[predecessor, successor],
+            self.n_predecessor[predecessor],
+            self.n_successor[successor],
+        )
         return pd.DataFrame(
             {
-                "parent": parent + parent_start,
-                "child": child + child_start,
-                "cosine": cosine[parent, child],
+                "predecessor": predecessor + predecessor_start,
+                "successor": successor + successor_start,
+                "cosine": cosine[predecessor, successor],
                 "n_shared": n_shared,
-                "jaccard": n_shared / np.maximum(n_parent + n_child - n_shared, 1),
-                "containment": n_shared / np.maximum(n_child, 1),
-                "kept": n_shared / np.maximum(n_parent, 1),
-                "lift": n_shared * self.n_clips / np.maximum(n_parent * n_child, 1),
-                "beyond_chance": self.beyond_chance()[parent, child],
+                "jaccard": n_shared / np.maximum(n_predecessor + n_successor - n_shared, 1),
+                "containment": n_shared / np.maximum(n_successor, 1),
+                "kept": n_shared / np.maximum(n_predecessor, 1),
+                "lift": n_shared * self.n_clips / np.maximum(n_predecessor * n_successor, 1),
+                "beyond_chance": self.beyond_chance()[predecessor, successor],
             }
         )
 
@@ -255,24 +267,24 @@ def _fates(
     name: str,
     edges: pd.DataFrame,
     ends: tuple[str, str],
-    n_kin: tuple[np.ndarray, np.ndarray],
+    n_related: tuple[np.ndarray, np.ndarray],
     n_active: np.ndarray,
 ) -> pd.DataFrame:
-    """What becomes of the latents at one end: a single bond that is single from the other side too is one-to-one."""
+    """What becomes of the latents at one end: one related latent that has no other is one-to-one."""
     mine, theirs = ends
-    kin = edges.groupby(mine)[theirs].first().reindex(range(len(n_active)))
-    has_one = n_kin[0] == 1
-    bond_is_single = np.zeros(len(n_active), dtype=bool)
-    only = kin[has_one].astype(np.int64)
-    bond_is_single[only.index] = n_kin[1][only.to_numpy()] == 1
-    is_parent = mine == "parent"
-    several, shared = ("split", "merged") if is_parent else ("merged", "split")
+    related = edges.groupby(mine)[theirs].first().reindex(range(len(n_active)))
+    has_one = n_related[0] == 1
+    is_mutual = np.zeros(len(n_active), dtype=bool)
+    only = related[has_one].astype(np.int64)
+    is_mutual[only.index] = n_related[1][only.to_numpy()] == 1
+    is_predecessor = mine == "predecessor"
+    several, shared = ("split", "merged") if is_predecessor else ("merged", "split")
     fate = np.select(
-        [n_active == 0, n_kin[0] == 0, has_one & bond_is_single, n_kin[0] > 1],
-        ["silent", "gone" if is_parent else "new", "one-to-one", several],
+        [n_active == 0, n_related[0] == 0, has_one & is_mutual, n_related[0] > 1],
+        ["silent", "no counterpart" if is_predecessor else "new", "one-to-one", several],
         default=shared,
     )
-    count = "n_children" if is_parent else "n_parents"
+    count = "n_successors" if is_predecessor else "n_predecessors"
     return pd.DataFrame(
-        {"latent": np.arange(len(n_active)), "n_active": n_active, name: fate, count: n_kin[0]}
+        {"latent": np.arange(len(n_active)), "n_active": n_active, name: fate, count: n_related[0]}
     )

@@ -12,7 +12,7 @@ from sae_core.embedding.embeddings import Embeddings
 from sae_core.files.artifacts import ArtifactMeta, fingerprint, read_table, write_table
 from sae_core.files.errors import ArtifactError
 from sae_core.files.progress import Progress, ignore
-from sae_core.measures.attributes import NEW_VOICES, AttributeTarget, attribute_targets
+from sae_core.measures.attributes import UNSEEN_SPEAKERS, AttributeTarget, attribute_targets
 from sae_core.measures.intervals import SpeakerCounts, auroc_bounds, bounds, draw_speakers
 
 MAX_CLIPS = 20_000
@@ -31,8 +31,8 @@ def probe_attributes(
     """Return logistic regression's precision, recall, F1 and AUROC with 95 % bounds (speakers resampled) for each
     attribute value, kept in `folder`.
 
-    On new voices the probe is fitted on the train split, its threshold chosen on selection, its numbers reported on
-    held-out; on the same voices it is fitted and chosen on one half of the clips and reported on the other.
+    On unseen speakers the probe is fitted on the train split, its threshold chosen on selection, its numbers reported
+    on held-out; on seen speakers it is fitted and chosen on one half of the clips and reported on the other.
     """
     kept = read_probes(corpus, embeddings, folder)
     if kept is not None:
@@ -75,7 +75,7 @@ def _probe(
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
 
-    is_fitted = is_train if target.evidence == NEW_VOICES else target.is_selection
+    is_fitted = is_train if target.evidence == UNSEEN_SPEAKERS else target.is_selection
     fitted = _thin(np.flatnonzero(is_fitted))
     chosen, reported = np.flatnonzero(target.is_selection), np.flatnonzero(target.is_reported)
     truth = target.is_positive

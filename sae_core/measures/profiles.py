@@ -9,8 +9,8 @@ from jaxtyping import Bool, Float32, Int
 from sae_core.corpus.clips import Corpus
 from sae_core.measures.attributes import (
     INTERVAL_COLUMNS,
-    NEW_VOICES,
     SOURCE_ATTRIBUTE,
+    UNSEEN_SPEAKERS,
     AttributeStatistics,
     holds,
 )
@@ -213,23 +213,23 @@ def highest(values: Float32[np.ndarray, " m"], n: int) -> Int[np.ndarray, " n"]:
 
 
 def predominant_latents(statistics: AttributeStatistics) -> pd.DataFrame:
-    """One row a value: attribute, value, evidence, its predominant latent with measures and bounds, and is_found:
-    whether new voices bear out that this latent tells it (sources left out)."""
+    """One row a value: attribute, value, evidence, its predominant latent with measures and bounds, and is_confirmed:
+    whether held-out speakers confirm that this latent detects it (sources left out)."""
     values = statistics.values[statistics.values["attribute"] != SOURCE_ATTRIBUTE]
     lines = []
     for value_row, value in values.iterrows():
         latent = statistics.predominant(value["attribute"], value["value"])
         lines.append({"latent": latent, **statistics.of(latent, int(value_row))})
     table = pd.DataFrame(lines, columns=["latent", *values.columns, *MEASURES, *INTERVAL_COLUMNS])
-    is_tested = table["evidence"] == NEW_VOICES
-    table["is_found"] = is_tested & holds(
+    is_tested = table["evidence"] == UNSEEN_SPEAKERS
+    table["is_confirmed"] = is_tested & holds(
         table["precision_low"], table["precision"], table["lift"], table["mcc"]
     )
     return table
 
 
 def striking_latents(latents: pd.DataFrame, n: int = 5) -> list[int]:
-    """The latents worth hearing first: highest MCC on held-out new voices, one an attribute value, without a warning
+    """The latents worth hearing first: highest MCC on held-out speakers, one per attribute value, without a warning
     where possible; then the most active ones."""
     known = latents[latents["best_mcc"].notna() & (latents["n_active"] > 0)]
     ranked = known.assign(has_warning=known["warning"].notna()).sort_values(

@@ -8,8 +8,9 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from sae_core.files.artifacts import FORMAT_VERSION, read_json, read_tensors
+from sae_core.files.artifacts import read_json, read_tensors
 from sae_core.files.errors import ArtifactError
+from sae_core.files.formats import FORMAT_VERSION, check_version
 
 Variant = Literal["topk", "matryoshka"]
 RETRAIN = "train it again: python -m sae_core train"
@@ -82,12 +83,7 @@ class SaeConfig:
         unknown = sorted(set(fields) - {field.name for field in dataclasses.fields(cls)})
         if unknown:
             raise ArtifactError(f"has the unknown key {unknown[0]!r}", where=where, remedy=RETRAIN)
-        if raw.get("format_version") != FORMAT_VERSION:
-            raise ArtifactError(
-                f"has format version {raw.get('format_version')!r}, this VoxScope reads {FORMAT_VERSION}",
-                where=where,
-                remedy=RETRAIN,
-            )
+        check_version(raw.get("format_version"), where=where, remedy=RETRAIN)
         try:
             return cls(**{**fields, "prefixes": tuple(fields.get("prefixes", ()))})
         except (TypeError, ValueError) as error:

@@ -168,7 +168,8 @@ class SparseAutoencoder(torch.nn.Module):
     @property
     def fingerprint(self) -> str:
         """Changes when any setting or weight does."""
-        return fingerprint(self.config.to_json(), self.arrays())
+        # what an SAE is does not depend on how its settings are written: version 1 is part of its fingerprint for good
+        return fingerprint({**self.config.to_json(), "format_version": 1}, self.arrays())
 
     def save(self, folder: Path, *, stored_as: WeightType = "float32") -> None:
         """Write config.json and weights.safetensors; as float16, the two weight matrices take half the space."""

@@ -81,14 +81,14 @@ def _row_cosines(x: np.ndarray, y: np.ndarray) -> Float64[np.ndarray, " m"]:
 class ActivityMetrics:
     """How latents fire on a split.
 
-    l0: mean number of active latents a clip. dead_share: share of latents that fire on no clip.
-    share_above_1_percent, share_above_10_percent: share of latents that fire on more than 1 % and 10 % of clips.
+    l0: mean number of active latents a clip. dead_fraction: share of latents that fire on no clip.
+    fraction_above_1_percent, fraction_above_10_percent: share of latents that fire on more than 1 % and 10 % of clips.
     """
 
     l0: float
-    dead_share: float
-    share_above_1_percent: float
-    share_above_10_percent: float
+    dead_fraction: float
+    fraction_above_1_percent: float
+    fraction_above_10_percent: float
 
 
 def activity_metrics(codes: SparseCodes) -> ActivityMetrics:

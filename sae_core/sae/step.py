@@ -23,23 +23,23 @@ class StepSettings:
     """What a step needs to know.
 
     learning_rate: Adam's, at its height. n_steps: how many there will be.
-    warmup_share, decay_share: shares of the steps over which the rate climbs at first and falls at last.
+    warmup_fraction, decay_fraction: shares of the steps over which the rate climbs at first and falls at last.
     aux_coefficient: weight of the auxiliary loss. n_aux_latents: dead latents that may answer for one clip there.
     dead_after_clips: a latent silent for so many clips is dead.
     """
 
     learning_rate: float
     n_steps: int
-    warmup_share: float
-    decay_share: float
+    warmup_fraction: float
+    decay_fraction: float
     aux_coefficient: float
     n_aux_latents: int
     dead_after_clips: int
 
     def rate_at(self, step: int) -> float:
         """The learning rate of a step, counted from 0: up, level, down to nothing."""
-        rise = (step + 1) / max(1.0, self.warmup_share * self.n_steps)
-        fall = (self.n_steps - step) / max(1.0, self.decay_share * self.n_steps)
+        rise = (step + 1) / max(1.0, self.warmup_fraction * self.n_steps)
+        fall = (self.n_steps - step) / max(1.0, self.decay_fraction * self.n_steps)
         return self.learning_rate * min(1.0, rise, fall)
 
 

@@ -40,7 +40,7 @@ TABLE_COLUMNS = (
     "fvu_train",
     "fvu_held_out",
     "l0",
-    "dead_share",
+    "dead_fraction",
     "clips_per_s",
     "learning_rate",
 )
@@ -60,8 +60,8 @@ class TrainingConfig:
     n_epochs: passes over the training clips.
     batch_size: clips a step.
     learning_rate: Adam's, at its height.
-    warmup_share: share of the steps over which the rate climbs from 0.
-    decay_share: share of the steps, the last ones, over which it falls back to 0.
+    warmup_fraction: share of the steps over which the rate climbs from 0.
+    decay_fraction: share of the steps, the last ones, over which it falls back to 0.
     aux_coefficient: weight of the auxiliary loss, in which dead latents rebuild what the others leave over; 0: none.
     n_aux_latents: how many dead latents may answer for one clip there; by default d / 2.
     dead_after_clips: a latent silent for so many clips is dead; by default one epoch, and at most ten million.
@@ -73,8 +73,8 @@ class TrainingConfig:
     n_epochs: int | None = None
     batch_size: int | None = None
     learning_rate: float | None = None
-    warmup_share: float = 0.05
-    decay_share: float = 0.3
+    warmup_fraction: float = 0.05
+    decay_fraction: float = 0.3
     aux_coefficient: float = 1 / 32
     n_aux_latents: int | None = None
     dead_after_clips: int | None = None
@@ -90,9 +90,13 @@ class TrainingConfig:
         if self.learning_rate is not None and not 0 < self.learning_rate < 1:
             raise ValueError(f"learning_rate must lie between 0 and 1, not {self.learning_rate!r}")
         if not (
-            0 <= self.warmup_share and 0 <= self.decay_share and self.warmup_share + self.decay_share <= 1
+            0 <= self.warmup_fraction
+            and 0 <= self.decay_fraction
+            and self.warmup_fraction + self.decay_fraction <= 1
         ):
-            raise ValueError("warmup_share and decay_share must not be negative, nor together more than 1")
+            raise ValueError(
+                "warmup_fraction and decay_fraction must not be negative, nor together more than 1"
+            )
         if not 0 <= self.aux_coefficient <= 1:
             raise ValueError(f"aux_coefficient must lie between 0 and 1, not {self.aux_coefficient!r}")
         if self.checkpoint_every_s < 0:
@@ -295,8 +299,8 @@ def _start(task: _Task, team: Team) -> tuple[TrainingInputs, SaeFit]:
     settings = StepSettings(
         training.learning_rate,
         training.n_epochs * task.steps_an_epoch(),
-        training.warmup_share,
-        training.decay_share,
+        training.warmup_fraction,
+        training.decay_fraction,
         training.aux_coefficient,
         training.n_aux_latents,
         training.dead_after_clips,

@@ -14,8 +14,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from sae_core.files.artifacts import FORMAT_VERSION
 from sae_core.files.errors import ArtifactError
+from sae_core.files.formats import FORMAT_VERSION, check_version
 
 LABEL, STAR, UNSTAR, TAG, UNTAG, COMMENT = "label", "star", "unstar", "tag", "untag", "comment"
 DECISION = "decision"
@@ -167,8 +167,7 @@ def notes_from_json(content: bytes, *, where: str | Path) -> list[NoteEntry]:
         raise ArtifactError(f"is not valid JSON ({error})", where=where, remedy=_EXPORT) from error
     if not isinstance(whole, dict) or whole.get("kind") != EXPORT_KIND:
         raise ArtifactError("holds no notes of VoxScope", where=where, remedy=_EXPORT)
-    if whole.get("format_version") != FORMAT_VERSION:
-        raise ArtifactError("has a format version unknown here", where=where, remedy="update VoxScope")
+    check_version(whole.get("format_version"), where=where)
     lines = whole.get("entries")
     if not isinstance(lines, list) or len(lines) > MAX_ENTRIES:
         raise ArtifactError(f"holds no list of at most {MAX_ENTRIES:,} entries", where=where, remedy=_EXPORT)

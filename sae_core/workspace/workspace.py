@@ -21,7 +21,6 @@ from sae_core.corpus import acoustics
 from sae_core.corpus.clips import Corpus
 from sae_core.embedding.embeddings import Embeddings
 from sae_core.files.artifacts import (
-    FORMAT_VERSION,
     ArtifactMeta,
     fingerprint,
     read_json,
@@ -29,6 +28,7 @@ from sae_core.files.artifacts import (
     write_json,
 )
 from sae_core.files.errors import ArtifactError, CorpusError, StaleArtifactError, VoxScopeError
+from sae_core.files.formats import FORMAT_VERSION, check_version
 from sae_core.measures import listening, profiles
 from sae_core.measures.attributes import AttributeStatistics
 from sae_core.measures.indexing import index_parents
@@ -286,7 +286,7 @@ class SaeView:
 
     def name_of(self, latent: int) -> str:
         """What a latent is called: its number, and the label that people gave it, else its best attribute value where
-        new voices bear it out."""
+        held-out speakers confirm it."""
         if label := self.label_of(latent):
             return f"#{latent} “{label}”"
         is_named = bool(self.latents["is_named"].iloc[latent])
@@ -350,7 +350,7 @@ class SaeView:
         return profiles.nearest_clips(self.embeddings.vectors, self.embeddings.is_valid, row, n)
 
     def predominant_latents(self) -> pd.DataFrame:
-        """For each attribute value the latent that tells it best, its numbers, and whether new voices bear it out."""
+        """For each attribute value its best latent, the numbers, and whether held-out speakers confirm it."""
         return self._kept.get("predominant", lambda: profiles.predominant_latents(self.statistics))
 
     def striking_latents(self, n: int = 5) -> list[int]:
@@ -395,12 +395,7 @@ def read_settings(path: Path) -> dict[str, Any]:
     if not file.exists():
         return {}
     settings = read_json(file)
-    if settings.get("format_version") != FORMAT_VERSION:
-        raise ArtifactError(
-            f"has format version {settings.get('format_version')!r}, this VoxScope reads {FORMAT_VERSION}",
-            where=file,
-            remedy="update VoxScope",
-        )
+    check_version(settings.get("format_version"), where=file)
     return settings
 
 

@@ -86,8 +86,8 @@ def test_ranges_hold_nine_tenths_of_the_clips_and_say_how_many_others():
     found = got.loc["bandwidth_hz"]
     assert found["is_below"] and found["limit"] == 3400
     assert found["share"] == pytest.approx(np.mean(hz[is_told] < 3400))
-    assert found["other_share"] == pytest.approx(np.mean(hz[~is_told] < 3400))
-    assert found["excess_low"] < found["share"] - found["other_share"] < found["excess_high"]
+    assert found["other_fraction"] == pytest.approx(np.mean(hz[~is_told] < 3400))
+    assert found["excess_low"] < found["share"] - found["other_fraction"] < found["excess_high"]
     assert found["share_low"] < found["share"]
 
 

@@ -83,7 +83,7 @@ def test_a_latent_without_threshold_or_clips_has_no_group_below(view, rows, monk
 
 def test_latents_go_by_the_value_they_may_be_called_by(view):
     latents = np.arange(view.n_latents)[::-1].copy()
-    found = map_colours.group_by_told_value(view, latents)
+    found = map_colours.group_by_detected_value(view, latents)
     check_whole(found)
     is_named = view.latents["is_named"].to_numpy()[latents]
     assert is_named.any()

@@ -29,7 +29,7 @@ def workspace(small_workspace):
 
 @pytest.fixture
 def value(workspace):
-    """A value that new voices bear out."""
+    """A value that held-out speakers confirm."""
     named = workspace.sae(PLAIN).latents
     best = named[named["is_named"]].sort_values("best_f1", ascending=False).iloc[0]
     return str(best["best_attribute"]), str(best["best_value"])
@@ -87,24 +87,26 @@ def test_clips_are_ordered_by_the_index_that_holds_them(workspace, value):
 def test_the_splitting_lists_kin_and_their_part_of_the_index(workspace, value):
     before, after = predominant_index(workspace.sae(PLAIN), *value), workspace.sae(NESTED)
     splitting = split_index(before, after)
-    kin = trace_saes(before.view, after).children_of(before.latent)
-    assert set(splitting.children["child"]) == set(kin["child"]) and len(kin) > 0
+    related = trace_saes(before.view, after).successors_of(before.latent)
+    assert set(splitting.successors["successor"]) == set(related["successor"]) and len(related) > 0
     whole = set(before.rows(before.view.embeddings.is_valid).tolist())
-    for child in splitting.children.itertuples():
-        held = set(np.flatnonzero(after.codes.dense()[:, child.child] > 0).tolist()) & whole
-        assert set(splitting.rows[child.child].tolist()) == held
-        assert child.share == pytest.approx(len(held) / len(whole))
+    for successor in splitting.successors.itertuples():
+        held = set(np.flatnonzero(after.codes.dense()[:, successor.successor] > 0).tolist()) & whole
+        assert set(splitting.rows[successor.successor].tolist()) == held
+        assert successor.share == pytest.approx(len(held) / len(whole))
 
 
 def test_nested_saes_are_refined_within_and_others_are_not(workspace, value):
     nested = workspace.sae(NESTED)
     refined = refine_sae(nested)
-    assert (refined["parent"] < refined["child"]).all()
-    parent = int(refined["parent"].iloc[0]) if len(refined) else 0
-    within = split_index(IndexChoice(nested, parent, 0.0, *value), nested)
-    assert set(within.children["child"]) <= set(refined[refined["parent"] == parent]["child"])
+    assert (refined["predecessor"] < refined["successor"]).all()
+    predecessor = int(refined["predecessor"].iloc[0]) if len(refined) else 0
+    within = split_index(IndexChoice(nested, predecessor, 0.0, *value), nested)
+    assert set(within.successors["successor"]) <= set(
+        refined[refined["predecessor"] == predecessor]["successor"]
+    )
     plain = predominant_index(workspace.sae(PLAIN), *value)
-    assert split_index(plain, plain.view).children.empty
+    assert split_index(plain, plain.view).successors.empty
     with pytest.raises(ValueError, match="not nested"):
         refine_sae(plain.view)
 

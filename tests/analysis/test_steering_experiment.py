@@ -212,16 +212,16 @@ def test_more_latents_than_sliders_are_refused(view, trial_set):
 
 def test_presets_switch_off_latents_measured_on_new_voices(view):
     from sae_core.analysis.steering_experiment import MAX_STEERED, steering_presets
-    from sae_core.measures.attributes import NEW_VOICES
+    from sae_core.measures.attributes import UNSEEN_SPEAKERS
 
     presets = steering_presets(view)
-    assert presets and presets[0].is_borne_out
+    assert presets and presets[0].is_confirmed
     for preset in presets:
         place = view.statistics.value_row(preset.attribute, preset.value)
-        assert view.statistics.values["evidence"][place] == NEW_VOICES
+        assert view.statistics.values["evidence"][place] == UNSEEN_SPEAKERS
         assert 1 <= len(preset.latents) <= MAX_STEERED
         named = view.latents.iloc[list(preset.latents)]
-        if preset.is_borne_out:
+        if preset.is_confirmed:
             assert named["is_named"].all() and (named["best_value"] == preset.value).all()
         else:
             assert preset.latents == (view.statistics.predominant(preset.attribute, preset.value),)

@@ -106,7 +106,7 @@ def test_a_row_of_the_verification_table_opens_its_latent(visit, click_row):
 
 def test_evidence_and_filters_stand_in_the_address(visit, wait_for_app, page, app_address):
     visit("latents?latent=9")
-    page.get_by_text("Same voices", exact=True).click()
+    page.get_by_text("Seen speakers", exact=True).click()
     # the address is written once a rerun ends: words typed before that could be missing from it for a moment
     expect(page).to_have_url(re.compile("evidence="))
     wait_for_app(page)

@@ -96,7 +96,7 @@ def test_the_best_sae_is_the_one_whose_chosen_latents_tell_values_best_on_held_o
         held_out = [
             statistics.measures["f1"][statistics.predominant(value["attribute"], value["value"]), row]
             for row, value in statistics.values.iterrows()
-            if value["evidence"] == "new voices" and value["attribute"] != "source"
+            if value["evidence"] == "unseen speakers" and value["attribute"] != "source"
         ]
         quality[name] = np.mean(held_out)
     assert len(quality) == 2 and not any(np.isnan(list(quality.values())))

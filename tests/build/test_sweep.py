@@ -111,9 +111,9 @@ def test_the_table_says_what_each_sae_says(swept):
                 view.statistics.measures[measure][line.latent, row]
             )
         held_out = view.metrics["held-out"]
-        assert (line.explained_variance, line.dead_share) == (
+        assert (line.explained_variance, line.dead_fraction) == (
             held_out["explained_variance"],
-            held_out["dead_share"],
+            held_out["dead_fraction"],
         )
         assert (line.variant, line.n_latents, line.k) == tuple(
             view.config[name] for name in ("variant", "n_latents", "k")
@@ -122,8 +122,8 @@ def test_the_table_says_what_each_sae_says(swept):
         if (line.attribute, line.value) == tuple(
             view.latents[["best_attribute", "best_value"]].iloc[line.latent]
         ):
-            assert line.is_borne_out == is_named
-        assert not (line.is_borne_out and line.evidence == "same voices")
+            assert line.is_confirmed == is_named
+        assert not (line.is_confirmed and line.evidence == "seen speakers")
     known = report.table.dropna(subset=["auroc_low"])
     assert len(known) > 0
     assert (known["auroc_low"] <= known["auroc"] + 1e-6).all() and (
@@ -165,7 +165,7 @@ def seeds_table():
     table["latent"], table["attribute"], table["value"] = [3, 4, 5], "language", "es"
     table["f1"], table["f1_low"], table["f1_high"] = [0.4, 0.6, 0.9], [0.3, 0.5, 0.8], [0.5, 0.9, 1.0]
     table["selection_f1"] = [0.7, 0.5, 0.6]
-    for name in ("explained_variance", "l0", "dead_share"):
+    for name in ("explained_variance", "l0", "dead_fraction"):
         table[name] = [0.2, 0.4, 0.8]
     return table
 

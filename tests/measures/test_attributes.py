@@ -15,8 +15,8 @@ from sklearn.metrics import (
 
 from sae_core.files.errors import ArtifactError
 from sae_core.measures.attributes import (
-    NEW_VOICES,
-    SAME_VOICES,
+    SEEN_SPEAKERS,
+    UNSEEN_SPEAKERS,
     AttributeStatistics,
     attribute_targets,
     measure_attributes,
@@ -75,7 +75,7 @@ def test_the_threshold_is_the_best_one_on_the_selection_clips():
 
 
 def test_a_latent_planted_for_a_value_is_found_with_an_interval_around_the_truth():
-    """Latent 3 fires on nine in ten Spanish clips and on one in ten others, on new voices as on old ones."""
+    """Latent 3 fires on nine in ten Spanish clips and on one in ten others, on unseen speakers as on old ones."""
     corpus = plant_corpus(4000, 100, language=lambda speaker: "es" if speaker % 2 else "en")
     rng = np.random.default_rng(0)
     is_spanish = corpus.has_value("language", "es")
@@ -85,7 +85,7 @@ def test_a_latent_planted_for_a_value_is_found_with_an_interval_around_the_truth
     statistics = measure(corpus, SparseCodes(latents, activations, 4))
     assert statistics.predominant("language", "es") == 3
     facts = statistics.of(3, statistics.value_row("language", "es"))
-    assert facts["evidence"] == NEW_VOICES
+    assert facts["evidence"] == UNSEEN_SPEAKERS
     for name, truth in (("precision", 0.9), ("recall", 0.9), ("f1", 0.9)):
         assert facts[f"{name}_low"] < truth < facts[f"{name}_high"]
     assert facts["recall_high"] - facts["recall_low"] < 0.1
@@ -109,7 +109,7 @@ def test_values_of_too_few_voices_are_marked_same_voices():
     )
     statistics = measure(corpus, plant_codes(600))
     evidence = dict(zip(statistics.values["value"], statistics.values["evidence"], strict=True))
-    assert evidence == {"en": NEW_VOICES, "es": NEW_VOICES, "ro": SAME_VOICES}
+    assert evidence == {"en": UNSEEN_SPEAKERS, "es": UNSEEN_SPEAKERS, "ro": SEEN_SPEAKERS}
     target = next(
         target for target in attribute_targets(corpus, np.ones(600, dtype=bool)) if target.value == "ro"
     )

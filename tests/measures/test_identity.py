@@ -25,11 +25,15 @@ def plant_identity(n_speakers=20, n_each=15, *, seed=0):
 def test_variance_lies_between_speakers_for_a_voice_and_within_for_chance():
     codes, speaker = plant_identity()
     table = speaker_variances(codes, speaker, np.arange(len(speaker)))
-    assert table["speaker_share"][VOICE] > 0.95
-    assert table["speaker_share"][PASSING] < 0.1
+    assert table["speaker_fraction"][VOICE] > 0.95
+    assert table["speaker_fraction"][PASSING] < 0.1
     assert table["within_between"][VOICE] < 0.05
     assert table["within_between"][PASSING] > 10
-    assert (table["speaker_share"][SILENT], table["within_between"][SILENT], table["n_active"][SILENT]) == (
+    assert (
+        table["speaker_fraction"][SILENT],
+        table["within_between"][SILENT],
+        table["n_active"][SILENT],
+    ) == (
         0,
         0,
         0,
@@ -50,7 +54,7 @@ def test_variances_equal_a_textbook_analysis_of_variance():
     between = np.maximum(among - within, 0) / typical
     np.testing.assert_allclose(found["within"], within, atol=1e-9)
     np.testing.assert_allclose(found["between"], between, atol=1e-9)
-    np.testing.assert_allclose(found["speaker_share"], between / (between + within), atol=1e-9)
+    np.testing.assert_allclose(found["speaker_fraction"], between / (between + within), atol=1e-9)
     assert (found["n_active"] == (dense > 0).sum(axis=0)).all()
 
 

@@ -5,7 +5,7 @@ import pytest
 from sklearn.metrics import f1_score, precision_score, recall_score, roc_auc_score
 
 from sae_core.embedding.embeddings import Embeddings
-from sae_core.measures.attributes import NEW_VOICES, SAME_VOICES
+from sae_core.measures.attributes import SEEN_SPEAKERS, UNSEEN_SPEAKERS
 from sae_core.measures.intervals import auroc_bounds, draw_speakers
 from sae_core.measures.linear_probe import COLUMNS, _measure, probe_attributes, read_probes
 from tests.planting import plant_corpus, plant_embeddings
@@ -33,9 +33,9 @@ def test_a_probe_hears_what_is_there_and_nothing_else(spoken, tmp_path):
     corpus, embeddings = spoken
     table = probe_attributes(corpus, embeddings, tmp_path).set_index(["attribute", "value"])
     gender, language = table.loc[("gender", "m")], table.loc[("language", "es")]
-    assert gender["evidence"] == NEW_VOICES and gender["f1"] > 0.97 and gender["auroc"] > 0.99
+    assert gender["evidence"] == UNSEEN_SPEAKERS and gender["f1"] > 0.97 and gender["auroc"] > 0.99
     assert 0.35 < language["auroc"] < 0.65
-    assert table.loc[("language", "eu"), "evidence"] == SAME_VOICES
+    assert table.loc[("language", "eu"), "evidence"] == SEEN_SPEAKERS
     for name in ("precision", "recall", "f1", "auroc"):
         assert (table[f"{name}_low"] <= table[name] + 1e-6).all()
         assert (table[name] <= table[f"{name}_high"] + 1e-6).all()

@@ -103,7 +103,7 @@ def test_latents_are_described_by_who_is_behind_them():
     assert table["warning"].iloc[5] == "never active"
     assert table["n_speakers"].tolist()[:3] == [1, 4, 11]
     assert table["firing_rate"].sum() == pytest.approx(1)
-    assert "source" not in set(table["best_attribute"]) | set(table["same_attribute"])
+    assert "source" not in set(table["best_attribute"]) | set(table["seen_attribute"])
     assert len(table) == 6 and table["best_f1"].iloc[5] != table["best_f1"].iloc[5]
 
 
@@ -123,9 +123,9 @@ def test_a_value_is_found_only_where_its_predominant_latent_holds_on_new_voices(
     codes = SparseCodes(latents[:, None].astype(np.int32), np.ones((1000, 1), np.float32), 4)
     statistics = measure_attributes(corpus, FeatureIndex.build(codes), np.ones(1000, dtype=bool))
     found = profiles.predominant_latents(statistics).set_index("value")
-    assert found.loc["es", "latent"] == 0 and found.loc["es", "is_found"]
-    assert not found.loc[["dark", "pale", "rare", "common"], "is_found"].any()
-    assert found.loc["rare", "evidence"] == "same voices"
+    assert found.loc["es", "latent"] == 0 and found.loc["es", "is_confirmed"]
+    assert not found.loc[["dark", "pale", "rare", "common"], "is_confirmed"].any()
+    assert found.loc["rare", "evidence"] == "seen speakers"
 
 
 def test_striking_latents_are_good_varied_and_without_warning_first():

@@ -106,7 +106,7 @@ def test_shares_come_with_intervals(open_movement, drawn, shown):
 
 
 def test_only_new_voices_can_be_counted(open_movement, workspace, drawn):
-    app = open_movement(clips_counted="New voices only")
+    app = open_movement(clips_counted="Unseen speakers only")
     listed = [card["opens"] for card in drawn(app, "movement_clips_list")["clips"]]
     assert set(workspace.corpus.table["split"].iloc[listed]) == {"held-out"}
     assert any("held-out voices only" in caption.value for caption in app.caption)

@@ -41,7 +41,9 @@ def test_overview_counts_the_corpus(app_test, small_workspace, view):
     shown = {metric.label: metric.value for metric in app.metric}
     summary = view.workspace.summary()
     assert (shown["Clips"], shown["Voices"]) == (f"{summary.n_clips:,}", f"{summary.n_speakers:,}")
-    assert shown["Explained, new voices"] == f"{100 * view.metrics['held-out']['explained_variance']:.1f} %"
+    assert (
+        shown["Explained, unseen speakers"] == f"{100 * view.metrics['held-out']['explained_variance']:.1f} %"
+    )
     grid = app.dataframe[0].value
     assert grid["Clips"].sum() == summary.n_clips
 
@@ -108,14 +110,14 @@ def test_where_new_voices_tell_nothing_the_table_opens_on_the_same_voices(
     app = app_test(small_workspace, "latents").run()
     assert not app.exception
     shown = app.dataframe[0].value.set_index("latent").sort_index()
-    np.testing.assert_allclose(shown["f1"], view.latents["same_f1"])
+    np.testing.assert_allclose(shown["f1"], view.latents["seen_f1"])
 
 
 def test_new_and_same_voices_are_shown_apart(app_test, small_workspace, view):
     app = app_test(small_workspace, "latents").run()
-    app.get("button_group")[0].set_value("same voices").run()
+    app.get("button_group")[0].set_value("seen speakers").run()
     shown = app.dataframe[0].value.set_index("latent").sort_index()
-    np.testing.assert_allclose(shown["f1"], view.latents["same_f1"])
+    np.testing.assert_allclose(shown["f1"], view.latents["seen_f1"])
 
 
 def test_search_narrows_the_table_and_steps_follow_it(app_test, small_workspace, view):

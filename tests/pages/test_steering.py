@@ -42,8 +42,8 @@ def test_at_first_sight_an_attribute_value_is_off(app_test, small_workspace, vie
     assert not app.exception and "went wrong" not in words(app)
     rows = drawn(app, "steering_desk")["rows"]
     of_people = [preset for preset in steering_presets(view) if preset.attribute in ("language", "gender")]
-    surest = max(of_people, key=lambda preset: (preset.is_borne_out, preset.f1_low))
-    assert surest.is_borne_out
+    surest = max(of_people, key=lambda preset: (preset.is_confirmed, preset.f1_low))
+    assert surest.is_confirmed
     assert tuple(row["latent"] for row in rows) == surest.latents
     assert {row["mode"] for row in rows} == {"ablate"}
     assert steered(app) == [view.name, ",".join(str(row["latent"]) for row in rows)]

@@ -15,7 +15,7 @@ def workspace(small_workspace):
 
 @pytest.fixture
 def named(workspace):
-    """A value that new voices bear out."""
+    """A value that held-out speakers confirm."""
     view = workspace.sae(workspace.sae_names()[0])
     best = view.latents[view.latents["is_named"]].sort_values("best_f1", ascending=False).iloc[0]
     return str(best["best_attribute"]), str(best["best_value"])
@@ -71,7 +71,7 @@ def test_cells_hold_value_and_interval_and_lead_to_the_latent(
     assert all(f"latent={cell['opens'].split('#')[1]}" in cell["href"] for cell in cells if cell["opens"])
 
 
-@pytest.mark.parametrize(("shown", "column"), [("Dead share", "dead_share"), ("L0", "l0")])
+@pytest.mark.parametrize(("shown", "column"), [("Dead share", "dead_fraction"), ("L0", "l0")])
 def test_cells_can_show_what_an_sae_is_like(app_test, small_workspace, workspace, drawn, shown, column):
     app = app_test(small_workspace, "sweep", cells=shown).run()
     texts = [
@@ -93,7 +93,7 @@ def test_the_best_is_named_with_its_evidence(app_test, small_workspace, workspac
     best = best_of_each(tabulate_saes(workspace, attribute=named[0], value=named[1])).iloc[0]
     text = words(app)
     assert f"latent #{best['latent']}" in text and f"F1 {best['f1']:.2f}" in text
-    assert "new voices" in text and f"{best['n_reported']:,} held-out clips" in text
+    assert "unseen speakers" in text and f"{best['n_reported']:,} held-out clips" in text
 
 
 def test_without_a_probe_the_page_says_how_to_get_one(app_test, own_workspace, words):

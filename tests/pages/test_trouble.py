@@ -113,7 +113,7 @@ def silence(folder, *, latent):
     codes.save(folder)
     FeatureIndex.build(codes).save(folder)
     table.loc[latent, ["n_active", "firing_rate", "max_activation", "mean_activation", "n_speakers"]] = 0
-    table.loc[latent, ["best_value", "same_value", "best_f1", "same_f1"]] = None
+    table.loc[latent, ["best_value", "seen_value", "best_f1", "seen_f1"]] = None
     table.loc[latent, "is_named"] = False
     table.loc[latent, "warning"] = "never active"
     write_table(folder / "latents.parquet", table)

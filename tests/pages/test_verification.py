@@ -76,8 +76,8 @@ def test_latents_are_ranked_and_a_row_opens_its_latent(app_test, small_workspace
     shown = table(app, "eer_change")
     assert shown["eer_change"].tolist() == pytest.approx((100 * expected["eer_change"]).tolist())
     app.selectbox(key="identity_order").set_value("most decided by the voice").run()
-    assert table(app, "eer_change")["speaker_share"].is_monotonic_decreasing
-    by_voice = expected.sort_values("speaker_share", ascending=False, kind="stable")["latent"].tolist()
+    assert table(app, "eer_change")["speaker_fraction"].is_monotonic_decreasing
+    by_voice = expected.sort_values("speaker_fraction", ascending=False, kind="stable")["latent"].tolist()
     app.session_state["identity_table"] = {"selection": {"rows": [2], "columns": [], "cells": []}}
     app.run()
     assert not app.exception

@@ -28,8 +28,8 @@ from tests.sae.test_training import Killed, kill_after
 SETTINGS = StepSettings(
     learning_rate=1e-2,
     n_steps=40,
-    warmup_share=0.1,
-    decay_share=0.2,
+    warmup_fraction=0.1,
+    decay_fraction=0.2,
     aux_coefficient=1 / 8,
     n_aux_latents=4,
     dead_after_clips=300,
@@ -160,7 +160,7 @@ def test_torchrun_goes_on_with_what_one_process_began(tmp_path):
     assert 0 < n_begun < len(one) / 4
     for column in ("step", "n_seen"):
         assert one[column].tolist() == two[column].tolist()
-    for column in ("fvu_train", "fvu_held_out", "l0", "dead_share", "learning_rate"):
+    for column in ("fvu_train", "fvu_held_out", "l0", "dead_fraction", "learning_rate"):
         np.testing.assert_allclose(one[column], two[column], rtol=2e-3, atol=1e-6, err_msg=column)
     assert one["fvu_train"].iloc[-1] < 0.8 * one["fvu_train"].iloc[0]
     directions = [SparseAutoencoder.load(folder).decoder_directions() for folder in folders]

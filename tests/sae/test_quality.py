@@ -64,8 +64,8 @@ def test_activity_counts_only_used_slots():
     assert quality.firing_counts(codes).tolist() == [1, 3, 1, 1, 0, 0, 0, 0, 0, 0]
     found = quality.activity_metrics(codes)
     assert found.l0 == pytest.approx(6 / 4)
-    assert found.dead_share == pytest.approx(0.6)
-    assert found.share_above_1_percent == pytest.approx(0.4)
+    assert found.dead_fraction == pytest.approx(0.6)
+    assert found.fraction_above_1_percent == pytest.approx(0.4)
 
 
 def test_shares_above_one_and_ten_percent():
@@ -73,7 +73,7 @@ def test_shares_above_one_and_ten_percent():
     latents = np.repeat([0, 1, 2, 3], [150, 30, 18, 2])[:, None].astype(np.int32)
     found = quality.activity_metrics(SparseCodes(latents, activations, 5))
     # of 200 clips: 75 %, 15 %, 9 %, exactly 1 % (not more), never
-    assert (found.share_above_1_percent, found.share_above_10_percent) == pytest.approx((3 / 5, 2 / 5))
+    assert (found.fraction_above_1_percent, found.fraction_above_10_percent) == pytest.approx((3 / 5, 2 / 5))
 
 
 def test_gamma_and_mean_over_several_pieces():

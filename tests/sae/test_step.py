@@ -12,8 +12,8 @@ from sae_core.sae.step import SaeFit, StepSettings
 SETTINGS = StepSettings(
     learning_rate=1e-2,
     n_steps=100,
-    warmup_share=0.1,
-    decay_share=0.2,
+    warmup_fraction=0.1,
+    decay_fraction=0.2,
     aux_coefficient=1 / 32,
     n_aux_latents=4,
     dead_after_clips=10**9,
@@ -144,7 +144,7 @@ def test_learning_rate_climbs_stays_and_falls():
     assert rates[99] == pytest.approx(1e-2 / 20)
     assert np.all(np.diff(rates[:10]) > 0)
     assert np.all(np.diff(rates[81:]) < 0)
-    assert replace(SETTINGS, warmup_share=0.0, decay_share=0.0).rate_at(0) == 1e-2
+    assert replace(SETTINGS, warmup_fraction=0.0, decay_fraction=0.0).rate_at(0) == 1e-2
 
 
 def test_sums_hold_what_was_seen_since_they_were_taken():

@@ -347,7 +347,7 @@ class TestWhatGoesWrong:
             ({"dead_after_clips": 0}, "dead_after_clips must be"),
             ({"learning_rate": 0.0}, "learning_rate must lie between 0 and 1"),
             ({"learning_rate": float("nan")}, "learning_rate must lie"),
-            ({"warmup_share": 0.8, "decay_share": 0.3}, "nor together more than 1"),
+            ({"warmup_fraction": 0.8, "decay_fraction": 0.3}, "nor together more than 1"),
             ({"aux_coefficient": -0.1}, "aux_coefficient must lie"),
             ({"checkpoint_every_s": -1.0}, "checkpoint_every_s must not be negative"),
             ({"stored_as": "float8"}, "stored_as"),

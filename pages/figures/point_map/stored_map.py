@@ -14,8 +14,8 @@ from sae_core.analysis.map_colours import (
     PointGroup,
     group_by_activation,
     group_by_attribute,
+    group_by_detected_value,
     group_by_prefix,
-    group_by_told_value,
     group_by_voice,
     sizes_by_firing,
 )
@@ -127,7 +127,7 @@ def clip_row(workspace: Workspace, clip_id: str | None) -> int | None:
 def _grouping(wanted: MapOf, view: SaeView, choice: MapChoice) -> Grouping:
     found = _opened(wanted)
     if choice.colour == TOLD:
-        return group_by_told_value(view, found.rows)
+        return group_by_detected_value(view, found.rows)
     if choice.colour == PREFIX:
         return group_by_prefix(view, found.rows)
     if choice.colour == VOICE:

@@ -66,11 +66,11 @@ def range_bar(line: Any) -> RankedBar:
     return RankedBar(
         label=f"{measure.words} {'<' if line.is_below else '>'} {measure.say(line.limit)}",
         filled=line.share,
-        marker=line.other_share,
+        marker=line.other_fraction,
         value_text=wording.percent(line.share),
         tone="" if line.excess_low > 0 else "below",
         help=f"{wording.percent(line.share)} of its clips lie {say_limit(line.measure, line.is_below, line.limit)}, "
-        f"{wording.percent(line.other_share)} of all others"
+        f"{wording.percent(line.other_fraction)} of all others"
         + (
             f"; with other voices {difference} more. "
             if line.excess_low > 0

@@ -10,13 +10,13 @@ from pages.shared import links, tables
 from pages.shared.problems import part_of_page
 from pages.shared.row_table import row_table
 from pages.shared.wording import EVIDENCE, value_words
-from sae_core.measures.attributes import NEW_VOICES, SAME_VOICES
+from sae_core.measures.attributes import SEEN_SPEAKERS, UNSEEN_SPEAKERS
 from sae_core.workspace.workspace import SaeView
 
 TABLE, IN_ORDER, PICKED = "latents_table", "latents_in_order", "latent_picked"
 TABLE_HEIGHT_PX = 286
 STARRED_HELP = "Only those that somebody gave a star, in the notes of a latent."
-EVIDENCE_WORDS = {NEW_VOICES: "New voices", SAME_VOICES: "Same voices"}
+EVIDENCE_WORDS = {UNSEEN_SPEAKERS: "Unseen speakers", SEEN_SPEAKERS: "Seen speakers"}
 
 
 @part_of_page
@@ -62,10 +62,10 @@ def step_latent(latent: int, by: int | None) -> None:
 
 
 def _choose_evidence(view: SaeView) -> str:
-    """New voices, unless nothing could be measured on them and something on the same voices."""
+    """Unseen speakers, unless nothing could be measured on them and something on seen speakers."""
     facts = view.latents
-    has_new, has_same = (bool(facts[f"{prefix}_f1"].notna().any()) for prefix in ("best", "same"))
-    usual = SAME_VOICES if has_same and not has_new else NEW_VOICES
+    has_unseen, has_seen = (bool(facts[f"{prefix}_f1"].notna().any()) for prefix in ("best", "seen"))
+    usual = SEEN_SPEAKERS if has_seen and not has_unseen else UNSEEN_SPEAKERS
     choice = st.segmented_control(
         "Measured on",
         list(EVIDENCE_WORDS),

@@ -23,7 +23,7 @@ PAGE = "map_selection_page"
 APART = "bar: share of the chosen clips; tick: of all clips; × with 95 % interval over voices, grey where it reaches ×1"
 ALL_SPLITS = (
     "All splits together. An area drawn by eye describes what lies there; it tests nothing. Whether a latent tells a "
-    "value on new voices stands on its own page."
+    "value on unseen speakers stands on its own page."
 )
 
 

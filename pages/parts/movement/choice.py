@@ -14,9 +14,9 @@ SAES, THRESHOLDS, STEERING = "SAEs", "Thresholds", "Steering"
 ALL_CLIPS = "all"
 PICK, SHOWN = "clips_of", "movement_n_shown"
 N_AT_ONCE = 12
-CLIP_WORDS = {ALL_CLIPS: "All clips", "held-out": "New voices only"}
+CLIP_WORDS = {ALL_CLIPS: "All clips", "held-out": "Unseen speakers only"}
 CLIP_HELP = (
-    "All clips count those too that the SAE was trained on: good for following and hearing them. New voices only "
+    "All clips count those too that the SAE was trained on: good for following and hearing them. Unseen speakers only "
     "counts held-out speakers: good for saying how much."
 )
 

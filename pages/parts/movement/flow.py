@@ -17,7 +17,7 @@ TONES = {(True, True): "stay", (True, False): "leave", (False, True): "enter", (
 ORDER = {IN_INDEX: 0, ELSEWHERE: 2, NO_LATENT: 3}
 
 
-def draw_flow(choice: MovementChoice, movement: Movement, kin: set[int], picked: str) -> None:
+def draw_flow(choice: MovementChoice, movement: Movement, related: set[int], picked: str) -> None:
     """Draw the diagram; a click on a flow picks it, one on a latent's name opens that latent."""
     flows = movement.flows()
     sizes = {
@@ -26,7 +26,7 @@ def draw_flow(choice: MovementChoice, movement: Movement, kin: set[int], picked:
         for p in set(movement.places[:, s])
     }
     order = sorted(sizes, key=lambda place: (place[0], ORDER.get(place[1], 1), -sizes[place]))
-    nodes = [_node(choice, station, place, kin) for station, place in order]
+    nodes = [_node(choice, station, place, related) for station, place in order]
     drawn = [_link(choice, flow, picked) for flow in flows.itertuples()]
     titles = [_title(choice, number) for number in range(len(choice.stations))]
     opened = flow_diagram(
@@ -36,7 +36,7 @@ def draw_flow(choice: MovementChoice, movement: Movement, kin: set[int], picked:
         station, place = (int(part) for part in opened.split(":"))
         stop = choice.stations[station]
         links.open_latent(stop.view, stop.latent if place == IN_INDEX else place)
-    st.caption(_reading(choice, bool(kin)))
+    st.caption(_reading(choice, bool(related)))
 
 
 def _title(choice: MovementChoice, number: int) -> str:
@@ -50,7 +50,7 @@ def _name(station: int, place: int) -> str:
     return f"{station}:{place}"
 
 
-def _node(choice: MovementChoice, station: int, place: int, kin: set[int]) -> FlowNode:
+def _node(choice: MovementChoice, station: int, place: int, related: set[int]) -> FlowNode:
     stop = choice.stations[station]
     if place == IN_INDEX:
         label = latent_name(stop.view, stop.latent)
@@ -61,14 +61,14 @@ def _node(choice: MovementChoice, station: int, place: int, kin: set[int]) -> Fl
     if place in (ELSEWHERE, NO_LATENT):
         label = "other latents" if place == ELSEWHERE else "no latent"
         return FlowNode(_name(station, place), station, label, help=SMALL_HELP if place == ELSEWHERE else "")
-    is_kin = station == len(choice.stations) - 1 and place in kin
+    is_related = station == len(choice.stations) - 1 and place in related
     words = (
         "descends from the first index's latent"
-        if is_kin
+        if is_related
         else "tells most of these clips, which are outside the index"
     )
     return FlowNode(
-        _name(station, place), station, latent_name(stop.view, place), "marked" if is_kin else "",
+        _name(station, place), station, latent_name(stop.view, place), "marked" if is_related else "",
         links.latent_address(stop.view, place), f"{stop.view.name}: {words}",
     )  # fmt: skip
 

@@ -14,24 +14,24 @@ from sae_core.analysis.movement import Splitting
 from sae_core.workspace.workspace import SaeView
 
 HELP = (
-    "Kin share more clips than chance would have them share (the overlap is measured against how often each fires) and "
-    "add much the same to the embedding. A child may hold clips that another child holds too."
+    "Related latents are active on more common clips than chance explains (measured against how often each is active) "
+    "and add much the same to the embedding. A successor may hold clips that another successor holds too."
 )
 
 
 def draw_splitting(choice: MovementChoice, splitting: Splitting, within: Splitting | None) -> None:
-    """List the children in the last SAE, and those within the first one where it is nested."""
+    """List the successors in the last SAE, and those within the first one where it is nested."""
     first, last = choice.stations[0], choice.stations[-1]
     st.subheader("How it splits", anchor=False, help=HELP)
     columns = st.columns(2 if within is not None else 1, gap="medium")
     with columns[0].container(border=True, height="stretch"):
         words = Heading(
             f"{latent_name(first.view, first.latent)} of {first.view.name} in {last.view.name}",
-            "bar: share of its index that the child holds",
+            "bar: share of its index that the successor holds",
             f"No latent of {last.view.name} descends from #{first.latent}: its clips scatter, or no latent there has a "
             "like direction.",
         )
-        _draw_children(last.view, splitting, words, key="children")
+        _draw_successors(last.view, splitting, words, key="successors")
     if within is not None:
         with columns[1].container(border=True, height="stretch"):
             words = Heading(
@@ -39,22 +39,22 @@ def draw_splitting(choice: MovementChoice, splitting: Splitting, within: Splitti
                 f"later-prefix latents that fire mostly inside #{last.latent}",
                 f"No later latent fires mostly inside #{last.latent}.",
             )
-            _draw_children(last.view, within, words, key="refinements")
+            _draw_successors(last.view, within, words, key="refinements")
 
 
-def _draw_children(view: SaeView, splitting: Splitting, heading: Heading, *, key: str) -> None:
+def _draw_successors(view: SaeView, splitting: Splitting, heading: Heading, *, key: str) -> None:
     bars = [
         RankedBar(
-            label=latent_name(view, int(child.child)),
-            detail=_apart_words(splitting.apart, int(child.child)),
-            filled=float(child.share),
-            value_text=percent(float(child.share)),
-            help=f"{int(child.n):,} clips of the index · overlap beyond chance {child.beyond_chance:.2f} · "
-            f"lift ×{child.lift:.1f} · cosine {child.cosine:.2f}. {_apart_help(splitting.apart, int(child.child))}",
-            opens=int(child.child),
-            href=links.latent_address(view, int(child.child)),
+            label=latent_name(view, int(successor.successor)),
+            detail=_apart_words(splitting.apart, int(successor.successor)),
+            filled=float(successor.share),
+            value_text=percent(float(successor.share)),
+            help=f"{int(successor.n):,} clips of the index · overlap beyond chance {successor.beyond_chance:.2f} · "
+            f"lift ×{successor.lift:.1f} · cosine {successor.cosine:.2f}. {_apart_help(splitting.apart, int(successor.successor))}",
+            opens=int(successor.successor),
+            href=links.latent_address(view, int(successor.successor)),
         )
-        for child in splitting.children.itertuples()
+        for successor in splitting.successors.itertuples()
     ]
     opened = ranking(bars, key=key, heading=heading)
     if opened is not None:
@@ -67,13 +67,13 @@ def _words(attribute: str, value: str) -> str:
     return f"voice {value}" if attribute == "speaker_id" else value_words(attribute, value)
 
 
-def _apart_words(apart: pd.DataFrame, child: int) -> str:
-    ours = apart[apart["part"] == child].head(2)
+def _apart_words(apart: pd.DataFrame, successor: int) -> str:
+    ours = apart[apart["part"] == successor].head(2)
     return ", ".join(f"{_words(line.attribute, line.value)} ×{line.lift:.1f}" for line in ours.itertuples())
 
 
-def _apart_help(apart: pd.DataFrame, child: int) -> str:
-    ours = apart[apart["part"] == child]
+def _apart_help(apart: pd.DataFrame, successor: int) -> str:
+    ours = apart[apart["part"] == successor]
     if ours.empty:
         return "Nothing sets its part apart from the whole index."
     return "More often than in the whole index: " + ", ".join(
@@ -102,11 +102,11 @@ def _table(apart: pd.DataFrame) -> pd.DataFrame:
 def _columns() -> dict[str, Any]:
     column = st.column_config
     return {
-        "latent": column.NumberColumn("Child", format="#%d", width=60),
+        "latent": column.NumberColumn("Successor", format="#%d", width=60),
         "what": column.TextColumn("What", width=80),
         "value": column.TextColumn("Value"),
         "share": column.NumberColumn(
-            "Here", format="%.0f %%", width=65, help="Share of the child's part of the index."
+            "Here", format="%.0f %%", width=65, help="Share of the successor's part of the index."
         ),
         "interval": column.TextColumn("95 %", width=85, help="Speakers resampled."),
         "whole": column.NumberColumn("Index", format="%.0f %%", width=65, help="Share of the whole index."),

@@ -24,11 +24,11 @@ def health_panel(view: SaeView) -> None:
     st.subheader("Is this SAE any good?", anchor=False, help=TERMS["sae"])
     st.caption(_description(view))
     first, second = st.columns(2)
-    first.metric("Explained, new voices", _share(held_out), help=TERMS["explained variance"])
+    first.metric("Explained, unseen speakers", _share(held_out), help=TERMS["explained variance"])
     second.metric("Explained, training", _share(train), help=TERMS["training"])
     third, fourth, fifth = st.columns(3)
     third.metric("L0", f"{held_out['l0']:.1f}" if held_out else "–", help=TERMS["l0"])
-    fourth.metric("Dead", percent(_dead_share(view)), help=TERMS["dead"])
+    fourth.metric("Dead", percent(_dead_fraction(view)), help=TERMS["dead"])
     fifth.metric("γ", f"{view.metrics.get('gamma', float('nan')):.2f}", help=TERMS["gamma"])
     st.markdown("  \n".join(f":small[{remark}]" for remark in remarks(view)))
 
@@ -52,7 +52,7 @@ def remarks(view: SaeView) -> list[str]:
             found.append(
                 f"{CAUTION} {100 * gap:.0f} points better on training voices: they are partly learnt by heart."
             )
-    dead = _dead_share(view)
+    dead = _dead_fraction(view)
     if dead > MANY_DEAD:
         found.append(f"{CAUTION} {percent(dead)} of its {view.n_latents:,} latents do nothing.")
     gamma = view.metrics.get("gamma")
@@ -68,9 +68,7 @@ def _on_new_voices(view: SaeView) -> str:
         return f"{CAUTION} No voices were kept aside, so nothing here is tested on new people."
     explained = held_out["explained_variance"]
     if explained < LOW_EXPLAINED:
-        return (
-            f"{CAUTION} It loses {percent(1 - explained)} of what sets new voices apart: more may hide there."
-        )
+        return f"{CAUTION} It loses {percent(1 - explained)} of what sets unseen speakers apart: more may hide there."
     return f"{GOOD} It keeps {percent(explained)} of what sets voices apart that it never heard."
 
 
@@ -78,7 +76,7 @@ def _metrics_of(view: SaeView, split: str) -> dict[str, Any]:
     return view.metrics.get(split) or {}
 
 
-def _dead_share(view: SaeView) -> float:
+def _dead_fraction(view: SaeView) -> float:
     return float((view.latents["n_active"] == 0).mean())
 
 

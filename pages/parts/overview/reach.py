@@ -4,7 +4,7 @@ import pandas as pd
 import streamlit as st
 
 from pages.shared.wording import EVIDENCE, value_words
-from sae_core.measures.attributes import NEW_VOICES, SAME_VOICES
+from sae_core.measures.attributes import SEEN_SPEAKERS, UNSEEN_SPEAKERS
 from sae_core.workspace.workspace import SaeView
 
 DEMO_LIMITS = (
@@ -16,28 +16,28 @@ MAX_LISTED = 14
 
 
 def reach_panel(view: SaeView) -> None:
-    """Draw which attribute values hold on new voices, which were looked for in vain, and which nobody can tell yet."""
+    """Draw which attribute values hold on unseen speakers, which were tested in vain, and which cannot be tested."""
     shown, missed, untested = reach(view)
     st.subheader("What this can and cannot show", anchor=False)
     first, second, third = st.columns(3, gap="medium")
     first.markdown(
-        f":green[:material/check_circle:] **Holds on new voices**  \n{_listed(shown, 'nothing yet')}"
+        f":green[:material/check_circle:] **Holds on unseen speakers**  \n{_listed(shown, 'nothing yet')}"
     )
     second.markdown(f":gray[:material/search_off:] **Looked for, not found**  \n{_listed(missed, 'nothing')}")
     third.markdown(
-        f":orange[:material/group:] **Only on the same voices**  \n{_listed(untested, 'nothing')}",
-        help=EVIDENCE[SAME_VOICES],
+        f":orange[:material/group:] **Only on seen speakers**  \n{_listed(untested, 'nothing')}",
+        help=EVIDENCE[SEEN_SPEAKERS],
     )
     if view.workspace.is_demo:
         st.caption(DEMO_LIMITS)
 
 
 def reach(view: SaeView) -> tuple[list[str], list[str], list[str]]:
-    """Attribute values whose predominant latent holds on new voices (with F1), does not, or cannot be tested there."""
+    """Attribute values whose best latent holds on unseen speakers (with F1), does not, or cannot be tested."""
     best = view.predominant_latents().sort_values("f1", ascending=False, kind="stable")
-    is_tested = best["evidence"] == NEW_VOICES
-    shown = [f"{words} {f1:.2f}" for words, f1 in _worded(best[best["is_found"]])]
-    missed = [words for words, _ in _worded(best[is_tested & ~best["is_found"]])]
+    is_tested = best["evidence"] == UNSEEN_SPEAKERS
+    shown = [f"{words} {f1:.2f}" for words, f1 in _worded(best[best["is_confirmed"]])]
+    missed = [words for words, _ in _worded(best[is_tested & ~best["is_confirmed"]])]
     return shown, missed, [words for words, _ in _worded(best[~is_tested])]
 
 

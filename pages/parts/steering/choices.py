@@ -15,7 +15,7 @@ USUAL_ATTRIBUTES = ("language", "gender")
 
 
 def take_first_preset(view: SaeView) -> None:
-    """Steer something at first sight: the language or gender that new voices bear out most surely, so that a shift of
+    """Steer something at first sight: the language or gender confirmed most surely on held-out speakers, so that a shift of
     the figure can be hoped for."""
     steering = SteeringState.of(view)
     if steering.settled is not None:
@@ -27,7 +27,7 @@ def take_first_preset(view: SaeView) -> None:
 
 
 def _surely_told(preset: SteeringPreset) -> tuple[bool, float]:
-    return preset.is_borne_out, preset.f1_low or 0.0
+    return preset.is_confirmed, preset.f1_low or 0.0
 
 
 def switch_off(view: SaeView, preset: SteeringPreset) -> None:
@@ -49,12 +49,12 @@ def choose_latents(view: SaeView) -> None:
             on_change=add_latent,
             args=(view,),
             width=210,
-            help=f"At most {MAX_STEERED} at once. A latent is called by a value only where new voices bear it out.",
+            help=f"At most {MAX_STEERED} at once. A latent is named after a value only where it is confirmed.",
         )
         for preset in presets:
             words = value_words(preset.attribute, preset.value)
             st.button(
-                f"{words} off" if preset.is_borne_out else f":gray[{words} off?]",
+                f"{words} off" if preset.is_confirmed else f":gray[{words} off?]",
                 key=f"preset_{preset.attribute}_{preset.value}",
                 on_click=switch_off,
                 args=(view, preset),
@@ -74,11 +74,9 @@ def steer_nothing(view: SaeView) -> None:
 def _what_it_does(preset: SteeringPreset, words: str) -> str:
     latents = ", ".join(f"#{latent}" for latent in preset.latents)
     measured = f"on voices kept aside F1 is {with_interval(preset.f1, preset.f1_low, preset.f1_high)}"
-    if preset.is_borne_out:
+    if preset.is_confirmed:
         return f"Switches off {latents}, which tell {words}: {measured} for the first."
-    return (
-        f"Switches off {latents}, the best there is for {words}. New voices do not bear it out: {measured}."
-    )
+    return f"Switches off {latents}, the best there is for {words}. Held-out speakers do not confirm it: {measured}."
 
 
 def add_latent(view: SaeView) -> None:

@@ -152,7 +152,7 @@ def trade_off_figure(
                 "color": colours[place % len(colours)], "symbol": SYMBOLS.get(variant, "square"), "opacity": 0.85,
             },
         )  # fmt: skip
-    figure = dress(figure, height_px=330, x="explained variance on new voices", y=measure)
+    figure = dress(figure, height_px=330, x="explained variance on unseen speakers", y=measure)
     figure.update_layout(
         margin_t=62, legend={"orientation": "h", "y": 1.22, "x": 1, "xanchor": "right"}, showlegend=True
     )

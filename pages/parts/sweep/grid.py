@@ -12,7 +12,7 @@ from pages.shared import links
 from pages.shared.wording import TERMS, latent_name, percent
 from sae_core.workspace.workspace import Workspace
 
-QUALITY, EXPLAINED, ACTIVE, DEAD = "quality", "explained_variance", "l0", "dead_share"
+QUALITY, EXPLAINED, ACTIVE, DEAD = "quality", "explained_variance", "l0", "dead_fraction"
 HELP = {EXPLAINED: TERMS["explained variance"], ACTIVE: TERMS["l0"], DEAD: TERMS["dead"]}
 
 
@@ -59,7 +59,7 @@ def _cell(workspace: Workspace, line: Any, shown: str, highest: float) -> Cell:
         QUALITY: lambda: (f"{line.value:.2f}", _interval(line.low, line.high), line.value),
         EXPLAINED: lambda: (percent(line.explained_variance), "", line.explained_variance),
         ACTIVE: lambda: (f"{line.l0:.1f}", "", line.l0 / highest),
-        DEAD: lambda: (percent(line.dead_share), "", line.dead_share),
+        DEAD: lambda: (percent(line.dead_fraction), "", line.dead_fraction),
     }
     text, detail, share = texts[shown]()
     if line.n_seeds > 1 and shown == QUALITY:

@@ -19,7 +19,7 @@ SHOWN = [
     "interval",
     "explained_variance",
     "l0",
-    "dead_share",
+    "dead_fraction",
     "n_latents",
     "k",
     "seed",
@@ -49,7 +49,7 @@ def draw_table(table: pd.DataFrame, chosen: tuple[str, str], measure: str) -> No
     shown["interval"] = [
         "" if pd.isna(low[row]) else f"{low[row]:.2f}–{high[row]:.2f}" for row in shown.index
     ]
-    for name in ("explained_variance", "dead_share"):
+    for name in ("explained_variance", "dead_fraction"):
         shown[name] = 100 * shown[name].astype(float)
     with st.expander("All numbers", icon=":material/table:", key="sweep_numbers"):
         st.dataframe(shown[SHOWN], hide_index=True, key="sweep_table", column_config=_columns(measure))
@@ -76,7 +76,7 @@ def _columns(measure: str) -> dict[str, Any]:
             "Explained", format="%.1f %%", help=TERMS["explained variance"]
         ),
         "l0": column.NumberColumn("L0", format="%.1f", help=TERMS["l0"]),
-        "dead_share": column.NumberColumn("Dead", format="%.1f %%", help=TERMS["dead"]),
+        "dead_fraction": column.NumberColumn("Dead", format="%.1f %%", help=TERMS["dead"]),
         "n_latents": column.NumberColumn("L", format="localized"),
         "k": column.NumberColumn("k"),
         "seed": column.NumberColumn("Seed"),

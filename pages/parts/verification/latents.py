@@ -17,8 +17,8 @@ TABLE_HEIGHT_PX = 390
 ORDERS = {
     "errors rise most without it": ("eer_change", False),
     "errors fall most without it": ("eer_change", True),
-    "most decided by the voice": ("speaker_share", False),
-    "least decided by the voice": ("speaker_share", True),
+    "most decided by the voice": ("speaker_fraction", False),
+    "least decided by the voice": ("speaker_fraction", True),
 }
 
 
@@ -52,7 +52,7 @@ def _draw_table(view: SaeView, table: pd.DataFrame, latents: list[int]) -> int |
             "name": [latent_name(view, latent) for latent in latents],
             "eer_change": 100 * table["eer_change"].to_numpy(),
             "interval": [_interval(low, high) for low, high in zip(table["low"], table["high"], strict=True)],
-            "speaker_share": table["speaker_share"].to_numpy(),
+            "speaker_fraction": table["speaker_fraction"].to_numpy(),
             "ratio": [_ratio(float(value)) for value in table["within_between"]],
             "n_active": table["n_active"].to_numpy(),
         }
@@ -84,7 +84,7 @@ def _columns() -> dict[str, Any]:
         "interval": text(
             "95 %", help="Of that difference, on the same trials, speakers drawn anew 200 times."
         ),
-        "speaker_share": st.column_config.ProgressColumn(
+        "speaker_fraction": st.column_config.ProgressColumn(
             "Decided by the voice",
             format="%.2f",
             min_value=0,
