@@ -15,7 +15,7 @@ from sae_core.workspace.workspace import SaeView
 SAE, LATENT, CLIP = "sae", "latent", "clip"
 WORKSPACE = "workspace"
 FIRST, SECOND = "a", "b"
-EARLIER_WORDS = {"evidence": {"unseen speakers": "unseen speakers", "seen speakers": "seen speakers"}}
+EARLIER_WORDS = {"evidence": {"new voices": "unseen speakers", "same voices": "seen speakers"}}
 """What addresses said before format version 2."""
 
 
@@ -24,6 +24,7 @@ def modernise() -> None:
     for name, words in EARLIER_WORDS.items():
         if (said := st.query_params.get(name)) in words:
             st.query_params[name] = words[said]
+            st.session_state.setdefault(name, words[said])
 
 
 def chosen(name: str) -> str | None:

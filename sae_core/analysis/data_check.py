@@ -31,8 +31,8 @@ _MERGE = re.compile(r"merge “(?P<one>.+)” into “(?P<other>.+)”")
 def check_workspace(
     workspace: Workspace,
     embeddings: Embeddings,
-    digests: np.ndarray | None = None,
     *,
+    digests: np.ndarray | None = None,
     progress: Progress = ignore,
 ) -> pd.DataFrame:
     """Every suspicion about the clips of a workspace by one encoder's embeddings.

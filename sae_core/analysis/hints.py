@@ -81,8 +81,8 @@ def hint(view: SaeView, latent: int, *, say: Say | None = None) -> str:
 
     The value is the latent's best on unseen speakers, where they confirm it. A range holds about nine in ten of its
     clips and is said where the bounds over speakers keep to `LEAST_FRACTION` there and `LEAST_EXCESS` over all other
-    clips. Of a latent that is mostly one speaker or one source no range is said: it would be that one's. say: words for a
-    value.
+    clips. Of a latent that is mostly one speaker or one source no range is said: it would be that one's. say: words for
+    a value.
     """
     if not 0 <= latent < view.n_latents:
         raise ValueError(f"latent {latent} is not in 0…{view.n_latents - 1}")

@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float32, Float64, Int64
 
 from sae_core.analysis.trial_sets import TrialSet
 from sae_core.corpus.values import AttributeValue
-from sae_core.measures.attributes import UNSEEN_SPEAKERS, SOURCE_ATTRIBUTE
+from sae_core.measures.attributes import SOURCE_ATTRIBUTE, UNSEEN_SPEAKERS
 from sae_core.measures.profiles import clips_near
 from sae_core.measures.steering import Change, Steering, measure_shifts
 from sae_core.measures.verification import (

@@ -198,7 +198,9 @@ def loudness_lufs(sound: Float32[np.ndarray, " t"]) -> float | None:
 
     if not len(sound) or float(np.mean(sound.astype(np.float64) ** 2)) <= SILENT_POWER:
         return None
-    meter = Meter(SAMPLE_RATE_HZ, block_size=min(GATE_S, len(sound) / SAMPLE_RATE_HZ))
+    # rounded down: a block a trace longer than the sound is refused
+    whole_s = np.nextafter(len(sound) / SAMPLE_RATE_HZ, 0)
+    meter = Meter(SAMPLE_RATE_HZ, block_size=min(GATE_S, float(whole_s)))
     found = float(meter.integrated_loudness(sound.astype(np.float64)))
     return found if np.isfinite(found) else None
 

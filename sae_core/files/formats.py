@@ -1,6 +1,6 @@
 """Which format versions of stored files are read, and what was called otherwise in earlier ones.
 
-Version 2 says "unseen speakers" and "seen speakers" where version 1 said "unseen speakers" and "seen speakers", `fraction`
+Version 2 says "unseen speakers" and "seen speakers" where version 1 said "new voices" and "same voices", `fraction`
 for `share`, `std` for `spread`, and `predecessor` and `successor` for `parent` and `child`. Readers translate by the
 name of the file, so the rest of VoxScope knows one vocabulary; what is written is always of the newest version.
 """
@@ -16,22 +16,22 @@ from sae_core.files.errors import ArtifactError
 FORMAT_VERSION = 2
 READABLE_VERSIONS = (1, 2)
 
-_EVIDENCE = {"unseen speakers": "unseen speakers", "seen speakers": "seen speakers"}
-_LATENTS = {"top_speaker_fraction": "top_speaker_fraction", "top_source_fraction": "top_source_fraction"}
+_EVIDENCE = {"new voices": "unseen speakers", "same voices": "seen speakers"}
+_LATENTS = {"top_speaker_share": "top_speaker_fraction", "top_source_share": "top_source_fraction"}
 _COLUMNS: dict[str, dict[str, str]] = {
     "latents.parquet": _LATENTS,
-    "training.parquet": {"dead_fraction": "dead_fraction"},
-    "acoustics.parquet": {"f0_std_semitones": "f0_std_semitones"},
+    "training.parquet": {"dead_share": "dead_fraction"},
+    "acoustics.parquet": {"f0_spread_semitones": "f0_std_semitones"},
     "lineage.parquet": {"parent": "predecessor", "child": "successor"},
     "attribute_values.parquet": {},
     "probes.parquet": {},
 }
 _KEYS = {
-    "dead_fraction": "dead_fraction",
-    "fraction_above_1_percent": "fraction_above_1_percent",
-    "fraction_above_10_percent": "fraction_above_10_percent",
-    "warmup_fraction": "warmup_fraction",
-    "decay_fraction": "decay_fraction",
+    "dead_share": "dead_fraction",
+    "share_above_1_percent": "fraction_above_1_percent",
+    "share_above_10_percent": "fraction_above_10_percent",
+    "warmup_share": "warmup_fraction",
+    "decay_share": "decay_fraction",
     "n_kin": "n_related",
     "stages": "steps",
 }

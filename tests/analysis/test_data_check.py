@@ -30,7 +30,7 @@ def finding(**fields):
 def test_findings_name_clips_and_say_what_is_suspected(workspace):
     digests = np.full(len(workspace.corpus), "", dtype=object)
     digests[[5, 9]] = "the same"
-    found = check_workspace(workspace, workspace.embeddings(EMBEDDER), digests)
+    found = check_workspace(workspace, workspace.embeddings(EMBEDDER), digests=digests)
     first, clips = found.iloc[0], workspace.corpus.table["clip_id"]
     assert (first["kind"], first["row"], first["other_row"]) == ("exact copy", 9, 5)
     assert first["words"] == f"{clips[9]} holds the same sound as {clips[5]}."
@@ -40,7 +40,7 @@ def test_findings_name_clips_and_say_what_is_suspected(workspace):
 def test_a_drawn_sample_stands_for_many_clips(workspace, monkeypatch):
     monkeypatch.setattr("sae_core.analysis.data_check.MAX_CHECKED", 200)
     digests = np.full(len(workspace.corpus), "the same", dtype=object)
-    found = check_workspace(workspace, workspace.embeddings(EMBEDDER), digests)
+    found = check_workspace(workspace, workspace.embeddings(EMBEDDER), digests=digests)
     copies = found[found["kind"] == "exact copy"]
     assert len(copies) == 199 and copies["row"].max() > 200, "rows are those of the whole table"
 
@@ -66,7 +66,8 @@ def test_decisions_are_shown_with_the_findings(workspace):
     digests[[5, 9]] = "the same"
     decide(workspace, finding(kind="exact copy", row=9), LEAVE_OUT, author="Ada")
     assert (
-        check_workspace(workspace, workspace.embeddings(EMBEDDER), digests)["decision"].iloc[0] == LEAVE_OUT
+        check_workspace(workspace, workspace.embeddings(EMBEDDER), digests=digests)["decision"].iloc[0]
+        == LEAVE_OUT
     )
 
 

@@ -21,6 +21,7 @@ from sae_core.corpus.cutting import SHORTEST_TAIL, cut_windows
 from sae_core.corpus.importing import ImportSettings, import_corpus
 from sae_core.files.artifacts import read_json, write_array
 from sae_core.files.errors import ArtifactError, CorpusError
+from sae_core.files.formats import FORMAT_VERSION
 from tests.recordings import FORMATS, voice, write
 
 REPOSITORY = Path(__file__).parent.parent.parent
@@ -197,7 +198,7 @@ def test_progress_counts_recordings(calls, workspace):
 
 def test_importing_again_keeps_what_is_derived_and_the_name(calls, workspace):
     import_corpus(calls, workspace)
-    assert read_json(workspace / "workspace.json") == {"format_version": 1, "name": "calls"}
+    assert read_json(workspace / "workspace.json") == {"format_version": FORMAT_VERSION, "name": "calls"}
     (workspace / "workspace.json").write_text('{"format_version": 1, "name": "mine"}')
     write_array(workspace / "embeddings" / "ge2e" / "vectors.npy", np.eye(3))
     before = Corpus.load(workspace)

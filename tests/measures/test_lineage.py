@@ -117,7 +117,7 @@ def test_edges_equal_counting_sets():
     n = int(is_valid.sum())
     assert len(edges) > 20
     for edge in edges.itertuples():
-        one, other = sets[0][edge.parent], sets[1][edge.successor]
+        one, other = sets[0][edge.predecessor], sets[1][edge.successor]
         small, large = sorted((len(one), len(other)))
         assert edge.n_shared == len(one & other)
         assert edge.jaccard == pytest.approx(len(one & other) / len(one | other))
@@ -126,7 +126,7 @@ def test_edges_equal_counting_sets():
         assert edge.lift == pytest.approx(len(one & other) / (len(one) * len(other) / n))
         assert edge.beyond_chance == pytest.approx((len(one & other) / small - large / n) / (1 - large / n))
         assert edge.cosine == pytest.approx(
-            directions[0][edge.parent] @ directions[1][edge.successor], abs=1e-5
+            directions[0][edge.predecessor] @ directions[1][edge.successor], abs=1e-5
         )
 
 

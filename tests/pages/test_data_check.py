@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 
 from sae_core.analysis.data_check import LEAVE_OUT, check_workspace, decisions_for_import
-from sae_core.files.artifacts import ArtifactMeta
 from sae_core.workspace.workspace import open_workspace
+from tests.sealing import reseal
 
 
 @pytest.fixture
@@ -20,8 +20,7 @@ def folder(small_workspace, tmp_path):
     vectors = np.load(place / "vectors.npy")
     vectors[40] = vectors[7]
     np.save(place / "vectors.npy", vectors)
-    meta = ArtifactMeta.read(place / "meta.json", kind="embeddings", remedy="")
-    meta.write(place / "meta.json", files=tuple(meta.files))
+    reseal(place / "meta.json")
     return folder
 
 

@@ -5,6 +5,8 @@ import json
 import numpy as np
 import pytest
 
+from tests.sealing import reseal
+
 
 @pytest.fixture(scope="module")
 def view(small_workspace):
@@ -155,6 +157,7 @@ def broken_view(own_workspace, view):
     file = own_workspace / "embeddings" / view.embeddings.embedder / "failures.parquet"
     lost = pd.DataFrame({"row": [3], "clip_id": [clip(view, 3)], "reason": ["it is silent"]})
     write_table(file, pd.concat([read_table(file), lost], ignore_index=True).astype({"row": "int64"}))
+    reseal(file.with_name("meta.json"))
     return own_workspace
 
 

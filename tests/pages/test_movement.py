@@ -128,9 +128,9 @@ def test_the_children_are_those_of_the_lineage(open_movement, workspace, value, 
     from sae_core.analysis.movement import predominant_index, split_index
 
     splitting = split_index(predominant_index(workspace.sae(PLAIN), *value), workspace.sae(NESTED))
-    bars = drawn(open_movement(), "children")["bars"]
-    assert [bar["opens"] for bar in bars] == splitting.children["child"].tolist() and bars
-    np.testing.assert_allclose([bar["filled"] for bar in bars], splitting.children["share"])
+    bars = drawn(open_movement(), "successors")["bars"]
+    assert [bar["opens"] for bar in bars] == splitting.successors["successor"].tolist() and bars
+    np.testing.assert_allclose([bar["filled"] for bar in bars], splitting.successors["share"])
 
 
 @pytest.mark.parametrize(

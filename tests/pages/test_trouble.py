@@ -6,6 +6,8 @@ import shutil
 import numpy as np
 import pytest
 
+from tests.sealing import reseal
+
 PAGES = [None, "latents", "clips"]
 
 
@@ -97,7 +99,7 @@ def test_a_latent_that_never_fires_says_so(app_test, own_workspace, words):
 
 def silence(folder, *, latent):
     """Take one latent out of the index and the codes of an SAE."""
-    from sae_core.files.artifacts import ArtifactMeta, read_table, write_table
+    from sae_core.files.artifacts import read_table, write_table
     from sae_core.sae.codes import SparseCodes
     from sae_core.sae.feature_index import FeatureIndex
 
@@ -117,8 +119,7 @@ def silence(folder, *, latent):
     table.loc[latent, "is_named"] = False
     table.loc[latent, "warning"] = "never active"
     write_table(folder / "latents.parquet", table)
-    meta = ArtifactMeta.read(folder / "index.json", kind="index", remedy="")
-    meta.write(folder / "index.json", files=list(meta.files))
+    reseal(folder / "index.json")
 
 
 def test_an_unforeseen_error_is_logged_and_told_in_a_sentence(

@@ -20,7 +20,7 @@ from sae_core.workspace.note_entries import Subject
 from sae_core.workspace.workspace import Workspace, open_workspace
 
 KEPT = Path(__file__).parent.parent / "workspaces"
-WORDS = {"unseen speakers": UNSEEN_SPEAKERS, "seen speakers": SEEN_SPEAKERS}
+WORDS = {"new voices": UNSEEN_SPEAKERS, "same voices": SEEN_SPEAKERS}
 
 
 @pytest.fixture
@@ -113,12 +113,12 @@ def test_other_versions_are_refused_with_those_that_are_read(version):
 
 
 def test_tables_of_other_names_pass_unchanged():
-    table = pd.DataFrame({"dead_fraction": [1.0], "evidence": ["unseen speakers"]})
+    table = pd.DataFrame({"dead_share": [1.0], "evidence": ["new voices"]})
     assert modern_table("labels.parquet", table) is table
 
 
 def test_settings_inside_settings_are_translated():
-    assert modern_settings({"training": {"warmup_fraction": 1}, "config": {"format_version": 1}}) == {
+    assert modern_settings({"training": {"warmup_share": 1}, "config": {"format_version": 1}}) == {
         "training": {"warmup_fraction": 1},
         "config": {"format_version": FORMAT_VERSION},
     }
@@ -135,6 +135,6 @@ def test_every_page_shows_it(app_test, folder, page):
 
 
 def test_addresses_of_before_open_what_they_opened(app_test, folder):
-    app = app_test(folder, "latents", evidence="seen speakers").run()
+    app = app_test(folder, "latents", evidence="same voices").run()
     assert not app.exception
     assert app.segmented_control(key="evidence").value == SEEN_SPEAKERS

@@ -50,7 +50,8 @@ def _draw_successors(view: SaeView, splitting: Splitting, heading: Heading, *, k
             filled=float(successor.share),
             value_text=percent(float(successor.share)),
             help=f"{int(successor.n):,} clips of the index · overlap beyond chance {successor.beyond_chance:.2f} · "
-            f"lift ×{successor.lift:.1f} · cosine {successor.cosine:.2f}. {_apart_help(splitting.apart, int(successor.successor))}",
+            f"lift ×{successor.lift:.1f} · cosine {successor.cosine:.2f}. "
+            f"{_apart_help(splitting.apart, int(successor.successor))}",
             opens=int(successor.successor),
             href=links.latent_address(view, int(successor.successor)),
         )

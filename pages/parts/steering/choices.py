@@ -15,8 +15,7 @@ USUAL_ATTRIBUTES = ("language", "gender")
 
 
 def take_first_preset(view: SaeView) -> None:
-    """Steer something at first sight: the language or gender confirmed most surely on held-out speakers, so that a shift of
-    the figure can be hoped for."""
+    """Steer something at first sight: the language or gender confirmed most surely on held-out speakers."""
     steering = SteeringState.of(view)
     if steering.settled is not None:
         steering.show()
