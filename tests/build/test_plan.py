@@ -232,7 +232,8 @@ def test_lineage_is_stored_as_it_is_traced(built):
     for (before, after), edges in expected.items():
         stored = table[(table["before"] == before) & (table["after"] == after)]
         assert (
-            stored[["parent", "child"]].to_numpy().tolist() == edges[["parent", "child"]].to_numpy().tolist()
+            stored[["predecessor", "successor"]].to_numpy().tolist()
+            == edges[["predecessor", "successor"]].to_numpy().tolist()
         )
     pairs = set(map(tuple, table[["before", "after"]].to_numpy().tolist()))
     assert not [pair for pair in pairs if pair[0].split("-")[0] != pair[1].split("-")[0]]
