@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from sae_core.audio import reading
 from sae_core.files.errors import AudioError
-from tests.recordings import FORMATS, Format, encode, voice, write
+from tests.recordings import FORMATS, Format, voice, write
 
 BY_NAME = {form.name: form for form in FORMATS}
 
@@ -429,13 +429,3 @@ def test_an_id3_tag_does_not_make_aac_into_mp3(recordings, tmp_path):
     tag = b"ID3\x04\x00\x00" + bytes([0, 0, 0, 10]) + bytes(10)
     (tmp_path / "tagged.mp3").write_bytes(tag + recordings["aac"].read_bytes())
     assert reading.probe(tmp_path / "tagged.mp3").codec == "aac"
-
-
-def test_sound_that_changes_its_rate_midway_is_used_up_to_there(tmp_path):
-    for number, rate in enumerate((16_000, 48_000)):
-        encode(tmp_path / f"{number}", voice(3, rate), rate, container="adts", codec="aac")
-    (tmp_path / "both.aac").write_bytes(
-        b"".join((tmp_path / f"{number}").read_bytes() for number in range(2))
-    )
-    whole = reading.read(tmp_path / "both.aac")
-    assert len(whole) / 16_000 == pytest.approx(3, abs=0.1)

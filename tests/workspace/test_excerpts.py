@@ -75,17 +75,9 @@ def says_it_holds(n_bytes):
     return bytes(content)
 
 
-@pytest.mark.parametrize("n_bytes", [2**31 - 1, 2**32 - 1])
-def test_a_header_that_promises_more_is_not_believed(n_bytes):
-    assert read(says_it_holds(n_bytes)).duration_s == 2.0
-
-
-@pytest.mark.parametrize(("n_bytes", "why"), [(0, "holds no sound"), (1000, "lasts 0.03 s")])
-def test_a_header_that_hides_the_sound_is_told(n_bytes, why):
-    from sae_core.files.errors import AudioError
-
-    with pytest.raises(AudioError, match=why):
-        read(says_it_holds(n_bytes))
+@pytest.mark.parametrize("n_bytes", [0, 1000, 2**31 - 1, 2**32 - 1])
+def test_a_header_that_counts_wrongly_is_not_believed(n_bytes):
+    assert read(says_it_holds(n_bytes)).duration_s == pytest.approx(2.0, abs=0.001)
 
 
 def test_one_of_twelve_channels_can_be_heard():
