@@ -112,10 +112,11 @@ def draw_evidence(facts: pd.Series) -> None:
         )
         told = f":small[{wording.detected_in_words(facts, prefix)}]  \n:small[:gray[{numbers}]]"
         st.markdown(
-            f"{sign} **{wording.best_value(facts, prefix)}**  \n{told}", help=wording.EVIDENCE[evidence]
+            f"{sign} **{wording.plain(wording.best_value(facts, prefix))}**  \n{told}",
+            help=wording.EVIDENCE[evidence],
         )
     if not pd.isna(facts["warning"]):
-        st.markdown(f":orange-badge[:material/warning: {facts['warning']}]")
+        st.markdown(f":orange-badge[:material/warning: {wording.plain(str(facts['warning']))}]")
 
 
 def draw_clips(view: SaeView, latent: int) -> None:

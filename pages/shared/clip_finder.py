@@ -9,7 +9,7 @@ import streamlit as st
 from pages.shared import links, tables
 from pages.shared.problems import part_of_page
 from pages.shared.row_table import row_table
-from pages.shared.wording import column_words, value_words
+from pages.shared.wording import column_words, plain, value_words
 from sae_core.workspace.workspace import Workspace
 
 TABLE, PICKED = "clips_table", "clip_picked"
@@ -59,7 +59,7 @@ def find_clip(workspace: Workspace) -> int:
 
 def _choose_values(name: str, values: Sequence[str]) -> list[str]:
     return st.multiselect(
-        column_words(name),
+        plain(column_words(name)),
         values,
         format_func=lambda value: value_words(name, value),
         key=f"is_{name}",

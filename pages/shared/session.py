@@ -10,7 +10,7 @@ import streamlit as st
 from streamlit.runtime.pages_manager import PagesManager
 
 from pages.shared import links
-from pages.shared.wording import TERMS
+from pages.shared.wording import TERMS, plain
 from sae_core.files.errors import ArtifactError
 from sae_core.workspace.places import Places
 from sae_core.workspace.workspace import SaeView, Workspace, open_workspace, workspace_stamp
@@ -185,7 +185,7 @@ def open_page(title: str, what: str, *, why: str) -> tuple[Workspace, SaeView]:
     with words:
         draw_head(title, what, why=why)
     with choice:
-        st.caption(f"{workspace.name} · seen through", text_alignment="right")
+        st.caption(f"{plain(workspace.name)} · SAE", text_alignment="right")
         view = choose_sae(workspace)
     return workspace, view
 

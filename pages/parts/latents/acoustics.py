@@ -33,7 +33,7 @@ LINE_PX, AROUND_PX = 27, 44
 def draw_hint(view: SaeView, latent: int) -> None:
     """One line on what sets it apart, from measured facts only."""
     line = hint(view, latent, say=wording.value_words)
-    st.markdown(f":material/lightbulb: :gray[{line[:1].upper()}{line[1:]}.]")
+    st.markdown(f":material/lightbulb: :gray[{wording.plain(line[:1].upper() + line[1:])}.]")
 
 
 def draw_sound(view: SaeView, latent: int) -> None:

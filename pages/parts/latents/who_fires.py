@@ -63,7 +63,7 @@ def grid_attributes(view: SaeView) -> tuple[str, str] | None:
 def draw_grid(view: SaeView, latent: int, pair: tuple[str, str]) -> None:
     """Firing rate by two attributes."""
     st.subheader(
-        f"{pair[0].capitalize()} × {pair[1]}",
+        wording.plain(f"{pair[0].capitalize()} × {pair[1]}"),
         anchor=False,
         help="Share of each group's clips on which it is active, %.",
     )

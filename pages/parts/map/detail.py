@@ -76,10 +76,12 @@ def draw_latent(view: SaeView, latent: int) -> None:
     """One latent: what it tells, how often it fires, and its strongest clips."""
     facts = view.latents.iloc[latent]
     st.subheader(wording.latent_words(view, latent), anchor=False)
-    warning = "" if pd.isna(facts["warning"]) else f"  \n:orange[:material/warning: {facts['warning']}]"
+    warned = "" if pd.isna(facts["warning"]) else wording.plain(str(facts["warning"]))
+    warning = f"  \n:orange[:material/warning: {warned}]" if warned else ""
+    measured = wording.plain(wording.measured(view, latent))
     st.caption(
-        f"Fires on {wording.percent(float(facts['firing_rate']), 1)} of clips, "
-        f"{wording.counted(int(facts['n_speakers']), 'voice')}. {wording.measured(view, latent)}{warning}"
+        f"Active on {wording.percent(float(facts['firing_rate']), 1)} of clips, "
+        f"{wording.counted(int(facts['n_speakers']), 'speaker')}. {measured}{warning}"
     )
     strongest = view.examples(latent, n=N_STRONGEST).strongest
     top = float(facts["max_activation"])

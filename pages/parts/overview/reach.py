@@ -3,7 +3,7 @@
 import pandas as pd
 import streamlit as st
 
-from pages.shared.wording import EVIDENCE, value_words
+from pages.shared.wording import EVIDENCE, plain, value_words
 from sae_core.measures.attributes import SEEN_SPEAKERS, UNSEEN_SPEAKERS
 from sae_core.workspace.workspace import SaeView
 
@@ -43,7 +43,7 @@ def reach(view: SaeView) -> tuple[list[str], list[str], list[str]]:
 
 def _worded(values: pd.DataFrame) -> list[tuple[str, float]]:
     columns = values[["attribute", "value", "f1"]].itertuples(index=False)
-    return [(value_words(str(attribute), str(value)), f1) for attribute, value, f1 in columns]
+    return [(plain(value_words(str(attribute), str(value))), f1) for attribute, value, f1 in columns]
 
 
 def _listed(words: list[str], nothing: str) -> str:
