@@ -13,11 +13,11 @@ QUICK ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
-CODE := sae_core pages app.py tests benchmarks
+CODE := sae_core pages app.py tests benchmarks docs
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 SERVE_FLAGS = --port $(PORT) $(if $(filter-out 0 no false,$(HEADLESS)),--headless)
 
-.PHONY: help app test check format bench clean ready ready-dev chromium
+.PHONY: help app test check format docs bench clean ready ready-dev chromium
 .DEFAULT_GOAL := help
 
 help:
@@ -25,6 +25,7 @@ help:
 	@echo "make test     lint, types, import rules and every test"
 	@echo "make check    lint, types and import rules only"
 	@echo "make format   put the code into the house format"
+	@echo "make docs     build the documentation into site/; open site/index.html"
 	@echo "make bench    every benchmark beside its peers, one table (ONLY='names' QUICK=1; half an hour on two quiet cores)"
 	@echo "make clean    remove .venv and every cache"
 
@@ -49,11 +50,15 @@ format: ready-dev
 	$(BIN)/oxlint --fix pages
 	$(BIN)/oxfmt pages
 
+docs: ready-dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+	@echo "read it at site/index.html"
+
 bench: ready
 	$(BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY)) $(if $(filter-out 0 no false,$(QUICK)),--quick)
 
 clean:
-	rm -rf $(VENV) benchmarks/.peers .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage .coverage.* htmlcov
+	rm -rf $(VENV) site benchmarks/.peers .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage .coverage.* htmlcov
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The lists last installed are kept inside .venv, so that only a changed list is installed again,
@@ -66,10 +71,10 @@ ready: $(BIN)/python
 	  && cp requirements.txt $(VENV)/requirements.txt; }
 
 ready-dev: ready
-	@cat requirements-ray.txt requirements-dev.txt | cmp -s - $(VENV)/requirements-dev.txt || { \
+	@cat requirements-ray.txt requirements-docs.txt requirements-dev.txt | cmp -s - $(VENV)/requirements-dev.txt || { \
 	  echo "Installing what the tests need into $(VENV)"; \
 	  $(PIP) install --quiet --prefer-binary -r requirements-dev.txt \
-	  && cat requirements-ray.txt requirements-dev.txt > $(VENV)/requirements-dev.txt; }
+	  && cat requirements-ray.txt requirements-docs.txt requirements-dev.txt > $(VENV)/requirements-dev.txt; }
 
 $(BIN)/python:
 	@for candidate in $(or $(PYTHON),python3.11 python3.12 python3.13 python3); do \

@@ -51,7 +51,8 @@ def open_workspace(path: str | Path) -> Workspace:
     """The workspace in a folder, opened: its clips, embeddings, SAEs and notes, each read when first asked for.
 
     Raises:
-        CorpusError, ArtifactError: the folder holds no usable corpus; the message says what to run.
+        CorpusError: the folder holds no usable corpus; the message says what to run.
+        ArtifactError: a file in it is damaged.
     """
     return Workspace(Path(path))
 
@@ -190,7 +191,8 @@ def embed(
         engine: who does it; by default this process. `sae_core.embedding.ray_engine.RayEngine` uses a Ray cluster.
 
     Raises:
-        CorpusError: not one clip can be embedded. ArtifactError: the model cannot be had.
+        CorpusError: not one clip can be embedded.
+        ArtifactError: the model cannot be had.
     """
     from sae_core.build.steps import embed_workspace
 
@@ -218,7 +220,8 @@ def train(
     It is stored as `saes/<config.name>`; one of the same settings that is there already is returned as it is.
 
     Args:
-        n_latents: L. k: latents active on one clip at most.
+        n_latents: L.
+        k: latents active on one clip at most.
         variant: `topk` (Gao et al. 2024, arXiv 2406.04093) or `matryoshka` (Bussmann et al. 2025, arXiv 2503.17547).
         prefixes: ends of the groups of a Matryoshka SAE, the last of them L.
         seed: of first weights and of the order of clips.
@@ -259,7 +262,10 @@ def sweep(
     """Train and index a grid of SAEs, and compare what their latents detect; stopped, it goes on where it was.
 
     Args:
-        n_latents, ks, variants, seeds: the grid; every combination with k ≤ L is trained.
+        n_latents: L of the grid, of which every combination with k ≤ L is trained.
+        ks: active latents a clip.
+        variants: as in `train`.
+        seeds: as in `train`; several show how much a result depends on chance.
         n_epochs: passes over the training clips.
         n_at_once: SAEs trained at once, each in a process of its own: above 1, call this from a script's
             `if __name__ == "__main__":`.
@@ -452,7 +458,9 @@ def measure_steering(
     Args:
         changes: as in `steer`; at most six latents.
         steered: steer only clips with this attribute value, such as `("language", "es")`; None steers all.
-        among, trials: as in `verify`. keep_error: as in `steer`.
+        among: as in `verify`.
+        trials: as in `verify`.
+        keep_error: as in `steer`.
 
     Returns:
         `shifts`, a table by group of trials; `decisions` at the threshold of equal errors before; `before` and `after`,
@@ -538,7 +546,8 @@ def trace_latents(before: SaeView, after: SaeView) -> "Lineage":
     """Which latents of one SAE split, merge, disappear or appear in another on the same embeddings.
 
     Returns:
-        `edges`, pairs of latents with cosine and overlap of their clips; `parents` and `children`, one row a latent.
+        `edges`, pairs of latents with cosine and overlap of their clips; `predecessors` and `successors`, one row a
+        latent with its fate or origin.
     """
     from sae_core.analysis import movement
 
@@ -565,13 +574,15 @@ def probe(
 
     Args:
         recording: a file of any format that can be imported; at most its first minutes are heard.
-        start_s: where to begin. channel: one of them, from 0; None mixes all.
+        start_s: where to begin, in seconds.
+        channel: one of them, from 0; None mixes all.
 
     Returns:
         `vector` f32[d]; `latents` and `activations`, strongest first; `cosines` f32[n] with every clip.
 
     Raises:
-        AudioError: it cannot be decoded, or is silent. ArtifactError: the embedder's weights are not here.
+        AudioError: it cannot be decoded, or is silent.
+        ArtifactError: the embedder's weights are not here.
     """
     from sae_core.analysis.probe import examine_excerpt
     from sae_core.workspace.excerpts import read_excerpt

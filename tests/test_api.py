@@ -201,7 +201,7 @@ def test_two_saes_side_by_side(small_workspace: Path, view):
     n_flowing = moved.flows()["n"].sum()
     assert n_flowing == len(moved.rows) > 0
     traced = sae_core.trace_latents(view, other)
-    assert len(traced.parents) == len(traced.children) == 64
+    assert len(traced.predecessors) == len(traced.successors) == 64
 
 
 def test_what_is_wrong_is_said_before_anything_is_computed(view):

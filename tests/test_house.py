@@ -45,6 +45,7 @@ NEVER_IMPORTED = {
     "mypy": "command",
     "import-linter": "command",
     "hatchling": "command",
+    "ipykernel": "what the notebook runs in",
     "pre-commit": "command",
     "pre-commit-hooks": "commands",
 }
@@ -58,7 +59,8 @@ MODULE_OF_REQUIREMENT = {
 TOP_LEVEL = {
     ".ci", ".github", ".gitignore", ".pre-commit-config.yaml", ".streamlit", "CHANGELOG.md", "CITATION.cff",
     "CONTRIBUTING.md", "LICENSE", "Makefile", "README.md", "SECURITY.md", "app.py", "assets", "benchmarks", "docs",
-    "pages", "pyproject.toml", "requirements-dev.txt", "requirements-ray.txt", "requirements.txt", "sae_core", "tests",
+    "mkdocs.yml", "pages", "pyproject.toml", "requirements-dev.txt", "requirements-docs.txt", "requirements-ray.txt",
+    "requirements.txt", "sae_core", "tests",
 }  # fmt: skip
 
 HEAVY_MODULES = (
@@ -282,6 +284,7 @@ def test_the_demo_stays_small():
 PINNED_IN = {
     "requirements.txt": ("", "titanet"),
     "requirements-ray.txt": ("ray",),
+    "requirements-docs.txt": ("docs",),
     "requirements-dev.txt": ("dev",),
 }
 
@@ -366,6 +369,12 @@ def test_the_picture_of_the_house_shows_every_room(folder: Path):
     section = text.split(f"## {folder.name}/", maxsplit=1)[1].split("\n## ", maxsplit=1)[0]
     drawn = re.findall(r"^\| `(\w+)/` \|", section, re.MULTILINE)
     assert sorted(drawn) == _rooms(folder)
+    _, above, below = re.split(r"^ ┌.*\n", text.split("```")[1], flags=re.MULTILINE)
+    lines = [
+        re.split(r"\s{2,}", line.strip(" │")) for line in (above if folder == PAGES else below).splitlines()
+    ]
+    pictured = [room for line in lines for room in re.findall(r"\w+", line[1] if len(line) > 1 else "")]
+    assert [room for room in pictured if room in drawn] == [room for room in drawn if room != "cli"]
     settings = tomllib.loads((REPOSITORY / "pyproject.toml").read_text("utf-8"))
     contracts = settings["tool"]["importlinter"]["contracts"]
     layers = next(c for c in contracts if c["type"] == "layers" and folder.name in c["containers"])["layers"]

@@ -1,4 +1,7 @@
-"""Maps: clips and decoder directions laid out in the plane by UMAP, made once, stored, and only read by pages."""
+"""Maps: clips and decoder directions laid out in the plane by UMAP, made once, stored, and only read by pages.
+
+UMAP: McInnes, Healy and Melville 2018 (arXiv 1802.03426), by the package umap-learn.
+"""
 
 from dataclasses import asdict, dataclass
 from functools import cached_property

@@ -47,8 +47,12 @@ class SparseAutoencoder(torch.nn.Module):
     W_dec[L, d]: one row a latent, its decoder direction, of norm 1. b_dec[d]: where the sum of directions starts.
     mean[d], scale[1]: of the embeddings it was trained on; they are stored with it, so callers pass plain embeddings.
 
-    A `batchtopk` variant would keep the largest b·k of a batch's slots in training and those above a threshold after
-    it: one function beside `strongest_products` and one literal in `Variant`.
+    TopK after Gao et al. 2024, "Scaling and evaluating sparse autoencoders" (arXiv 2406.04093). The Matryoshka variant,
+    after Bussmann et al. 2025, "Learning Multi-Level Features with Matryoshka Sparse Autoencoders" (arXiv 2503.17547),
+    differs in how it is trained, not here.
+
+    A BatchTopK variant (Bussmann et al. 2024, arXiv 2412.06410) would keep the largest b·k of a batch's slots in
+    training and those above a threshold after it: one function beside `strongest_products`, one literal in `Variant`.
     """
 
     def __init__(self, config: SaeConfig, weights: Mapping[str, Tensor]) -> None:

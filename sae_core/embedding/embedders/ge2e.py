@@ -1,10 +1,10 @@
 """GE2E: the small offline speaker encoder published with Resemblyzer, its weights shipped with VoxScope.
 
-Network after Wan et al. 2018, "Generalized End-to-End Loss for Speaker Verification"; front end and slicing give the
-vectors of Resemblyzer 0.1.4's `embed_utterance`. Its `preprocess_wav` does two things before that. Raising quiet
-recordings to -30 dBFS is done here too, because the mel powers are linear, so the network hears the level, and it was
-trained on recordings raised in this way. Cutting long silences is not done: it needs a compiled voice detector, and
-a clip should be embedded as it is heard.
+Network after Wan et al. 2018, "Generalized End-to-End Loss for Speaker Verification" (arXiv 1710.10467); front end
+and slicing give the vectors of Resemblyzer 0.1.4's `embed_utterance`. Its `preprocess_wav` does two things before
+that. Raising quiet recordings to -30 dBFS is done here too, because the mel powers are linear, so the network hears
+the level, and it was trained on recordings raised in this way. Cutting long silences is not done: it needs a compiled
+voice detector, and a clip should be embedded as it is heard.
 """
 
 import math

@@ -1,5 +1,7 @@
 """TitaNet and the other speaker networks of NeMo's `EncDecSpeakerLabelModel`, by hub name or from a .nemo file.
 
+TitaNet: Koluguri, Park and Ginsburg 2022 (arXiv 2110.04410). ECAPA-TDNN: Desplanques et al. 2020 (arXiv 2005.07143).
+
 A .nemo file is a tar of a configuration and pickled weights. NeMo would unpack all of it and build whatever its
 configuration names; here the two members are read in memory, the weights by torch's unpickler that makes nothing but
 tensors, and only a preprocessor, an encoder and a decoder from NeMo's own modules are built. What was trained with
