@@ -10,6 +10,7 @@ from pages.parts.build.job import STATE_BADGES, watch_job
 from pages.parts.build.options import choose_options
 from pages.parts.build.source import HERE, BuildSource, choose_source, forget_upload
 from pages.shared import links
+from pages.shared.choices import nearest, tell_unknown
 from pages.shared.problems import shown
 from pages.shared.session import draw_head
 from sae_core.build.jobs import job_status, start_job
@@ -42,6 +43,8 @@ def main() -> None:
             watch_job(watched, builds[watched])
         st.button("Build another", icon=":material/add:", on_click=links.forget, args=(JOB,), key="build_new")
     else:
+        if watched:
+            tell_unknown(JOB, watched, noun="the build", shown="a new build", near=nearest(watched, builds))
         with st.container(border=True, key="build_form"), shown("build"):
             draw_form(places)
     draw_builds({name: path for name, path in builds.items() if name != watched})

@@ -11,6 +11,7 @@ from pages.figures.point_map.point_map import MapEvents, MapState, point_map
 from pages.parts.map import detail as map_detail
 from pages.parts.map import selection
 from pages.shared import links, map_choice
+from pages.shared.choices import nearest, nearest_latents, number_below, tell_unknown
 from pages.shared.map_choice import MapChoice
 from pages.shared.media import media_url
 from pages.shared.problems import part_of_page
@@ -63,11 +64,19 @@ def explore(view: SaeView) -> None:
 
 def open_row(view: SaeView, choice: MapChoice) -> int | None:
     """The clip or latent that the address names, if it is one."""
-    if choice.kind == "directions":
-        wanted = links.chosen(links.LATENT)
-        is_usable = wanted is not None and wanted.isdecimal() and int(wanted) < view.n_latents
-        return int(str(wanted)) if is_usable else None
-    return stored_map.clip_row(view.workspace, links.chosen(links.CLIP))
+    is_latent = choice.kind == "directions"
+    name = links.LATENT if is_latent else links.CLIP
+    wanted = links.chosen(name)
+    if wanted is None:
+        return None
+    row = number_below(wanted, view.n_latents) if is_latent else stored_map.clip_row(view.workspace, wanted)
+    if row is None:
+        ids = view.workspace.corpus.table["clip_id"]
+        near = nearest_latents(wanted, view.n_latents) if is_latent else nearest(wanted, ids)
+        tell_unknown(
+            name, wanted, noun="the latent" if is_latent else "the clip", shown="the whole map", near=near
+        )
+    return row
 
 
 def draw_figure(view: SaeView, choice: MapChoice, found: PointMap, row: int | None) -> None:

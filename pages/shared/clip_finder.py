@@ -7,6 +7,7 @@ import pandas as pd
 import streamlit as st
 
 from pages.shared import links, tables
+from pages.shared.choices import nearest, tell_unknown
 from pages.shared.problems import part_of_page
 from pages.shared.row_table import row_table
 from pages.shared.wording import column_words, plain, value_words
@@ -74,7 +75,12 @@ def _chosen_clip(table: pd.DataFrame, first: int) -> int:
     wanted = links.chosen(links.CLIP)
     named = table.index[table["clip_id"] == wanted] if wanted is not None else []
     row = int(named[0]) if len(named) else first
-    links.choose(links.CLIP, table["clip_id"].iloc[row])
+    clip_id = str(table["clip_id"].iloc[row])
+    if wanted is None or len(named):
+        links.choose(links.CLIP, clip_id)
+    else:
+        near = nearest(wanted, table["clip_id"])
+        tell_unknown(links.CLIP, wanted, noun="the clip", shown=clip_id, near=near, on_choice=_choose)
     return row
 
 

@@ -1,11 +1,13 @@
 """What is chosen on the Map page: which map, coloured by what, which values alone; it stands in the address."""
 
 from dataclasses import dataclass
+from typing import cast
 from urllib.parse import urlencode
 
 import streamlit as st
 
 from pages.shared import links, wording
+from pages.shared.choices import choose_one
 from sae_core.build.workspace_maps import MAP_KINDS, MapKind, stored_maps
 from sae_core.workspace.workspace import SaeView
 
@@ -51,27 +53,18 @@ def choose_map(view: SaeView) -> MapChoice:
     with st.container(horizontal=True, vertical_alignment="bottom", key="map_controls"):
         kind = _choose_kind(view)
         colours = _colours_of(view, kind)
-        colour = _pick(COLOUR, "Coloured by", colours, next(iter(colours)))
+        colour = choose_one(COLOUR, colours, usual=next(iter(colours)), label="Coloured by", width=210)
         latent = _choose_latent(view) if colour == BY_LATENT else 0
     return MapChoice(kind, colour, latent)
 
 
 def _choose_kind(view: SaeView) -> MapKind:
-    wanted = links.chosen(KIND)
     ready = stored_maps(view)
-    usual = ready[0] if ready else MAP_KINDS[0]
-    st.session_state["map_kind"] = wanted if wanted in MAP_KINDS else usual
-    kind = st.segmented_control(
-        "Map of",
-        MAP_KINDS,
-        format_func=KIND_WORDS.__getitem__,
-        key="map_kind",
-        required=True,
-        help=KIND_HELP,
-        on_change=lambda: links.choose(KIND, st.session_state["map_kind"]),
-    )
-    links.choose(KIND, kind)
-    return kind if kind in MAP_KINDS else usual
+    kind = choose_one(
+        KIND, {str(kind): words for kind, words in KIND_WORDS.items()}, usual=ready[0] if ready else MAP_KINDS[0],
+        noun="the map", draw=st.segmented_control, label="Map of", required=True, help=KIND_HELP,
+    )  # fmt: skip
+    return cast(MapKind, kind)
 
 
 def _colours_of(view: SaeView, kind: MapKind) -> dict[str, str]:
@@ -87,36 +80,10 @@ def colour_words(colour: str) -> str:
     return COLOUR_WORDS.get(colour) or wording.column_words(colour)
 
 
-def _pick(name: str, label: str, options: dict[str, str], usual: str) -> str:
-    wanted = links.chosen(name)
-    key = f"map_{name}"
-    st.session_state[key] = wanted if wanted in options else usual
-    return str(
-        st.selectbox(
-            label,
-            list(options),
-            format_func=options.__getitem__,
-            key=key,
-            width=210,
-            on_change=lambda: links.choose(name, st.session_state[key]),
-        )
-    )
-
-
 def _choose_latent(view: SaeView) -> int:
-    wanted = links.chosen(links.LATENT)
-    is_usable = wanted is not None and wanted.isdecimal() and int(wanted) < view.n_latents
-    st.session_state["map_latent"] = int(str(wanted)) if is_usable else [*view.striking_latents(1), 0][0]
-    latent = st.selectbox(
-        "Latent",
-        range(view.n_latents),
-        format_func=lambda latent: wording.latent_name(view, latent),
-        key="map_latent",
-        width=240,
-        on_change=lambda: links.choose(links.LATENT, st.session_state["map_latent"]),
-    )
-    links.choose(links.LATENT, latent)
-    return int(latent)
+    options = {str(latent): wording.latent_name(view, latent) for latent in range(view.n_latents)}
+    usual = str([*view.striking_latents(1), 0][0])
+    return int(choose_one(links.LATENT, options, usual=usual, noun="the latent", label="Latent", width=240))
 
 
 def colour_by(colour: str, *, only: str = "", latent: int | None = None) -> None:

@@ -10,6 +10,7 @@ import streamlit as st
 from streamlit.runtime.pages_manager import PagesManager
 
 from pages.shared import links
+from pages.shared.choices import choose_one
 from pages.shared.wording import TERMS, plain
 from sae_core.files.errors import ArtifactError
 from sae_core.workspace.places import Places
@@ -141,22 +142,10 @@ def choose_sae(workspace: Workspace) -> SaeView:
     if not names:
         missing = next(part for part in reversed(workspace.parts()) if part.command)
         raise ArtifactError(missing.detail, where=workspace.path, remedy=f"run: {missing.command}")
-    wanted = links.chosen(links.SAE)
-    st.session_state["sae_choice"] = wanted if wanted in names else names[0]
-    name = st.selectbox(
-        "Sparse autoencoder",
-        names,
-        key="sae_choice",
-        help=TERMS["sae"],
-        label_visibility="collapsed",
-        on_change=_remember_sae,
+    options = {name: name for name in names}
+    return workspace.sae(
+        choose_one(links.SAE, options, usual=names[0], noun="the SAE", label="SAE", help=TERMS["sae"])
     )
-    links.choose(links.SAE, name)
-    return workspace.sae(name)
-
-
-def _remember_sae() -> None:
-    links.choose(links.SAE, st.session_state["sae_choice"])
 
 
 def _leave_automatic_pages() -> None:

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 
 import pandas as pd
-import streamlit as st
 
 from pages.shared import links
 from pages.shared.caching import cached
+from pages.shared.choices import choose_one
 from pages.shared.wording import counted, value_words
 from sae_core.analysis.steering_experiment import SteeringExperiment, SteeringOutcome
 from sae_core.analysis.trial_sets import TrialSet, draw_trials, open_trial_list, read_trial_list, usual_among
@@ -46,20 +46,18 @@ def choose_list(view: SaeView) -> str | None:
     lists = {found.name: found for found in kept_trial_lists(view.workspace.path)}
     if not lists:
         return None
-    wanted, key = links.chosen(LIST), "trials_choice"
-    st.session_state[key] = wanted if wanted in lists else DRAWN
-    choice = st.selectbox(
-        "Trials from",
-        [DRAWN, *lists],
-        format_func=lambda name: f"{name} ({lists[name].n_kept:,})" if name in lists else "a draw",
-        key=key,
+    options = {DRAWN: "a draw", **{name: f"{name} ({found.n_kept:,})" for name, found in lists.items()}}
+    choice = choose_one(
+        LIST,
+        options,
+        usual=DRAWN,
+        noun="the list of trials",
+        label="Trials from",
         width=230,
-        on_change=lambda: links.choose(LIST, st.session_state[key]),
         help="Lists that were published with the corpus, so that results can be compared with others'; or pairs of "
         "clips drawn here.",
     )
-    links.choose(LIST, choice)
-    return str(choice) if choice in lists else None
+    return choice if choice in lists else None
 
 
 def choose_among(view: SaeView) -> AttributeValue | None:
@@ -101,19 +99,10 @@ def _choose_value(
 ) -> AttributeValue | None:
     """A selection of an attribute value, or of everyone, that stands in the address and survives a change of page."""
     options = {EVERYONE: everyone} | value_options(view)
-    wanted, key = links.chosen(name) or usual, f"{name}_choice"
-    st.session_state[key] = wanted if wanted in options else EVERYONE
-    choice = st.selectbox(
-        label,
-        list(options),
-        format_func=lambda option: options.get(option, option),
-        key=key,
-        width=210,
-        on_change=lambda: links.choose(name, st.session_state[key]),
-        help=help_text,
+    usual = usual if usual in options else EVERYONE
+    return as_value(
+        choose_one(name, options, usual=usual, noun="clips of", label=label, width=210, help=help_text)
     )
-    links.choose(name, choice)
-    return as_value(choice)
 
 
 def describe_trials(trial_set: TrialSet) -> str:

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from pages.shared import links
+from pages.shared.choices import choose_one
 from pages.shared.wording import EVIDENCE, column_words, value_words
 from sae_core.measures.attributes import UNSEEN_SPEAKERS
 from sae_core.workspace.workspace import SaeView
@@ -27,18 +27,11 @@ def choose_value(view: SaeView) -> tuple[str, str] | None:
     pairs.sort(key=lambda pair: evidence[pair] != UNSEEN_SPEAKERS)
     choices = {f"{attribute}={value}": (attribute, value) for attribute, value in pairs}
     usual = "=".join(FIRST_CHOICE if FIRST_CHOICE in pairs else pairs[0])
-    wanted = links.chosen(VALUE)
-    st.session_state["value_choice"] = wanted if wanted in choices else usual
-    chosen = st.selectbox(
-        "Attribute value",
-        list(choices),
-        format_func=lambda choice: _words(choices[choice], evidence[choices[choice]]),
-        key="value_choice",
-        on_change=lambda: links.choose(VALUE, st.session_state["value_choice"]),
-        width=270,
+    options = {choice: _words(pair, evidence[pair]) for choice, pair in choices.items()}
+    chosen = choose_one(
+        VALUE, options, usual=usual, noun="the attribute value", label="Attribute value", width=270,
         help="\n\n".join(EVIDENCE.values()),
-    )
-    links.choose(VALUE, chosen)
+    )  # fmt: skip
     return choices[chosen]
 
 

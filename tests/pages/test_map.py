@@ -135,7 +135,7 @@ def test_an_address_that_names_nothing_shows_the_usual_map(app_test, mapped, dra
     assert not app.exception
     data = drawn(app, "point_map")
     assert (data["legend"], data["chosen"]) == ("Language", None)
-    assert app.query_params["map"] == "clips"
+    assert app.query_params["map"] == query.get("map", "clips")
 
 
 AREA = [[-0.4, -0.4], [0.5, -0.4], [0.5, 0.6], [-0.4, 0.6]]
@@ -218,7 +218,7 @@ def rows_in_area_of_all(view):
 def test_choosing_another_map_keeps_the_open_clip(app_test, mapped, view, drawn):
     clip_id = view.workspace.corpus.table["clip_id"].iloc[7]
     app = app_test(mapped, "map", clip=clip_id).run()
-    app.selectbox(key="map_colour").set_value("voice").run()
+    app.selectbox(key="colour_choice").set_value("voice").run()
     assert app.query_params["colour"] == "voice"
     assert drawn(app, "point_map")["legend"] == "Speaker"
     assert drawn(app, "map_dot")["clips"][0]["title"] == clip_id

@@ -79,16 +79,6 @@ def test_a_link_carries_the_filters(app_test, small_workspace):
     assert app.header[0].value.startswith("Latent #5")
 
 
-@pytest.mark.parametrize(
-    "query", [{"latent": "9999"}, {"latent": "-1"}, {"latent": "x"}, {"sae": "../../etc"}]
-)
-def test_a_link_that_names_nothing_opens_the_first(app_test, small_workspace, query):
-    app = app_test(small_workspace, "latents", **query).run()
-    first = app.dataframe[0].value["latent"].iloc[0]
-    assert app.header[0].value.startswith(f"Latent #{first}")
-    assert app.query_params["sae"] == app.selectbox(key="sae_choice").options[0]
-
-
 def test_the_table_holds_what_the_core_measured(app_test, small_workspace, view):
     app = app_test(small_workspace, "latents").run()
     shown = app.dataframe[0].value.set_index("latent").sort_index()

@@ -93,7 +93,7 @@ def test_a_channel_can_be_chosen(app_test, voiced_workspace, drawn):
 def test_a_link_probes_a_clip_of_the_corpus(app_test, voiced_workspace, view, drawn, words):
     app = app_test(voiced_workspace, "probe", clip="clip-0000021").run()
     assert not app.exception
-    assert app.segmented_control(key="probe_source").value == "corpus"
+    assert app.segmented_control(key="sound_choice").value == "corpus"
     bars = drawn(app, "probe_latents")["bars"]
     assert [bar["opens"] for bar in bars] == view.codes.active(21)[0].tolist()
     assert 21 not in [card["opens"] for card in drawn(app, "probe_clips")["clips"]]
@@ -125,7 +125,7 @@ def test_a_sound_is_kept_only_when_asked_and_can_be_deleted(
     (meta,) = (folder / "probes").glob("*/probe.json")
     assert json.loads(meta.read_text())["settings"]["name"] == "mine.wav"
     assert app.query_params["kept"] == meta.parent.name
-    assert app.segmented_control(key="probe_source").value == "kept"
+    assert app.segmented_control(key="sound_choice").value == "kept"
     again = app_test(folder, "probe", kept=meta.parent.name).run()
     assert [row["opens"] for row in drawn(again, "firing_times")["rows"]] == rows
     meta.write_text("{")
@@ -133,7 +133,7 @@ def test_a_sound_is_kept_only_when_asked_and_can_be_deleted(
     assert "**probe.json** is not valid JSON" in again.error[0].value
     press(again, "Delete it for everyone")
     assert not list((folder / "probes").iterdir())
-    assert again.segmented_control(key="probe_source").value == "yours"
+    assert again.segmented_control(key="sound_choice").value == "yours"
 
 
 def press(app, label):

@@ -8,6 +8,7 @@ from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from pages.shared import links
 from pages.shared.caching import cached
+from pages.shared.choices import choose_one
 from pages.shared.facts import fact_list
 from pages.shared.wording import counted
 from sae_core.corpus.surveys import Survey, survey_folder, survey_zip
@@ -44,16 +45,10 @@ def choose_source(places: Places) -> BuildSource | None:
     """Let people choose, show what was found, and return it; None while there is nothing to build from."""
     can_go_on = places.opened is not None or bool(places.workspaces())
     kinds = [kind for kind in KIND_WORDS if kind != HERE or can_go_on]
-    wanted = links.chosen(FROM)
-    st.session_state["build_from"] = wanted if wanted in kinds else (FOLDER if places.roots else ZIP)
-    kind = st.segmented_control(
-        "Build from",
-        kinds,
-        required=True,
-        key="build_from",
-        format_func=KIND_WORDS.__getitem__,
-        on_change=lambda: links.choose(FROM, st.session_state["build_from"]),
-    )
+    kind = choose_one(
+        FROM, {kind: KIND_WORDS[kind] for kind in kinds}, usual=FOLDER if places.roots else ZIP, noun="the source",
+        draw=st.segmented_control, label="Build from", required=True,
+    )  # fmt: skip
     if kind == HERE:
         path = places.workspace(links.chosen(links.WORKSPACE))
         st.markdown(

@@ -7,6 +7,7 @@ import pandas as pd
 import streamlit as st
 
 from pages.shared import links, tables
+from pages.shared.choices import nearest_latents, number_below, tell_unknown
 from pages.shared.problems import part_of_page
 from pages.shared.row_table import row_table
 from pages.shared.wording import EVIDENCE, value_words
@@ -118,11 +119,16 @@ def _filter(
 
 def _chosen_latent(view: SaeView, numbers: list[int]) -> int:
     """The latent that the URL names, else the first in the table."""
-    wanted = links.chosen(links.LATENT)
-    is_usable = wanted is not None and wanted.isdecimal() and int(wanted) < view.n_latents
-    chosen = int(str(wanted)) if is_usable else (numbers[0] if numbers else 0)
-    links.choose(links.LATENT, chosen)
-    return chosen
+    wanted, first = links.chosen(links.LATENT), numbers[0] if numbers else 0
+    chosen = number_below(wanted, view.n_latents)
+    if chosen is None and wanted is not None:
+        tell_unknown(
+            links.LATENT, wanted, noun="the latent", shown=f"#{first}",
+            near=nearest_latents(wanted, view.n_latents), on_choice=lambda near: _choose(int(near)),
+        )  # fmt: skip
+        return first
+    links.choose(links.LATENT, first if chosen is None else chosen)
+    return first if chosen is None else chosen
 
 
 def _draw_table(found: pd.DataFrame, numbers: list[int], chosen: int) -> None:

@@ -13,6 +13,7 @@ import streamlit as st
 
 from pages.shared import clip_finder, links, media
 from pages.shared.caching import VIEW, cached
+from pages.shared.choices import choose_one
 from sae_core.analysis.probe import (
     Examination,
     Examiner,
@@ -89,22 +90,13 @@ def choose_source(view: SaeView) -> str:
     """Let people choose where the sound comes from; the address may name it, or a clip, or a kept recording."""
     names = [BRING, CLIP, *([STORED] if kept_excerpts(view.workspace.path) else [])]
     implied = STORED if KEPT in st.query_params else CLIP if links.CLIP in st.query_params else BRING
-    wanted = st.query_params.get(SOURCE, implied)
-    st.session_state["probe_source"] = wanted if wanted in names else BRING
-    chosen = st.segmented_control(
-        "Probe",
-        names,
-        format_func=SOURCES.__getitem__,
-        key="probe_source",
-        label_visibility="collapsed",
-        required=True,
-        on_change=_remember_source,
-    )
-    return str(chosen)
-
-
-def _remember_source() -> None:
-    st.query_params[SOURCE] = str(st.session_state["probe_source"])
+    if SOURCE not in st.query_params:
+        links.choose(SOURCE, implied)
+    options = {name: SOURCES[name] for name in names}
+    return choose_one(
+        SOURCE, options, usual=BRING, noun="the source", draw=st.segmented_control, label="Probe",
+        label_visibility="collapsed", required=True,
+    )  # fmt: skip
 
 
 def chosen_probe(view: SaeView, source: str) -> Probe | None:
@@ -168,23 +160,17 @@ def _kept_probe(view: SaeView) -> Probe | None:
 
 def _choose_kept(view: SaeView, kept: Mapping[str, KeptExcerpt]) -> str:
     """Which of the kept recordings; any of them can be deleted, damaged ones too."""
-    wanted = links.chosen(KEPT)
-    st.session_state["kept_choice"] = wanted if wanted in kept else next(iter(kept))
+    options = {mark: _kept_words(each) for mark, each in kept.items()}
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        mark = st.selectbox(
-            "Kept recordings",
-            list(kept),
-            format_func=lambda mark: _kept_words(kept[mark]),
-            key="kept_choice",
-            on_change=lambda: links.choose(KEPT, st.session_state["kept_choice"]),
+        mark = choose_one(
+            KEPT, options, usual=next(iter(kept)), noun="the kept recording", label="Kept recordings"
         )
         st.button(
             "Delete it for everyone",
             icon=":material/delete_forever:",
             on_click=lambda: _delete_kept(view, mark),
         )
-    links.choose(KEPT, mark)
-    return str(mark)
+    return mark
 
 
 def _kept_words(kept: KeptExcerpt) -> str:
