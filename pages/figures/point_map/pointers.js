@@ -20,7 +20,7 @@ export class Pointers {
     on("pointerdown", (event) => this.press(event));
     on("pointermove", (event) => this.move(event));
     on("pointerup", (event) => this.release(event));
-    on("pointercancel", (event) => this.drop(event));
+    on("pointercancel", (event) => this.cancel(event));
     on("pointerleave", () => map.hoverAt(null));
     on("dblclick", () => map.reset());
     on("keydown", (event) => this.key(event));
@@ -101,6 +101,14 @@ export class Pointers {
     if (!stroke) return;
     if (stroke.isClick) this.map.clickAt(this.within(event));
     else if (stroke.mode !== "pan" && stroke.path.length > 2) this.map.chooseArea(stroke.path);
+  }
+
+  // The browser has taken the finger to scroll the page: the map stays where it was.
+  cancel(event) {
+    const { stroke } = this;
+    this.drop(event);
+    if (stroke?.mode === "pan")
+      this.map.pan(stroke.from[0] - stroke.last[0], stroke.from[1] - stroke.last[1]);
   }
 
   drop(event) {

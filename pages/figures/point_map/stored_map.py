@@ -24,7 +24,7 @@ from sae_core.measures.maps import PointMap
 from sae_core.workspace.workspace import SaeView, Workspace
 
 MAX_NAMED_DOTS = 100_000
-SHOW_ALONE = "Click one to see it alone, Ctrl-click to add another."
+SHOW_ALONE = "Click or tap one to see it alone, Ctrl-click to add another."
 GROUP_WORDS = {
     "unknown": "unknown",
     "other": "all other speakers",
