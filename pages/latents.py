@@ -32,7 +32,7 @@ GROUPS = {
     "middle": Heading("Middle", "around its median activation"),
     "near_threshold": Heading("Just above threshold", "the faintest that still count"),
     "hard_negatives": Heading(
-        "Hard negatives", "silent, though they resemble the strong ones; seen speakers first"
+        "Hard negatives", "silent, though they resemble the strong ones; the same speakers first"
     ),
 }
 

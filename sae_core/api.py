@@ -58,7 +58,7 @@ def open_workspace(path: str | Path) -> Workspace:
 
 
 def open_demo(folder: str | Path | None = None, *, progress: bool = True) -> Workspace:
-    """The demo of real voices that comes along: 2,600 clips, embedded by GE2E, with 18 trained SAEs.
+    """The demo of real voices that comes along: 2,700 clips, embedded by GE2E, with 18 trained SAEs.
 
     The first call copies it and indexes its SAEs, some ten seconds of work; later ones only open the copy.
 
@@ -369,7 +369,7 @@ def latents(view: SaeView) -> pd.DataFrame:
     """One row a latent: how often it fires, who fires it, and the attribute value it detects best, with intervals.
 
     Columns that begin with `best_` are of the best value among those with evidence on unseen speakers, those with
-    `same_` of the best one among the others. `is_named`: the value is confirmed on held-out speakers.
+    `seen_` of the best one among the others. `is_named`: the value is confirmed on held-out speakers.
     """
     return view.latents.copy()
 
@@ -378,7 +378,8 @@ def predominant_latents(view: SaeView) -> pd.DataFrame:
     """For each attribute value the latent that detects it best, chosen on the selection split, measured on held-out.
 
     Columns: attribute, value, latent, threshold, precision, recall, f1, … with `_low` and `_high`, 95 % bounds from
-    resampling speakers; `evidence` says whether the clips behind them are by unseen speakers.
+    resampling speakers; `evidence` says whether the clips behind them are by unseen speakers, and `is_confirmed`
+    whether the value is confirmed on held-out speakers.
     """
     return view.predominant_latents().copy()
 

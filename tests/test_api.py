@@ -111,6 +111,17 @@ def test_the_clips_of_a_latent_are_its_strongest(view):
     assert heard["activation"].tolist() == pytest.approx(dense[heard["row"]].tolist())
 
 
+def test_tables_have_the_columns_that_are_promised(view):
+    import sae_core
+
+    ours = set(sae_core.latents(view).columns)
+    for prefix in re.findall(r"`(\w+_)`", sae_core.latents.__doc__):
+        assert {f"{prefix}value", f"{prefix}f1", f"{prefix}f1_low", f"{prefix}f1_high"} <= ours
+    promised = {"attribute", "value", "latent", "threshold", "precision", "recall", "f1", "f1_low", "f1_high"}
+    assert promised | {"evidence", "is_confirmed"} <= set(sae_core.predominant_latents(view).columns)
+    assert "is_named" in ours
+
+
 def test_tables_handed_out_are_copies(view):
     import sae_core
 

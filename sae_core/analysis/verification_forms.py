@@ -36,7 +36,7 @@ UNTESTED: dict[str, object] = {"is_tested": False, "is_few": True, "n_speakers":
 
 @dataclass(frozen=True)
 class Comparison:
-    """Verification by several forms of seen speakers.
+    """Verification by several forms of the same clips.
 
     results: form → result over all trials. by_value: one row an attribute value × form, with trials whose clips both
     carry the value: attribute, value, form, n_speakers (with target trials), n_targets, eer, eer_low, eer_high, and
