@@ -222,12 +222,12 @@ def time_steering(timings: Timings, view: Any, latents: list[int]) -> None:
 
 def time_movement(timings: Timings, view: Any) -> None:
     """Clips followed from the index of one value to that of another, and counted by groups."""
-    from sae_core.analysis.movement import follow_clips, predominant_index
+    from sae_core.analysis.movement import best_active_set, follow_clips
     from sae_core.measures.movement import tabulate_moves
 
     n_clips, corpus = len(view.workspace.corpus), view.workspace.corpus
     names = corpus.values_of("language")
-    stations = [predominant_index(view, "language", name) for name in names[:2]]
+    stations = [best_active_set(view, "language", name) for name in names[:2]]
     with timings.stage("movement", n_clips):
         moved = follow_clips(stations)
     with timings.stage("movement by groups, with intervals", n_clips):

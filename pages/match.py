@@ -1,8 +1,8 @@
-"""Match: the score of two clips, taken apart into the latents that make it."""
+"""Match: one verification score, decomposed into latents."""
 
 import streamlit as st
 
-from pages.parts.match.choice import SIDES, choose_pair, choose_threshold
+from pages.parts.match.choice import SIDES, choose_pair, choose_threshold, first_trials
 from pages.parts.match.latents import draw_latents, draw_without
 from pages.parts.match.score_parts import draw_parts, draw_verdict
 from pages.shared import links
@@ -15,11 +15,14 @@ def main() -> None:
     """Draw the page."""
     _, view = open_page(
         "Match",
-        "Why do these two clips match, or not? Their score, taken apart.",
-        why="A score convinces nobody. Which latents make it, and whether it would hold without them, can be heard.",
+        "Why do two clips match, or not? Their verification score, decomposed exactly into latents.",
+        why="A score alone explains nothing. Here you see and hear which latents it comes from, and whether the "
+        "decision "
+        "would stand without them.",
     )
-    rows = choose_pair(view)
-    if tell_unembedded(view, rows):
+    trial_set = first_trials(view)
+    rows = choose_pair(view, trial_set)
+    if warn_unembedded(view, rows):
         return
     match = explain_match(view, *rows)
     point = choose_threshold(view)
@@ -30,25 +33,25 @@ def main() -> None:
     try_next(
         view,
         {
-            "pages/verification.py": ("See how often such scores err", ":material/verified_user:"),
-            "pages/steering.py": ("Switch a latent off in every clip", ":material/tune:"),
+            "pages/verification.py": ("See the error rates of such scores", ":material/verified_user:"),
+            "pages/steering.py": ("Ablate a latent in every clip", ":material/tune:"),
         },
     )
 
 
-def tell_unembedded(view: SaeView, rows: tuple[int, int]) -> bool:
-    """Say which of the clips cannot be compared, and why; whether there is one."""
+def warn_unembedded(view: SaeView, rows: tuple[int, int]) -> bool:
+    """Say which of the clips cannot be compared, and why; return whether there is one."""
     embeddings = view.embeddings
-    silent = [(side, row) for side, row in zip(SIDES, rows, strict=True) if not embeddings.is_valid[row]]
-    for side, row in silent:
+    missing = [(side, row) for side, row in zip(SIDES, rows, strict=True) if not embeddings.is_valid[row]]
+    for side, row in missing:
         failures = embeddings.failures
         reason = "; ".join(failures.loc[failures["row"] == row, "reason"].astype(str))
         st.info(
-            f"{SIDES[side]}, `{links.clip_id(view, row)}`: it has no embedding ({reason}), so it has no score. "
+            f"{SIDES[side]}, `{links.clip_id(view, row)}`: no embedding ({reason}), so no score. "
             "Choose another.",
             icon=":material/block:",
         )
-    return bool(silent)
+    return bool(missing)
 
 
 main()

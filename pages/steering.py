@@ -1,10 +1,13 @@
-"""Steering: turn latents down, up or off, and see and hear what happens to the likeness of voices."""
+"""Steering: ablate, scale or clamp latents, and see what happens to the similarity of clips (arXiv 2502.00127)."""
+
+from functools import partial
 
 import streamlit as st
 
 from pages.figures.steering_desk.steering_desk import steering_desk
 from pages.parts.steering.choices import choose_figure, choose_latents, choose_settings, take_first_preset
 from pages.parts.steering.effect import draw_effect
+from pages.parts.steering.export import export_of, file_name
 from pages.parts.steering.listening import draw_listening
 from pages.shared import links, trial_choice
 from pages.shared.exports import csv_button
@@ -20,9 +23,10 @@ def main() -> None:
     """Draw the page."""
     _, view = open_page(
         "Steering",
-        "Turn a latent down, up or off in every clip, and see how alike voices then are.",
-        why="If a latent stands for a language, switching it off should bring speakers of it nearer to others, "
-        "and leave who is who alone.",
+        "How similar clips are once latents are ablated, scaled or clamped in their embeddings.",
+        why="If a latent stands for a language, ablating it should make speakers of different languages more similar "
+        "without changing speaker identity. Method: arXiv 2502.00127, with the "
+        "reconstruction error kept.",
     )
     take_first_preset(view)
     choose_latents(view)
@@ -53,10 +57,11 @@ def draw_desk(
         experiment = trial_choice.steering_experiment(view, trial_set, (latents, *settings))
         histograms = experiment.histograms(steering.live, is_relative=is_relative, only_touched=only_touched)
         threshold = None if is_relative else trial_set.threshold(point)
+        export = partial(export_of, experiment, steering.live, histograms.table)
         opened = steering_desk(steering, histograms, threshold=threshold)
         with st.container(horizontal=True, vertical_alignment="center"):
             st.caption(trial_choice.describe_trials(trial_set), width="stretch")
-            csv_button(histograms.table, name=f"{view.name}-similarities", key="similarities_csv")
+            csv_button(export, name=file_name(view, steering.live, "similarities"), key="similarities_csv")
     if opened is not None:
         links.open_latent(view, opened)
 
@@ -67,7 +72,7 @@ def draw_next(steering: SteeringState) -> None:
         st.markdown("**Try next**")
         st.page_link(
             "pages/verification.py",
-            label="Compare the steered voices with the others",
+            label="Verify speakers with the steered embeddings",
             icon=":material/verified_user:",
             query_params=steering.query(),
         )

@@ -1,4 +1,4 @@
-"""Sweep: how the size of an SAE and its k decide what one latent tells of an attribute value."""
+"""Sweep: how well a single latent detects an attribute value, by variant, size and sparsity of the SAE."""
 
 import pandas as pd
 import streamlit as st
@@ -10,8 +10,9 @@ from pages.parts.sweep.table import MEASURE_WORDS
 from pages.shared import links
 from pages.shared.session import open_page, try_next
 from pages.shared.value_choice import choose_value, evidence_badge
-from pages.shared.wording import EVIDENCE, TERMS, latent_words, value_words, with_interval
+from pages.shared.wording import EVIDENCE, TERMS, counted, latent_words, value_words, with_interval
 from sae_core.build.sweep import SWEEP_MEASURES, best_of_each, combine_seeds, probe_ceiling
+from sae_core.measures.attributes import SEEN_SPEAKERS, UNSEEN_SPEAKERS
 from sae_core.workspace.workspace import SaeView, Workspace
 
 AUROC_HELP = (
@@ -23,22 +24,25 @@ MEASURE_HELP = {
     "auroc": AUROC_HELP,
 }
 CONFIRMED = (
-    "A latent is confirmed when, on held-out speakers, its precision exceeds the base rate even at its lower bound "
-    "and its correlation with the value (MCC) is at least 0.3. Otherwise nothing is claimed."
+    "Confirmed on held-out speakers means: even the lower bound of its precision exceeds the fraction of clips with "
+    "the value, and its correlation with the value (MCC) is at least 0.3. Otherwise nothing is claimed."
 )
+ON = {UNSEEN_SPEAKERS: "on held-out speakers", SEEN_SPEAKERS: "on other clips of seen speakers"}
 ALONE = (
-    "There is only one place on the grid yet. Train more of it, then reload: "
+    "There is only one SAE configuration here yet. Train more of the grid, then reload: "
     "`python -m sae_core sweep --workspace {path} --latents 64,256,1024 --k 4,16,32`"
 )
-NO_PROBE = "For the ceiling line, a linear probe on the raw embedding, run `python -m sae_core sweep` once."
+NO_PROBE = "To see the ceiling, a linear probe on the raw embedding, run `python -m sae_core sweep` once."
 
 
 def main() -> None:
     """Draw the page."""
     workspace, view = open_page(
         "Sweep",
-        "How well one latent alone tells a value, as autoencoders grow and more latents may speak at once.",
-        why="Too small and it cannot tell; too large and it splits what belongs together. Click any point to hear it.",
+        "How well the best single latent detects an attribute value, by variant, number of latents L and sparsity k.",
+        why="Too few latents mix attributes, too many split them; this shows which SAE to use. Variants: TopK "
+        "(arXiv 2406.04093) and Matryoshka "
+        "(arXiv 2503.17547). Click a point to open its latent.",
     )
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium", key="sweep_choices"):
         chosen = choose_value(view)
@@ -59,7 +63,7 @@ def main() -> None:
         view,
         {
             "pages/movement.py": ("Follow the clips from SAE to SAE", ":material/moving:"),
-            "pages/latents.py": ("Browse all latents by ear", ":material/hub:"),
+            "pages/latents.py": ("Browse latents", ":material/hub:"),
         },
     )
 
@@ -92,42 +96,49 @@ def find_ceiling(
 def draw_best(
     workspace: Workspace, table: pd.DataFrame, chosen: tuple[str, str], measure: str, ceiling: Ceiling | None
 ) -> None:
-    """Which SAE was best on the selection clips, and what it reaches on the held-out ones."""
+    """Which SAE was best on the selection speakers, and what it reaches on the held-out ones."""
     best = best_of_each(table).iloc[0]
     words = value_words(*chosen)
     reached = with_interval(best[measure], best[f"{measure}_low"], best[f"{measure}_high"])
     view = workspace.sae(str(best["sae"]))
+    evaluated = "held-out" if best["evidence"] == UNSEEN_SPEAKERS else "evaluated"
     with st.container(border=True, key="sweep_best"):
         family = variant_words(best["variant"], best["prefixes"])
         name = f"{family}, L {best['n_latents']:,}, k {best['k']}, latent {latent_words(view, int(best['latent']))}"
         address = links.latent_address(view, int(best["latent"]))
-        said = f"{evidence_badge(best['evidence'])} Best for **{words}**: [{name}]({address})"
-        said += f" · **{MEASURE_WORDS[measure]} {reached}**"
+        said = f"{evidence_badge(best['evidence'])} Best for **{words}**, chosen on selection speakers: "
+        said += f"[{name}]({address}) · **{MEASURE_WORDS[measure]} {reached}** {ON[best['evidence']]}"
         if ceiling is not None:
             said += f" · linear probe {with_interval(ceiling.value, ceiling.low, ceiling.high)}"
         if not best["is_confirmed"]:
             said += " · :orange-badge[:material/help: not confirmed]"
         st.markdown(said, help=f"{EVIDENCE[best['evidence']]}\n\n{CONFIRMED}")
+        elsewhere = sweep_table.higher_elsewhere(table, best, measure)
         st.caption(
-            f"Latent, threshold and winner were chosen on selection clips; the numbers are from {best['n_reported']:,} "
-            f"held-out clips, {best['n_reported_positive']:,} of them {words} by {best['n_reported_speakers']} voices. "
-            f"Whiskers: 95 % over speakers.{'' if ceiling is not None else ' ' + NO_PROBE}"
+            f"SAE, latent and threshold were chosen on selection clips. The numbers are from {best['n_reported']:,} "
+            f"{evaluated} clips, {best['n_reported_positive']:,} of them {words}, by "
+            f"{counted(int(best['n_reported_speakers']), 'speaker')}.{elsewhere} "
+            f"Error bars: 95 % intervals over speakers.{'' if ceiling is not None else ' ' + NO_PROBE}"
         )
 
 
 def draw_figures(workspace: Workspace, points: pd.DataFrame, measure: str, ceiling: Ceiling | None) -> None:
-    """Lines over L, and the trade-off; a click opens the latent."""
+    """The measure over L, and against explained variance; a click opens the latent."""
     words = MEASURE_WORDS[measure]
     lines, trade_off = figures(points, measure=words, ceiling=ceiling)
     left, right = st.columns([3, 2], gap="medium")
     with left.container(border=True, height="stretch"):
         st.subheader(
-            "Over the grid", anchor=False, help="The predominant latent of each SAE, on held-out clips."
+            "By number of latents",
+            anchor=False,
+            help="The best latent of each SAE, chosen on selection speakers, on evaluated clips.",
         )
         opened = pick_latent(lines, key="sweep_lines", alt=f"{words} over the number of latents")
     with right.container(border=True, height="stretch"):
         st.subheader(
-            "What it costs", anchor=False, help=f"{TERMS['explained variance']} Numbers at the points are k."
+            "Against explained variance",
+            anchor=False,
+            help=f"{TERMS['explained variance']} Larger marks have more latents; the numbers in them are k.",
         )
         opened = (
             pick_latent(trade_off, key="sweep_trade_off", alt=f"{words} against explained variance") or opened

@@ -1,4 +1,4 @@
-"""Verification: how well voices are told apart, in which form, for whom, and which latents that rests on."""
+"""Verification: error rates of speaker verification by representation, by group and without each latent."""
 
 import streamlit as st
 
@@ -9,6 +9,7 @@ from pages.shared import links, trial_choice
 from pages.shared.problems import part_of_page
 from pages.shared.session import open_page
 from pages.shared.steering_state import SteeringState
+from pages.shared.wording import plain
 from sae_core.analysis.trial_sets import TrialSet
 from sae_core.analysis.verification_forms import Comparison
 from sae_core.workspace.workspace import SaeView
@@ -18,9 +19,11 @@ def main() -> None:
     """Draw the page."""
     _, view = open_page(
         "Verification",
-        "Are two clips by one voice? The embedding was made to answer that.",
-        why="What the answer loses on its way through the SAE shows what the latents keep of a voice, and what each "
-        "of them is good for.",
+        "Do two clips come from one speaker? Error rates of the embedding, of its reconstruction and of the sparse "
+        "codes.",
+        why="What is lost on the way through the SAE shows how much speaker identity the latents keep, for whom, and "
+        "in "
+        "which latents. EER, minDCF and DET curves as in the NIST speaker recognition evaluations.",
     )
     trial_set = choose_trials(view)
     if trial_set is None:
@@ -34,37 +37,44 @@ def main() -> None:
 
 
 def choose_trials(view: SaeView) -> TrialSet | None:
-    """Trials as drawn, as listed in a file of the visitor's own, or in a list that came with the corpus."""
+    """Trials as drawn, from a list that came with the corpus, or from the visitor's own, which overrides the draw."""
     with st.container(horizontal=True, vertical_alignment="bottom", key="verification_settings"):
         kept = trial_choice.choose_list(view)
         if kept is not None:
             return trial_choice.kept_trials(view, kept)
-        among = trial_choice.choose_among(view)
-        seed = st.number_input(
-            "Draw",
-            min_value=0,
-            max_value=9999,
-            key="seed",
-            bind="query-params",
-            width=120,
-            help="Another number draws other pairs: what changes with it is chance.",
-        )
+        drawing = st.container(horizontal=True, vertical_alignment="bottom", width="content", key="drawing")
         with st.popover("Own trial list", icon=":material/upload_file:"):
             listed = st.file_uploader(
                 "A list in VoxCeleb's format",
                 type=["txt", "csv", "lst"],
                 key="trial_list",
                 max_upload_size=trial_choice.MAX_LIST_MIB,
-                help="A line a trial: `1 enrol test` for one voice, `0 enrol test` for two; clips by their clip_id or "
-                "path. At most 200,000 lines; it stays in this visit.",
+                help="One trial per line: `1 enrol test` for one speaker, `0 enrol test` for two; clips by clip_id or "
+                "path. "
+                "At most 200,000 lines. The list is kept for this visit only.",
             )
     if listed is not None:
+        with drawing:
+            st.markdown(
+                f"Trials from **{plain(listed.name)}**; remove it to draw trials again.", width="content"
+            )
         return trial_choice.listed_trials(view, listed.getvalue(), name=listed.name)
+    with drawing:
+        among = trial_choice.choose_among(view)
+        seed = st.number_input(
+            "Random seed",
+            min_value=0,
+            max_value=9999,
+            key="seed",
+            bind="query-params",
+            width=120,
+            help="Another seed draws other pairs. What changes with it is chance.",
+        )
     return trial_choice.drawn_trials(view, among, seed=int(seed))
 
 
 def compare(view: SaeView, trial_set: TrialSet) -> Comparison:
-    """Every form of the voices on these trials; the steered one too where the address or the session steers."""
+    """Every representation on these trials; the steered embedding too where the address or the session steers."""
     steering = SteeringState.of(view)
     if not steering.changes:
         return trial_choice.form_comparison(view, trial_set)
@@ -86,7 +96,7 @@ def draw_next(view: SaeView) -> None:
         st.markdown("**Try next**")
         st.page_link(
             "pages/steering.py",
-            label="Switch a latent off and see it here as a fourth form",
+            label="Ablate a latent and compare the steered embedding here",
             icon=":material/tune:",
             query_params=links.query(view),
         )

@@ -539,7 +539,7 @@ def follow_clips(
     """
     from sae_core.analysis import movement
 
-    indexes = [movement.predominant_index(view, attribute, value) for view in (before, after)]
+    indexes = [movement.best_active_set(view, attribute, value) for view in (before, after)]
     return movement.follow_clips(indexes, split=split)
 
 

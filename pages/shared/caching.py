@@ -40,7 +40,7 @@ KEYS: Keys = {
         made.steered,
         made.keeps_error,
     ),
-    "sae_core.analysis.movement.IndexChoice": lambda chosen: (
+    "sae_core.analysis.movement.ActiveSet": lambda chosen: (
         chosen.view,
         chosen.latent,
         chosen.threshold,

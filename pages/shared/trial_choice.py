@@ -122,13 +122,13 @@ def describe_trials(trial_set: TrialSet) -> str:
 
 
 def _where_from(trial_set: TrialSet) -> str:
-    came_as = trial_set.came_as
-    if came_as is None:
+    published_list = trial_set.published_list
+    if published_list is None:
         return "from your list" if trial_set.is_listed else "drawn among selection and held-out voices"
-    n_missing = came_as.n_listed - len(trial_set.trials) - trial_set.n_passed_over
-    drawn = f"; drawn at random, {trial_set.n_passed_over:,} more were not" if trial_set.n_passed_over else ""
-    missing = f"; {n_missing:,} of its {came_as.n_listed:,} want a clip" if n_missing else ""
-    return f"from {came_as.name}, which came with the corpus{missing}{drawn}"
+    n_missing = published_list.n_listed - len(trial_set.trials) - trial_set.n_not_drawn
+    drawn = f"; drawn at random, {trial_set.n_not_drawn:,} more were not" if trial_set.n_not_drawn else ""
+    missing = f"; {n_missing:,} of its {published_list.n_listed:,} want a clip" if n_missing else ""
+    return f"from {published_list.name}, which came with the corpus{missing}{drawn}"
 
 
 @cached(keep=8, spinner="Drawing trials …")

@@ -4,17 +4,17 @@ import streamlit as st
 
 from pages.shared.choices import choose_one
 from pages.shared.wording import EVIDENCE, column_words, value_words
+from sae_core.analysis.first_value import first_value
 from sae_core.measures.attributes import UNSEEN_SPEAKERS
 from sae_core.workspace.workspace import SaeView
 
 VALUE = "value"
-FIRST_CHOICE = ("language", "es")
 BADGES = {True: ":green-badge[unseen speakers]", False: ":gray-badge[seen speakers]"}
 
 
 def choose_value(view: SaeView) -> tuple[str, str] | None:
-    """Let people choose one of the measured attribute values; Spanish at first, or else the first that can be tested on
-    unseen speakers. None where nothing was measured."""
+    """Let people choose one of the measured attribute values; at first one that is confirmed on held-out speakers, see
+    `first_value`. None where nothing was measured."""
     values = view.statistics.values
     pairs = list(zip(values["attribute"].astype(str), values["value"].astype(str), strict=True))
     if not pairs:
@@ -26,7 +26,7 @@ def choose_value(view: SaeView) -> tuple[str, str] | None:
     evidence = dict(zip(pairs, values["evidence"], strict=True))
     pairs.sort(key=lambda pair: evidence[pair] != UNSEEN_SPEAKERS)
     choices = {f"{attribute}={value}": (attribute, value) for attribute, value in pairs}
-    usual = "=".join(FIRST_CHOICE if FIRST_CHOICE in pairs else pairs[0])
+    usual = "=".join(first_value(view) or pairs[0])
     options = {choice: _words(pair, evidence[pair]) for choice, pair in choices.items()}
     chosen = choose_one(
         VALUE, options, usual=usual, noun="the attribute value", label="Attribute value", width=270,

@@ -1,4 +1,4 @@
-"""Why two clips match: their cosine similarity taken apart, exactly, over latents, bias and reconstruction error.
+"""Why two clips match: their cosine similarity decomposed exactly into latents, bias and reconstruction error.
 
 An embedding is the sum of its parts, with D_i = scale · W_dec[i]:
 
@@ -8,13 +8,13 @@ and the cosine of two clips, whose norms are those of the whole embeddings, is b
 
     cos(a, b) = Σ_p Σ_q ⟨a_p, b_q⟩ / (|a| |b|)
 
-Every part is credited with the terms it is in; a term between two different parts is shared half and half:
+A part is credited with its own term and with half of each term between it and another part:
 
     c_p = ½ (⟨a_p, b⟩ + ⟨a, b_p⟩) / (|a| |b|)        Σ_p c_p = cos(a, b)
 
-In words: half of what the part brings to `a` that `b` has too, and half of what it brings to `b` that `a` has too. It
-is the Shapley value of the question which parts both clips keep, and the same whichever clip comes first. All of it is
-float64, so the parts sum to the score far below 1e-6.
+This is the Shapley value of a part in the game whose players are the parts and whose value is the score made of the
+parts that both clips keep. It does not depend on the order of the clips. All of it is float64, so the parts sum to the
+score far below 1e-6.
 """
 
 from collections.abc import Collection, Mapping
@@ -24,8 +24,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float32, Float64, Int64
+from jaxtyping import Bool, Float32, Float64, Int64
 
+from sae_core.analysis.trial_sets import TrialSet
 from sae_core.files.errors import CorpusError
 from sae_core.sae.codes import SparseCodes
 from sae_core.workspace.workspace import SaeView
@@ -38,12 +39,13 @@ if TYPE_CHECKING:
 BOTH, FIRST, SECOND, BIAS, ERROR = "both", "first", "second", "bias", "error"
 MATCH_PARTS = (BOTH, FIRST, SECOND, BIAS, ERROR)
 MAX_TO_FLIP = 8
+N_TRIED = 16
 LEAST_NORM = 1e-12
 
 
 @dataclass(frozen=True)
 class MatchExplanation:
-    """Two clips as sums of parts, ready for every question about their score.
+    """Two clips as sums of parts, and what follows for their score.
 
     vectors: f64[2, d], the embeddings a and b. latents: i64[m], those active on either clip, ascending.
     activations: f64[2, m]. steps: f64[m, d], the D_i. bias: f64[d].
@@ -81,17 +83,17 @@ class MatchExplanation:
 
     @property
     def rebuilt_score(self) -> float:
-        """The cosine of the reconstructions: the score if only what the SAE explains counted."""
+        """The cosine of the two reconstructions: the score without what the SAE leaves unexplained."""
         return _cosine(*self.rebuilt)
 
     @cached_property
     def latent_table(self) -> pd.DataFrame:
-        """One row a latent active on either clip; those of both first, then by how much they add or take away.
+        """One row per latent active on either clip; those of both first, then by the size of their contribution.
 
         Columns: latent; active_on (`both`, `first` or `second`); activation_first, activation_second; contribution c_i;
-        itself (its term with itself, v_i(a) v_i(b) |D_i|² / |a||b|, the rest of c_i comes from resembling other parts);
-        without (the score once it is ablated in both clips and all else, the error too, is kept); slope (how much the
-        score changes, to first order, for each unit by which its activations are multiplied in both clips).
+        itself (its term with itself, v_i(a) v_i(b) |D_i|² / |a||b|; the rest of c_i comes from its products with other
+        parts); without (the score once it is ablated in both clips and all else, the error too, is kept); slope (change
+        of the score, to first order, per unit by which its activations are multiplied in both clips).
         """
         contribution, own, own_norms = self._terms
         is_on = self.activations > 0
@@ -113,7 +115,7 @@ class MatchExplanation:
 
     @cached_property
     def parts(self) -> pd.Series:
-        """What each of `MATCH_PARTS` adds to the score; they sum to it."""
+        """The contribution of each of `MATCH_PARTS` to the score; they sum to it."""
         table = self.latent_table
         by_clip = table.groupby("active_on")["contribution"].sum()
         vectors = {BIAS: (self.bias, self.bias), ERROR: tuple(self.vectors - self.rebuilt)}
@@ -130,10 +132,10 @@ class MatchExplanation:
         Closed form over the few latents: with δ = (factor − 1) v, ⟨a', b'⟩ = ⟨a, b⟩ + δ_a·P_b + P_a·δ_b + δ_aᵀ G δ_b,
         and norms likewise. Latents that are silent on both clips change nothing.
         """
-        places = [place for place, latent in enumerate(self.latents) if int(latent) in factors]
-        change = np.array([factors[int(self.latents[place])] - 1 for place in places])
-        delta = self.activations[:, places] * change
-        projections, gram = self._projections[:, places], self._gram[np.ix_(places, places)]
+        columns = [column for column, latent in enumerate(self.latents) if int(latent) in factors]
+        change = np.array([factors[int(self.latents[column])] - 1 for column in columns])
+        delta = self.activations[:, columns] * change
+        projections, gram = self._projections[:, columns], self._gram[np.ix_(columns, columns)]
         crossed = delta @ projections.T  # [2, 2]: δ of one clip along the other, or along itself
         products = self._products + crossed + crossed.T + delta @ gram @ delta.T
         norms = np.sqrt(np.maximum(np.diag(products), 0))
@@ -149,10 +151,10 @@ class MatchExplanation:
         return [int(latent) for latent in flipped.loc[order, "latent"]]
 
     def flips_together(self, threshold: float) -> list[int]:
-        """A few latents whose joint ablation turns the decision, or none where `MAX_TO_FLIP` of them do not.
+        """A few latents whose joint ablation flips the decision, or none where `MAX_TO_FLIP` of them do not.
 
-        Each next one is the latent that moves the score furthest, given those before it: seldom more than the fewest,
-        but not proved to be the fewest.
+        Greedy: each next latent is the one that moves the score furthest, given those before it. So the set is small,
+        but not proved to be the smallest.
         """
         was = is_accepted(self.score, threshold)
         chosen: list[int] = []
@@ -182,7 +184,7 @@ class MatchExplanation:
     def _terms(
         self,
     ) -> tuple[Float64[np.ndarray, " m"], Float64[np.ndarray, " m"], Float64[np.ndarray, "2 m"]]:
-        """Of each latent: its contribution, its term with itself, and its shares of the two squared norms."""
+        """Of each latent: its contribution, its term with itself, and its fractions of the two squared norms."""
         norms = float(np.linalg.norm(self.vectors, axis=1).prod())
         crossed = self.activations * self._projections[::-1]  # ⟨a_i, b⟩ and ⟨b_i, a⟩
         own = self.activations.prod(axis=0) * np.diag(self._gram)
@@ -196,7 +198,7 @@ class MatchExplanation:
 
 
 def explain_match(view: SaeView, row_a: int, row_b: int) -> MatchExplanation:
-    """Take the score of two clips apart; they may be the same. CorpusError names a clip without an embedding."""
+    """Return the decomposed score of two clips; they may be the same. CorpusError names a clip without an embedding."""
     embeddings, rows = view.embeddings, [row_a, row_b]
     for row in rows:
         if not embeddings.is_valid[row]:
@@ -211,26 +213,52 @@ def explain_match(view: SaeView, row_a: int, row_b: int) -> MatchExplanation:
     return MatchExplanation.of(view.model(), np.asarray(embeddings.vectors[rows]), codes)
 
 
-def telling_partners(view: SaeView, row: int) -> dict[str, int]:
-    """The clips most worth matching with one: `same`, of its voice, least like it; `other`, of another, most like it.
+def opening_pair(view: SaeView, trial_set: TrialSet) -> tuple[int, int]:
+    """Return the two clips of a trial set that teach most: a wrong decision that few latents would reverse.
 
-    Clips without an embedding take no part; a voice with one clip has no `same`.
+    Looked for among the false acceptances at equal errors, the highest scores first; where there is none, among the
+    false rejections, the lowest scores first; else it is the hardest impostor trial. Of `N_TRIED` such trials it is
+    the one that fewest latents flip, see `flips_together`.
     """
-    embeddings, voices = view.embeddings, view.workspace.corpus.speaker_groups
+    scores, is_target = trial_set.scores, trial_set.trials.is_target
+    threshold = trial_set.threshold("equal errors")
+    is_high = scores >= np.float32(threshold)
+    pairs, falling = trial_set.clip_trials, np.argsort(-scores, kind="stable")
+    wrong = falling[(is_high & ~is_target)[falling]]
+    if not len(wrong):
+        wrong = falling[::-1][(~is_high & is_target)[falling[::-1]]]
+    if not len(wrong):
+        hardest = falling[~is_target[falling]][0]
+        return int(pairs.enrol_rows[hardest]), int(pairs.test_rows[hardest])
+    tried = [(int(pairs.enrol_rows[trial]), int(pairs.test_rows[trial])) for trial in wrong[:N_TRIED]]
+    n_flips = [len(explain_match(view, *rows).flips_together(threshold)) or MAX_TO_FLIP + 1 for rows in tried]
+    return tried[int(np.argmin(n_flips))]
+
+
+def hardest_partners(
+    view: SaeView, row: int, *, is_offered: Bool[np.ndarray, " n"] | None = None
+) -> dict[str, int]:
+    """Return the hardest trials of one clip: `same`, the clip of its speaker least like it, and `other`, the clip of
+    another speaker most like it.
+
+    Only embedded clips take part, and of them those `is_offered`; a speaker with one clip has no `same`.
+    """
+    embeddings, speakers = view.embeddings, view.workspace.corpus.speaker_groups
     cosine = np.asarray(embeddings.vectors @ np.asarray(embeddings.vectors[row]))
-    is_other = voices != voices[row]
-    same = embeddings.is_valid & ~is_other
+    is_usable = embeddings.is_valid if is_offered is None else embeddings.is_valid & is_offered
+    is_other = speakers != speakers[row]
+    same = is_usable & ~is_other
     same[row] = False
     found = {}
     if same.any():
         found["same"] = int(np.where(same, cosine, np.inf).argmin())
-    if (embeddings.is_valid & is_other).any():
-        found["other"] = int(np.where(embeddings.is_valid & is_other, cosine, -np.inf).argmax())
+    if (is_usable & is_other).any():
+        found["other"] = int(np.where(is_usable & is_other, cosine, -np.inf).argmax())
     return found
 
 
 def is_accepted(score: float, threshold: float) -> bool:
-    """Whether a score counts as one voice: at or above the threshold, in the precision that trials are scored in."""
+    """Whether a score is accepted as one speaker: at or above the threshold, in the precision of trial scores."""
     return bool(np.float32(score) >= np.float32(threshold))
 
 

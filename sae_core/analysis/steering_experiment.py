@@ -1,6 +1,7 @@
-"""Experiments in steering: some latents of some clips changed, and what that does to trials and to neighbours.
+"""Steering experiments: some latents of some clips are changed; how do trial scores and nearest clips respond?
 
-Made once for a set of latents, an experiment answers every slider move from numbers it has at hand; nothing is decoded.
+After arXiv 2502.00127. An experiment is prepared once for a set of latents; every slider move then follows in closed
+form, without decoding anything.
 """
 
 from collections.abc import Sequence
@@ -27,14 +28,16 @@ from sae_core.workspace.workspace import SaeView
 
 N_BINS = 80
 RELATIVE_SPANS = (0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0)
-# below it a quotient says more about its divisor than about steering
+# below this similarity a relative change is undefined: the divisor is near 0
 LEAST_DIVISOR = 0.05
+LEAST_KS = 0.02
+"""Below it, steering changes the fraction of pairs accepted by less than 2 points at any threshold: no effect."""
 MAX_STEERED = 6
 
 
 @dataclass(frozen=True)
 class GroupHistogram:
-    """Similarities of one trial group before and after, in shares of its pairs by equal bins.
+    """Similarities of one trial group before and after: the fraction of its pairs in each of equal bins.
 
     n_pairs: how many pairs are counted. before, after: f64[b]. mean_before, mean_after: of the values themselves.
     """
@@ -50,7 +53,7 @@ class GroupHistogram:
 class Histograms:
     """A histogram for each trial group, over bins from `low` to `high`; what lies outside is in the outermost.
 
-    n_left_out: pairs without a relative change, because they were hardly alike or unlike at all.
+    n_left_out: pairs without a relative change, because their similarity before was near 0.
     """
 
     low: float
@@ -81,7 +84,8 @@ class Histograms:
 class SteeringOutcome:
     """What steering did: shifts by trial group (see `measure_shifts`), decisions, and verification after it.
 
-    eer_change: after − before with its 95 % interval, speakers resampled.
+    eer_change: after − before with its 95 % interval, speakers resampled. has_intervals: whether enough speakers take
+    part for intervals.
     """
 
     shifts: pd.DataFrame
@@ -89,10 +93,20 @@ class SteeringOutcome:
     before: VerificationResult
     after: VerificationResult
     eer_change: tuple[float, float, float]
+    has_intervals: bool
+
+    @property
+    def moved(self) -> pd.DataFrame:
+        """The trial groups that clearly moved, the largest shift first: the interval of the mean shift excludes 0 and
+        the KS distance is at least `LEAST_KS`. Empty where there are no intervals."""
+        table = self.shifts
+        is_clear = (table["shift_low"] > 0) | (table["shift_high"] < 0)
+        moved = table[is_clear & (table["ks"] >= LEAST_KS) & self.has_intervals]
+        return moved.iloc[np.argsort(-moved["shift"].abs().to_numpy(), kind="stable")]
 
 
 class SteeringExperiment:
-    """Some latents of an SAE, ready to be changed on the clips of a trial set.
+    """Some latents of an SAE, prepared to be changed on the clips of a trial set.
 
     latents: at most `MAX_STEERED`. steered: only clips that carry this attribute value are changed; by default all.
     keeps_error: add back what the SAE could not rebuild, so that no change is exactly the original embedding.
@@ -117,10 +131,10 @@ class SteeringExperiment:
         self._base = trial_set.scores if keeps_error else cosine_scores(vectors, trial_set.trials)
         self._steering = self._prepare(vectors, trial_set.rows)
 
-    @property
-    def n_steered(self) -> int:
-        """How many clips of the trials are changed."""
-        return int(self.carries[self.trial_set.rows].sum())
+    def count_steered(self, changes: Sequence[Change]) -> int:
+        """How many clips of the trials the changes alter: those with the value steered, where a latent's activation
+        differs after them. A clip on which an ablated latent is silent stays as it is."""
+        return int(self._is_changed(changes).sum())
 
     def similarities(self, changes: Sequence[Change]) -> Float32[np.ndarray, " p"]:
         """The cosine of each trial once the changes are made."""
@@ -150,12 +164,15 @@ class SteeringExperiment:
         return Histograms(-span, span, shown, int((~usable).sum()))
 
     def _touched(self, changes: Sequence[Change]) -> Bool[np.ndarray, " p"]:
-        delta = self._steering.deltas(list(changes), self.carries[self.trial_set.rows])
-        is_changed, trials = np.asarray(delta.any(axis=1)), self.trial_set.trials
+        is_changed, trials = self._is_changed(changes), self.trial_set.trials
         return is_changed[trials.enrol_rows] | is_changed[trials.test_rows]
 
+    def _is_changed(self, changes: Sequence[Change]) -> Bool[np.ndarray, " n"]:
+        delta = self._steering.deltas(list(changes), self.carries[self.trial_set.rows])
+        return np.asarray(delta.any(axis=1))
+
     def outcome(self, changes: Sequence[Change], *, operating_point: str) -> SteeringOutcome:
-        """All numbers with their intervals; the threshold is the one that suited the embeddings before."""
+        """All numbers with their intervals; the threshold is that of the embeddings before steering."""
         trial_set, after = self.trial_set, self.similarities(changes)
         scores = (trial_set.scores, after)
         verified = verify(after, trial_set.trials, trial_set.speaker_groups, drawn=trial_set.draws)
@@ -170,6 +187,7 @@ class SteeringExperiment:
             before=trial_set.verified,
             after=verified,
             eer_change=verified.eer_change_from(trial_set.verified),
+            has_intervals=trial_set.has_intervals,
         )
 
     def neighbours(
@@ -190,7 +208,7 @@ class SteeringExperiment:
         return before, after
 
     def strongest_rows(self, n: int) -> list[int]:
-        """Steered clips of the trials on which the steered latents are strongest, the latents taking turns."""
+        """The clips of the trials on which the steered latents are strongest, the latents taking turns."""
         is_offered = np.zeros(len(self.carries), dtype=bool)
         is_offered[self.trial_set.pool_rows] = True
         is_offered &= self.carries
@@ -244,18 +262,18 @@ def _by_group(
 
 
 def _shares(values: np.ndarray, low: float, high: float) -> Float64[np.ndarray, " b"]:
-    """Share of the values in each of `N_BINS` equal bins, those outside in the outermost."""
-    place = ((values - np.float32(low)) * np.float32(N_BINS / (high - low))).astype(np.int32)
-    counts = np.bincount(np.clip(place, 0, N_BINS - 1), minlength=N_BINS)
+    """Fraction of the values in each of `N_BINS` equal bins, those outside in the outermost."""
+    bin_of = ((values - np.float32(low)) * np.float32(N_BINS / (high - low))).astype(np.int32)
+    counts = np.bincount(np.clip(bin_of, 0, N_BINS - 1), minlength=N_BINS)
     return counts / max(len(values), 1)
 
 
 @dataclass(frozen=True)
 class SteeringPreset:
-    """Latents that detect one attribute value on unseen speakers, the best one first, to be ablated together.
+    """Latents that detect one attribute value, the best one first, to be ablated together.
 
-    is_confirmed: whether held-out speakers confirm that they detect it; else the one latent here is only the best.
-    f1, f1_low, f1_high: of the first, on held-out voices; the bounds are None where none were made.
+    is_confirmed: whether that is confirmed on held-out speakers; else the one latent here is only the best candidate.
+    f1, f1_low, f1_high: of the first, on held-out speakers; the bounds are None where none were made.
     """
 
     attribute: str
@@ -268,21 +286,23 @@ class SteeringPreset:
 
 
 def steering_presets(view: SaeView, *, n: int = 8) -> list[SteeringPreset]:
-    """The n values best detected on unseen speakers: first those that latents are named after, then others by F1.
+    """The n values best detected on held-out speakers: the confirmed ones first, then the others by F1.
 
-    A latent is named after a value that it detects best, confirmed on held-out speakers; `MAX_STEERED` at most.
+    A latent belongs to a value that it detects best, where held-out speakers confirm it; at most `MAX_STEERED` do.
     """
     statistics = view.statistics
     named = view.latents[view.latents["is_named"].astype(bool) & (view.latents["n_active"] > 0)]
     presets = []
-    for place, target in enumerate(statistics.values.itertuples()):
+    for column, target in enumerate(statistics.values.itertuples()):
         if target.evidence != UNSEEN_SPEAKERS or target.attribute == SOURCE_ATTRIBUTE:
             continue
-        told = named[(named["best_attribute"] == target.attribute) & (named["best_value"] == target.value)]
-        ranked = told.sort_values("best_mcc", ascending=False, kind="stable")["latent"]
+        detecting = named[
+            (named["best_attribute"] == target.attribute) & (named["best_value"] == target.value)
+        ]
+        ranked = detecting.sort_values("best_mcc", ascending=False, kind="stable")["latent"]
         latents = tuple(int(latent) for latent in ranked.head(MAX_STEERED))
         first = latents[0] if latents else statistics.predominant(target.attribute, target.value)
-        facts = statistics.of(first, place)
+        facts = statistics.of(first, column)
         f1, low, high = (facts[name] for name in ("f1", "f1_low", "f1_high"))
         presets.append(
             SteeringPreset(target.attribute, target.value, latents or (first,), bool(latents), f1, low, high)  # type: ignore[arg-type]

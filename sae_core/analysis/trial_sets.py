@@ -1,6 +1,6 @@
-"""Trials of a workspace, ready for every question about them: drawn from kept-aside voices, or read from a list.
+"""Verification trials of a workspace: drawn among unseen speakers, or read from a list.
 
-Speakers that the SAE learnt from take no part in drawn trials, so that what is said holds for unseen speakers.
+Speakers that the SAE was trained on take no part in drawn trials, so that results are about unseen speakers.
 """
 
 from dataclasses import dataclass, replace
@@ -31,8 +31,10 @@ from sae_core.measures.verification import (
 from sae_core.workspace.workspace import SaeView
 
 N_TRIALS = 20_000
-KEPT_ASIDE = ("selection", "held-out")
+UNSEEN_SPLITS = ("selection", "held-out")
 USUAL_AMONG = ("kind", "speech")
+FEW_SPEAKERS = 5
+"""Fewer speakers with target trials than this give no interval: resampling so few hides how much they might differ."""
 OPERATING_POINTS = {"equal errors": None, "1 impostor in 100": 0.01, "1 impostor in 1,000": 0.001}
 
 
@@ -41,10 +43,10 @@ class TrialSet:
     """Trials and what they are made of.
 
     corpus: all clips. pool_rows: i64[m], the clips they were drawn from. rows: i64[n], the clips that take part,
-    ascending. trials: pairs of places in `rows`. vectors: f32[n, d], their embeddings. scores: f32[p], the cosine of
+    ascending. trials: pairs of positions in `rows`. vectors: f32[n, d], their embeddings. scores: f32[p], the cosine of
     each pair. groups: trial group → bool[p]. is_listed: whether they come from a list. n_training: trials with a clip
-    of a speaker that the SAE learnt from. came_as: the list that came with the corpus, where they are
-    from one. n_passed_over: how many of its trials were not drawn, since it is too long to ask all of them.
+    of a speaker that the SAE was trained on. published_list: the list that came with the corpus, where they are
+    from one. n_not_drawn: how many of its trials were left out by chance, since it is too long to score all of them.
     """
 
     corpus: Corpus
@@ -56,8 +58,8 @@ class TrialSet:
     groups: dict[str, Bool[np.ndarray, " p"]]
     is_listed: bool
     n_training: int
-    came_as: TrialList | None = None
-    n_passed_over: int = 0
+    published_list: TrialList | None = None
+    n_not_drawn: int = 0
 
     @cached_property
     def fingerprint(self) -> str:
@@ -67,7 +69,7 @@ class TrialSet:
 
     @cached_property
     def speaker_groups(self) -> Int[np.ndarray, " n"]:
-        """The voice of each clip that takes part, by number."""
+        """The speaker of each clip that takes part, by number."""
         return self.corpus.speaker_groups[self.rows]
 
     @cached_property
@@ -79,18 +81,23 @@ class TrialSet:
 
     @cached_property
     def n_speakers(self) -> int:
-        """How many voices take part."""
+        """How many speakers take part."""
         return len(np.unique(self.speaker_groups))
 
     @cached_property
     def verified(self) -> VerificationResult:
-        """How well the embeddings as they are tell voices apart."""
+        """How well the embeddings as they are verify speakers."""
         return verify(self.scores, self.trials, self.speaker_groups, drawn=self.draws)
 
     @cached_property
     def draws(self) -> PairDraws:
-        """Draws of speakers, for intervals."""
+        """Bootstrap draws of speakers, for intervals."""
         return draw_pairs(self.trials, self.speaker_groups)
+
+    @property
+    def has_intervals(self) -> bool:
+        """Whether enough speakers have target trials for intervals over speakers to mean anything."""
+        return self.verified.n_speakers >= FEW_SPEAKERS
 
     def threshold(self, operating_point: str) -> float:
         """The score at which the embeddings as they are reach one of `OPERATING_POINTS`."""
@@ -103,11 +110,11 @@ class TrialSet:
 def draw_trials(
     view: SaeView, *, among: AttributeValue | None = None, n_trials: int = N_TRIALS, seed: int = 0
 ) -> TrialSet:
-    """Draw trials among kept-aside voices: all of them, or those whose clips carry one attribute value.
+    """Draw trials among unseen speakers: all of them, or those whose clips carry one attribute value.
 
-    Raises CorpusError where too few voices carry it.
+    Raises CorpusError where too few speakers carry it.
     """
-    pool = kept_aside_rows(view, among)
+    pool = unseen_rows(view, among)
     trials = sample_trials(view.workspace.corpus, pool, n_trials=n_trials, seed=seed)
     return _trial_set(view, trials, pool, is_listed=False)
 
@@ -115,7 +122,7 @@ def draw_trials(
 def read_trial_list(view: SaeView, text: str, *, name: str) -> TrialSet:
     """Return the trials of a list in VoxCeleb's format; CorpusError names the line that is wrong.
 
-    Trials of clips without an embedding are left out, since nothing can be said of them.
+    Trials of clips without an embedding are left out: they have no score.
     """
     return _listed_set(view, parse_trials(text, view.workspace.corpus, where=name), where=name)
 
@@ -124,20 +131,20 @@ def open_trial_list(view: SaeView, name: str) -> TrialSet:
     """Return the trials of a list that came with the corpus and is kept in the workspace.
 
     From one with more than `MAX_LISTED_TRIALS` that many are drawn, always the same. CorpusError when
-    there is none of that name, or nothing of it can be asked of embedded clips.
+    there is none of that name, or it lacks targets or non-targets among embedded clips.
     """
     folder, clip_ids = view.workspace.path, view.workspace.corpus.table["clip_id"]
     kept = read_kept_trials(folder, name)
     enrol, test = (pd.Index(clip_ids).get_indexer(kept[side]) for side in ("enrol", "test"))
     trials = Trials(enrol, test, kept["is_target"].to_numpy(dtype=bool))
-    is_asked = (enrol >= 0) & (test >= 0)
-    known = np.flatnonzero(is_asked)
+    is_scored = (enrol >= 0) & (test >= 0)
+    known = np.flatnonzero(is_scored)
     if len(known) > MAX_LISTED_TRIALS:
-        is_asked[np.random.default_rng(0).permutation(known)[MAX_LISTED_TRIALS:]] = False
-    asked = _listed_set(view, trials.select(is_asked), where=name)
-    came_as = next(found for found in kept_trial_lists(folder) if found.name == name)
-    n_passed_over = max(0, len(known) - MAX_LISTED_TRIALS)
-    return replace(asked, came_as=came_as, n_passed_over=n_passed_over)
+        is_scored[np.random.default_rng(0).permutation(known)[MAX_LISTED_TRIALS:]] = False
+    scored = _listed_set(view, trials.select(is_scored), where=name)
+    published_list = next(found for found in kept_trial_lists(folder) if found.name == name)
+    n_not_drawn = max(0, len(known) - MAX_LISTED_TRIALS)
+    return replace(scored, published_list=published_list, n_not_drawn=n_not_drawn)
 
 
 def _listed_set(view: SaeView, trials: Trials, *, where: str) -> TrialSet:
@@ -153,17 +160,17 @@ def _listed_set(view: SaeView, trials: Trials, *, where: str) -> TrialSet:
     return _trial_set(view, trials, pool, is_listed=True)
 
 
-def kept_aside_rows(view: SaeView, among: AttributeValue | None = None) -> Int[np.ndarray, " m"]:
-    """Embedded clips of selection and held-out voices, ascending; with `among`, those that carry the value."""
+def unseen_rows(view: SaeView, among: AttributeValue | None = None) -> Int[np.ndarray, " m"]:
+    """Embedded clips of selection and held-out speakers, ascending; with `among`, those that carry the value."""
     corpus = view.workspace.corpus
-    chosen = np.isin(corpus.table["split"].to_numpy(), KEPT_ASIDE) & view.embeddings.is_valid
+    chosen = np.isin(corpus.table["split"].to_numpy(), UNSEEN_SPLITS) & view.embeddings.is_valid
     if among is not None:
         chosen &= corpus.has_value(*among)
     return np.flatnonzero(chosen)
 
 
 def usual_among(corpus: Corpus) -> AttributeValue | None:
-    """Human speech where clips are labelled so (music and machines have no voice to verify), else every clip."""
+    """Human speech where clips are labelled so (music and synthesisers are no speakers to verify), else every clip."""
     attribute, value = USUAL_AMONG
     if attribute in corpus.attributes and value in corpus.values_of(attribute):
         return USUAL_AMONG
@@ -172,8 +179,8 @@ def usual_among(corpus: Corpus) -> AttributeValue | None:
 
 def _trial_set(view: SaeView, trials: Trials, pool: np.ndarray, *, is_listed: bool) -> TrialSet:
     corpus = view.workspace.corpus
-    rows, places = np.unique(np.concatenate([trials.enrol_rows, trials.test_rows]), return_inverse=True)
-    local = Trials(places[: len(trials)], places[len(trials) :], trials.is_target)
+    rows, positions = np.unique(np.concatenate([trials.enrol_rows, trials.test_rows]), return_inverse=True)
+    local = Trials(positions[: len(trials)], positions[len(trials) :], trials.is_target)
     vectors = np.asarray(view.embeddings.vectors[rows])
     is_training = (corpus.table["split"] == "train").to_numpy()
     return TrialSet(

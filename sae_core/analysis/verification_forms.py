@@ -1,6 +1,8 @@
-"""One voice in several forms, compared: the embedding, its reconstruction, its sparse codes, the steered embedding.
+"""Speaker verification by several representations: embedding, reconstruction, sparse codes, steered embedding.
 
-Each form scores the same trials by cosine, so what differs is the form alone.
+Each representation scores the same trials by cosine, so differences are due to the representation alone. Measures are
+those of the NIST speaker recognition evaluations: EER, minDCF, DET curve; FRR and FAR are false rejection and false
+acceptance rates.
 """
 
 from collections.abc import Iterator, Sequence
@@ -8,13 +10,15 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float32, Int64
+from jaxtyping import Bool, Float32, Int64
 from scipy.sparse import csr_matrix
 
 from sae_core.analysis.steering_experiment import SteeringExperiment, rebuilt
-from sae_core.analysis.trial_sets import TrialSet
+from sae_core.analysis.trial_sets import FEW_SPEAKERS, TrialSet
+from sae_core.corpus.clips import Corpus
 from sae_core.files.errors import CorpusError
 from sae_core.measures.identity import ablation_eers, changes_with_interval, speaker_variances
+from sae_core.measures.intervals import PairDraws, bounds
 from sae_core.measures.steering import Change, Steering
 from sae_core.measures.verification import (
     Trials,
@@ -29,23 +33,26 @@ from sae_core.workspace.workspace import SaeView
 EMBEDDING, RECONSTRUCTION, CODES, STEERED = "embedding", "reconstruction", "sparse codes", "steered"
 GROUP_ATTRIBUTES = ("language", "gender")
 N_TRIALS_A_VALUE = 4_000
-FEW_SPEAKERS = 5
+MIN_SPEAKERS_TESTED = 2
 N_WITH_INTERVAL = 12
 UNTESTED: dict[str, object] = {"is_tested": False, "is_few": True, "n_speakers": 0, "n_targets": 0}
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Verification by several forms of the same clips.
+    """Verification by several representations of the same clips.
 
-    results: form → result over all trials. by_value: one row an attribute value × form, with trials whose clips both
-    carry the value: attribute, value, form, n_speakers (with target trials), n_targets, eer, eer_low, eer_high, and
-    miss and alarm at the threshold that gives equal errors over all trials; values whose voices cannot be tested have
-    no numbers, is_tested False. is_few marks fewer than `FEW_SPEAKERS` voices: too few for an interval.
+    results: representation → result over all trials. has_intervals: whether enough speakers take part for intervals.
+    by_value: one row per attribute value × representation, from trials whose clips both carry the value: attribute,
+    value, form, n_speakers (with target trials), n_targets, eer, and frr and far at the threshold of equal errors over
+    all trials, each with _low and _high (95 %, speakers resampled). Values of fewer than `MIN_SPEAKERS_TESTED` speakers
+    have no numbers, is_tested False. is_few marks fewer than `FEW_SPEAKERS` speakers: too few for an interval. There
+    is none either where all draws of speakers agree.
     """
 
     results: dict[str, VerificationResult]
     by_value: pd.DataFrame
+    has_intervals: bool
 
 
 def compare_forms(
@@ -55,9 +62,9 @@ def compare_forms(
     experiment: SteeringExperiment | None = None,
     changes: Sequence[Change] = (),
 ) -> Comparison:
-    """Return how well each form verifies; with an experiment and its changes, the steered embedding too."""
+    """Return how well each representation verifies; with an experiment and its changes, the steered one too."""
     value_trials = list(_trials_by_value(trial_set))
-    everything, voices = trial_set.clip_trials, trial_set.corpus.speaker_groups
+    everything, speakers = trial_set.clip_trials, trial_set.corpus.speaker_groups
     asked = [everything, *(trials for _, _, trials in value_trials if trials is not None)]
     rows = np.unique(np.concatenate([rows for part in asked for rows in (part.enrol_rows, part.test_rows)]))
     forms = {
@@ -67,25 +74,26 @@ def compare_forms(
     }
     if experiment is not None and changes:
         forms[STEERED] = experiment.steered_vectors(rows, changes)
-    drawn = draw_pairs(everything, voices)
+    drawn = draw_pairs(everything, speakers)
     results = {
-        name: verify(_scores(form, rows, everything), everything, voices, drawn=drawn)
+        name: verify(_scores(form, rows, everything), everything, speakers, drawn=drawn)
         for name, form in forms.items()
     }
     lines = []
     for attribute, value, trials in value_trials:
-        drawn = drawn if trials is None else draw_pairs(trials, voices)
+        drawn = drawn if trials is None else draw_pairs(trials, speakers)
         for name, form in forms.items():
             known = UNTESTED
             if trials is not None:
                 scores = _scores(form, rows, trials)
-                known = _measure(verify(scores, trials, voices, drawn=drawn), scores, trials, results[name])
+                found = verify(scores, trials, speakers, drawn=drawn)
+                known = _measure(found, (scores, results[name].threshold), trials, drawn)
             lines.append({"attribute": attribute, "value": value, "form": name, **known})
-    return Comparison(results, pd.DataFrame(lines))
+    return Comparison(results, pd.DataFrame(lines), trial_set.has_intervals)
 
 
 def _trials_by_value(trial_set: TrialSet) -> Iterator[tuple[str, str, Trials | None]]:
-    """Trials within each language and each gender; None where its voices are too few for any."""
+    """Trials within each language and each gender; None where too few speakers have target trials."""
     corpus, pool = trial_set.corpus, trial_set.pool_rows
     for attribute in GROUP_ATTRIBUTES:
         if attribute not in corpus.attributes:
@@ -95,37 +103,61 @@ def _trials_by_value(trial_set: TrialSet) -> Iterator[tuple[str, str, Trials | N
             if not carries[pool].any():
                 continue
             if trial_set.is_listed:
-                yield attribute, value, _listed_within(trial_set, carries)
-                continue
-            try:
-                trials = sample_trials(corpus, pool[carries[pool]], n_trials=N_TRIALS_A_VALUE)
-            except CorpusError:
-                trials = None
-            yield attribute, value, trials
+                listed = trial_set.clip_trials
+                trials: Trials | None = listed.select(carries[listed.enrol_rows] & carries[listed.test_rows])
+            else:
+                trials = _sample_within(corpus, pool[carries[pool]])
+            yield attribute, value, trials if trials is not None and _is_testable(corpus, trials) else None
 
 
-def _listed_within(trial_set: TrialSet, carries: np.ndarray) -> Trials | None:
-    listed = trial_set.clip_trials
-    within = listed.select(carries[listed.enrol_rows] & carries[listed.test_rows])
-    return within if within.is_target.any() and not within.is_target.all() else None
+def _sample_within(corpus: Corpus, rows: np.ndarray) -> Trials | None:
+    try:
+        return sample_trials(corpus, rows, n_trials=N_TRIALS_A_VALUE)
+    except CorpusError:
+        return None
+
+
+def _is_testable(corpus: Corpus, trials: Trials) -> bool:
+    """Whether there are impostors, and targets of several speakers: one speaker says nothing about a group."""
+    speakers = corpus.speaker_groups[trials.enrol_rows[trials.is_target]]
+    return len(np.unique(speakers)) >= MIN_SPEAKERS_TESTED and not trials.is_target.all()
 
 
 def _measure(
-    found: VerificationResult, scores: np.ndarray, trials: Trials, everywhere: VerificationResult
+    found: VerificationResult, scored: tuple[np.ndarray, float], trials: Trials, draws: PairDraws
 ) -> dict[str, object]:
-    """A line of the table by group: errors at a threshold of its own, and at the one for everybody."""
-    is_few, is_accepted = found.n_speakers < FEW_SPEAKERS, scores >= np.float32(everywhere.threshold)
-    return {
+    """A line of the table by group: the EER at a threshold of its own, FRR and FAR at the one for everybody."""
+    scores, threshold = scored
+    is_few, is_accepted = found.n_speakers < FEW_SPEAKERS, scores >= np.float32(threshold)
+    line: dict[str, object] = {
         "is_tested": True,
         "is_few": is_few,
         "n_speakers": found.n_speakers,
         "n_targets": found.n_targets,
-        "eer": found.eer,
-        "eer_low": None if is_few else found.eer_low,
-        "eer_high": None if is_few else found.eer_high,
-        "miss": float((~is_accepted)[trials.is_target].mean()),
-        "alarm": float(is_accepted[~trials.is_target].mean()),
     }
+    rates = {
+        "eer": (found.eer, found.eer_low, found.eer_high),
+        "frr": _rate(~is_accepted & trials.is_target, trials.is_target, draws),
+        "far": _rate(is_accepted & ~trials.is_target, ~trials.is_target, draws),
+    }
+    for name, (rate, low, high) in rates.items():
+        is_known = not is_few and low < high  # draws that all agree, as where nobody errs, bound nothing
+        line |= {
+            name: rate,
+            f"{name}_low": low if is_known else None,
+            f"{name}_high": high if is_known else None,
+        }
+    return line
+
+
+def _rate(
+    is_error: Bool[np.ndarray, " p"], is_asked: Bool[np.ndarray, " p"], draws: PairDraws
+) -> tuple[float, float, float]:
+    """The fraction of errors among some trials, with its 95 % bounds, speakers resampled."""
+    sums = draws.sums(np.stack([is_error, is_asked], axis=1).astype(np.float64))
+    usable = sums[:, 1] > 0
+    low, high = bounds((sums[usable, 0] / sums[usable, 1])[:, None])[0] if usable.any() else (0.0, 1.0)
+    return float(is_error.sum() / is_asked.sum()), float(low), float(high)
 
 
 def _unit_codes(view: SaeView, rows: Int64[np.ndarray, " m"]) -> csr_matrix:
@@ -140,7 +172,7 @@ def _unit_codes(view: SaeView, rows: Int64[np.ndarray, " m"]) -> csr_matrix:
 def _scores(
     form: Float32[np.ndarray, "m d"] | csr_matrix, rows: np.ndarray, trials: Trials
 ) -> Float32[np.ndarray, " p"]:
-    """Cosines of trials, given one form of the clips `rows`, ascending."""
+    """Cosines of trials, given one representation of the clips `rows`, ascending."""
     one, other = np.searchsorted(rows, trials.enrol_rows), np.searchsorted(rows, trials.test_rows)
     if isinstance(form, np.ndarray):
         return cosine_scores(form, Trials(one, other, trials.is_target))
@@ -148,11 +180,11 @@ def _scores(
 
 
 def rank_latents(view: SaeView, trial_set: TrialSet) -> pd.DataFrame:
-    """Latents by what taking each out does to the EER, those first without which errors rise most.
+    """Latents by how much ablating each changes the EER, the largest rise first.
 
-    Columns: latent, eer_change; low and high (95 %, speakers resampled) for the `N_WITH_INTERVAL` at either end; then
-    n_active, between, within, within_between, speaker_fraction over the clips that trials are drawn from (see
-    `speaker_variances`). Latents that are silent there are left out.
+    Columns: latent, eer_change; low and high (95 %, speakers resampled) for the `N_WITH_INTERVAL` at either end, unless
+    too few speakers take part; then n_active, between, within, within_between, speaker_fraction over the clips that
+    trials are drawn from (see `speaker_variances`). Latents that are silent there are left out.
     """
     corpus, codes = trial_set.corpus, view.codes.take(trial_set.rows)
     eers = ablation_eers(
@@ -165,6 +197,8 @@ def rank_latents(view: SaeView, trial_set: TrialSet) -> pd.DataFrame:
     table = speaker_variances(view.codes, corpus.speaker_groups, trial_set.pool_rows)
     table.insert(1, "eer_change", eers - trial_set.verified.eer)
     table = table[table["n_active"] > 0].sort_values("eer_change", ascending=False, kind="stable")
+    if not trial_set.has_intervals:
+        return table.assign(low=np.nan, high=np.nan).reset_index(drop=True)
     ends = pd.concat([table.head(N_WITH_INTERVAL), table.tail(N_WITH_INTERVAL)])["latent"].unique()
     steering = Steering.prepare(
         trial_set.vectors,

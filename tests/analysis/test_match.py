@@ -211,14 +211,62 @@ def test_a_clip_without_an_embedding_is_named(view, monkeypatch):
         explain_match(view, 3, 5)
 
 
-def test_telling_partners_are_the_hard_cases_of_both_kinds(view):
-    from sae_core.analysis.match import telling_partners
+def test_hardest_partners_are_the_hard_cases_of_both_kinds(view):
+    from sae_core.analysis.match import hardest_partners
 
     vectors, voices = np.asarray(view.embeddings.vectors), view.workspace.corpus.speaker_groups
     for row in (0, 17, 599):
-        found = telling_partners(view, row)
+        found = hardest_partners(view, row)
         cosines = vectors @ vectors[row]
         same = [other for other in range(len(voices)) if voices[other] == voices[row] and other != row]
         others = [other for other in range(len(voices)) if voices[other] != voices[row]]
         assert cosines[found["same"]] == min(cosines[same]) and found["same"] in same
         assert cosines[found["other"]] == max(cosines[others]) and found["other"] in others
+
+
+def test_partners_can_be_sought_among_some_clips_only(view):
+    from sae_core.analysis.match import hardest_partners
+
+    corpus = view.workspace.corpus
+    is_offered = np.arange(len(corpus)) % 2 == 1
+    found = hardest_partners(view, 17, is_offered=is_offered)
+    cosines = np.asarray(view.embeddings.vectors) @ view.embeddings.vectors[17]
+    others = np.flatnonzero(is_offered & (corpus.speaker_groups != corpus.speaker_groups[17]))
+    assert found["other"] == others[cosines[others].argmax()]
+    assert hardest_partners(view, 17, is_offered=np.zeros(len(corpus), dtype=bool)) == {}
+
+
+def test_the_opening_pair_is_a_wrong_decision_that_fewest_latents_flip(view):
+    from sae_core.analysis.match import N_TRIED, explain_match, is_accepted, opening_pair
+    from sae_core.analysis.trial_sets import draw_trials, usual_among
+
+    trial_set = draw_trials(view, among=usual_among(view.workspace.corpus))
+    rows, threshold = opening_pair(view, trial_set), trial_set.threshold("equal errors")
+    corpus, pairs = view.workspace.corpus, trial_set.clip_trials
+    assert corpus.has_value("kind", "speech")[list(rows)].all()
+    assert corpus.speaker_groups[rows[0]] != corpus.speaker_groups[rows[1]]
+    assert is_accepted(explain_match(view, *rows).score, threshold)
+    wrong = [
+        (trial_set.scores[trial], int(pairs.enrol_rows[trial]), int(pairs.test_rows[trial]))
+        for trial in np.flatnonzero(~pairs.is_target)
+        if trial_set.scores[trial] >= np.float32(threshold)
+    ]
+    hardest = [pair[1:] for pair in sorted(wrong, reverse=True)[:N_TRIED]]
+    assert rows in hardest
+    n_flips = {pair: len(explain_match(view, *pair).flips_together(threshold)) or 99 for pair in hardest}
+    assert n_flips[rows] == min(n_flips.values())
+
+
+def test_without_false_acceptances_another_trial_opens(view):
+    from dataclasses import replace
+
+    from sae_core.analysis.match import opening_pair
+    from sae_core.analysis.trial_sets import draw_trials
+
+    drawn = draw_trials(view, n_trials=400)
+    is_target, pairs = drawn.trials.is_target, drawn.clip_trials
+    apart = np.where(is_target, 0.9, 0.1).astype(np.float32)
+    hardest = int(np.flatnonzero(~is_target)[3])
+    apart[hardest] = 0.5
+    rows = opening_pair(view, replace(drawn, scores=apart))
+    assert rows == (pairs.enrol_rows[hardest], pairs.test_rows[hardest])

@@ -67,12 +67,12 @@ def test_drawn_trials_leave_training_voices_out(view, trial_set):
 
 
 def test_trials_can_be_drawn_among_one_value(view):
-    from sae_core.analysis.trial_sets import draw_trials, kept_aside_rows, usual_among
+    from sae_core.analysis.trial_sets import draw_trials, unseen_rows, usual_among
 
     corpus = view.workspace.corpus
     among = draw_trials(view, among=("gender", "female"), n_trials=400)
     assert corpus.has_value("gender", "female")[among.rows].all()
-    assert set(kept_aside_rows(view, ("gender", "female"))) <= set(kept_aside_rows(view))
+    assert set(unseen_rows(view, ("gender", "female"))) <= set(unseen_rows(view))
     assert usual_among(corpus) == ("kind", "speech")
     with pytest.raises(CorpusError, match="two clips of one speaker"):
         draw_trials(view, among=("gender", "nobody"))
@@ -131,7 +131,7 @@ def test_steered_similarities_equal_those_decoded_again(view, trial_set, latents
     assert np.abs(found - expected).max() < 1e-5
     unit = again / np.linalg.norm(again, axis=1, keepdims=True)
     assert np.abs(experiment.steered_vectors(trial_set.rows, changes) - unit).max() < 1e-5
-    assert experiment.n_steered == is_steered.sum()
+    assert experiment.count_steered(changes) == is_steered.sum()  # one of them sets a latent: all change
 
 
 def test_no_change_is_exactly_the_original(view, trial_set, latents):
@@ -275,3 +275,57 @@ def test_ranked_latents_stand_in_order_with_intervals_at_both_ends(view, trial_s
     experiment = experiment_on(view, trial_set, [latent])
     after = equal_error_rate(experiment.similarities([Change(latent, "ablate")]), trial_set.trials.is_target)
     assert table["eer_change"].iloc[0] == pytest.approx(after - trial_set.verified.eer, abs=1e-6)
+
+
+def planted_outcome(view, shift, *, seed=0):
+    """The outcome of a steering that moves pairs of other language by `shift` for every speaker and nothing else."""
+    from sae_core.analysis.steering_experiment import SteeringExperiment
+    from sae_core.analysis.trial_sets import draw_trials
+
+    drawn = draw_trials(view, n_trials=4000)
+
+    class Planted(SteeringExperiment):
+        def similarities(self, changes):
+            noise = np.random.default_rng(seed).normal(0, 1e-4, len(drawn.scores))
+            is_moved = drawn.groups["different speaker, other language"]
+            return (drawn.scores + noise + shift * is_moved).astype(np.float32)
+
+    return Planted(view, drawn, [3]).outcome([Change(3, "ablate")], operating_point="equal errors")
+
+
+@pytest.mark.parametrize(
+    ("shift", "is_effect"), [(0.0, False), (0.001, False), (-0.001, False), (0.05, True), (-0.05, True)]
+)
+def test_an_effect_is_a_shift_beyond_its_interval_that_the_distributions_show(view, shift, is_effect):
+    moved = planted_outcome(view, shift).moved
+    assert bool(len(moved)) == is_effect
+    if is_effect:
+        assert moved["group"].iloc[0] == "different speaker, other language"
+        assert moved["shift"].iloc[0] == pytest.approx(shift, abs=1e-3)
+        assert "same speaker" not in set(moved["group"])
+
+
+def test_a_tiny_shift_with_a_tight_interval_is_no_effect(view):
+    outcome = planted_outcome(view, 0.001)
+    line = outcome.shifts.set_index("group").loc["different speaker, other language"]
+    assert line["shift_low"] > 0  # the interval alone would call it one
+    assert outcome.moved.empty
+
+
+def test_nothing_moves_where_the_latent_is_silent_or_nothing_is_changed(view, trial_set, latents):
+    experiment = experiment_on(view, trial_set, latents)
+    for changes in ([], [Change(latents[0], "scale", 1.0)]):
+        assert experiment.count_steered(changes) == 0
+        assert experiment.outcome(changes, operating_point="equal errors").moved.empty
+
+
+def test_only_clips_whose_activation_changes_count_as_steered(view, trial_set, latents):
+    latent = int(view.latents.query("n_active > 0").sort_values("n_active")["latent"].iloc[10])
+    is_active = view.codes.dense(trial_set.rows)[:, latent] > 0
+    ablate = [Change(latent, "ablate")]
+    assert 0 < is_active.sum() < len(is_active)
+    assert experiment_on(view, trial_set, [latent]).count_steered(ablate) == is_active.sum()
+    women = experiment_on(view, trial_set, [latent], steered=("gender", "female"))
+    carries = view.workspace.corpus.has_value("gender", "female")[trial_set.rows]
+    assert women.count_steered(ablate) == (is_active & carries).sum()
+    assert women.count_steered([Change(latent, "set", 2.5)]) == carries.sum()

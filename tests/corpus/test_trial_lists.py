@@ -60,11 +60,11 @@ def test_a_list_is_asked_of_embedded_clips_and_a_long_one_in_part(own_workspace,
     keep_trial_lists(own_workspace, {"veri_test.txt": pd.concat([table, gone])})
     asked = open_trial_list(view, "veri_test.txt")
     assert asked.verified.eer == drawn.verified.eer
-    assert asked.came_as == TrialList("veri_test.txt", len(table) + 1, len(table) + 1)
-    assert asked.is_listed and asked.n_passed_over == 0
+    assert asked.published_list == TrialList("veri_test.txt", len(table) + 1, len(table) + 1)
+    assert asked.is_listed and asked.n_not_drawn == 0
     monkeypatch.setattr(trial_sets, "MAX_LISTED_TRIALS", 100)
     part = open_trial_list(view, "veri_test.txt")
-    assert len(part.trials) == 100 and part.n_passed_over == len(table) - 100
+    assert len(part.trials) == 100 and part.n_not_drawn == len(table) - 100
     of_whole = set(zip(asked.clip_trials.enrol_rows, asked.clip_trials.test_rows, strict=True))
     assert set(zip(part.clip_trials.enrol_rows, part.clip_trials.test_rows, strict=True)) < of_whole
     with pytest.raises(CorpusError, match="no list of trials"):

@@ -57,12 +57,14 @@ def a_pair(view, threshold, *, accepted):
 
 
 def test_it_opens_on_a_pair_worth_hearing(app_test, small_workspace, view, drawn, words):
-    from sae_core.analysis.match import telling_partners
+    from sae_core.analysis.match import opening_pair
+    from sae_core.analysis.trial_sets import draw_trials, usual_among
 
     app = app_test(small_workspace, "match").run()
     assert not app.exception and "went wrong" not in words(app)
     first, second = (drawn(app, f"pair_card_{side}")["clips"][0]["opens"] for side in "ab")
-    assert telling_partners(view, first)["other"] == second
+    assert (first, second) == opening_pair(view, draw_trials(view, among=usual_among(view.workspace.corpus)))
+    assert ":orange-badge[false acceptance]" in words(app)
     assert (app.query_params["a"], app.query_params["b"]) == (clip(view, first), clip(view, second))
 
 
@@ -74,7 +76,7 @@ def test_the_bars_sum_to_the_score_of_the_core(app_test, small_workspace, view, 
     *parts, score = bars(app)
     assert sum(parts) == pytest.approx(score, abs=1e-6) and score == pytest.approx(match.score, abs=1e-6)
     assert shown["Score"] == f"{match.score:.3f}" and shown["Threshold"] == f"{threshold:.3f}"
-    assert float(shown["Not explained"].replace("−", "-")) == pytest.approx(match.parts["error"], abs=6e-4)
+    assert float(shown["Residual"].replace("−", "-")) == pytest.approx(match.parts["error"], abs=6e-4)
     table = app.dataframe[-1].value
     expected = match.latent_table[match.latent_table["active_on"] == "both"]
     np.testing.assert_allclose(table["contribution"], expected["contribution"])
@@ -89,7 +91,7 @@ def test_taking_latents_out_says_whether_the_decision_flips(
     app = open_match(app_test, small_workspace, view, rows)
     said = words(app)
     assert ("Accepted" if accepted else "Rejected") in said
-    assert (":green-badge[right]" if accepted else ":orange-badge[miss]") in said
+    assert (":green-badge[correct acceptance]" if accepted else ":orange-badge[false rejection]") in said
     app.button(key="match_turn").click().run()
     out = match.flips_together(threshold)
     assert app.query_params["out"] == ",".join(
@@ -100,7 +102,7 @@ def test_taking_latents_out_says_whether_the_decision_flips(
     app.multiselect(key="match_out").set_value([]).run()
     assert "out" not in app.query_params
     alone = match.flips_alone(threshold)
-    assert ("alone decides" in words(app)) == bool(alone)
+    assert ("any one of these flips the decision" in words(app)) == bool(alone)
 
 
 def test_the_chosen_latent_sounds_in_both_clips_and_at_its_strongest(app_test, small_workspace, view, drawn):
@@ -116,10 +118,10 @@ def test_the_chosen_latent_sounds_in_both_clips_and_at_its_strongest(app_test, s
 
 
 def test_partners_and_swap_choose_other_clips(app_test, small_workspace, view):
-    from sae_core.analysis.match import telling_partners
+    from sae_core.analysis.match import hardest_partners
 
     app = open_match(app_test, small_workspace, view, (3, 103))
-    for kind, row in telling_partners(view, 3).items():
+    for kind, row in hardest_partners(view, 3).items():
         app.button(key=f"partner_{kind}").click().run()
         assert app.query_params["b"] == clip(view, row)
     app.button(key="swap").click().run()
@@ -129,7 +131,7 @@ def test_partners_and_swap_choose_other_clips(app_test, small_workspace, view):
 def test_the_same_clip_twice_scores_one(app_test, small_workspace, view, words):
     app = open_match(app_test, small_workspace, view, (5, 5))
     assert {metric.label: metric.value for metric in app.metric}["Score"] == "1.000"
-    assert "No single latent decides" in words(app)
+    assert "No single latent flips the decision" in words(app)
 
 
 def test_an_unknown_clip_is_told_and_another_stands_in(app_test, small_workspace, view):
@@ -165,3 +167,33 @@ def test_a_clip_without_an_embedding_is_told_with_its_reason(app_test, broken_vi
     app = open_match(app_test, broken_view, view, (3, 103))
     assert not app.exception and not app.metric
     assert clip(view, 3) in app.info[0].value and "it is silent" in app.info[0].value
+
+
+def test_music_is_no_verification_trial_and_gets_no_verdict(app_test, small_workspace, view, words):
+    corpus = view.workspace.corpus
+    music = np.flatnonzero(corpus.has_value("kind", "music"))
+    others = music[corpus.speaker_groups[music] != corpus.speaker_groups[music[0]]]
+    said = words(open_match(app_test, small_workspace, view, (int(music[0]), int(others[0]))))
+    assert "no verification trial" in said and "music" in said
+    assert "badge[false" not in said and "badge[correct" not in said
+    everyone = open_match(app_test, small_workspace, view, (int(music[0]), int(others[0])), among="all")
+    assert "no verification trial" not in words(everyone)
+
+
+def test_partners_of_speech_are_speech(view):
+    from pages.parts.match.choice import _partners
+
+    corpus = view.workspace.corpus
+    is_speech = corpus.has_value("kind", "speech")
+    for row in (*np.flatnonzero(is_speech)[:20], *np.flatnonzero(~is_speech)[:3]):
+        for partner in _partners(view, int(row)).values():
+            assert is_speech[partner] or not is_speech[row]
+
+
+def test_columns_of_the_search_have_names_for_people(app_test, small_workspace, view):
+    from pages.parts.match.choice import _columns_of
+    from pages.shared import tables
+
+    columns = _columns_of(tables.clip_rows(view.workspace))
+    assert columns[:3] == ["clip_id", "language", "gender"]
+    assert set(columns) == set(tables.clip_rows(view.workspace))

@@ -22,9 +22,9 @@ def value(workspace):
 
 @pytest.fixture
 def movement(workspace, value):
-    from sae_core.analysis.movement import follow_clips, predominant_index
+    from sae_core.analysis.movement import best_active_set, follow_clips
 
-    return follow_clips([predominant_index(workspace.sae(name), *value) for name in (PLAIN, NESTED)])
+    return follow_clips([best_active_set(workspace.sae(name), *value) for name in (PLAIN, NESTED)])
 
 
 @pytest.fixture
@@ -43,9 +43,8 @@ def open_movement(app_test, small_workspace, value):
 def test_the_ends_and_counts_are_those_of_the_core(open_movement, movement, words):
     app = open_movement()
     shown = {metric.label: metric.value for metric in app.metric}
-    assert shown == {
-        move.capitalize(): f"{len(movement.rows_that(move)):,}" for move in ("stay", "leave", "enter")
-    }
+    names = {"Kept": "stay", "Lost": "leave", "Gained": "enter"}
+    assert shown == {name: f"{len(movement.rows_that(move)):,}" for name, move in names.items()}
     assert PLAIN in words(app) and NESTED in words(app) and "F1" in words(app)
 
 
@@ -73,7 +72,7 @@ def test_a_picked_flow_lists_its_clips(open_movement, movement, drawn):
     rows = movement.gather(8).rows_of_flow(int(station), int(source), int(target))
     clips = drawn(app, "movement_clips_list")
     assert {card["opens"] for card in clips["clips"]} <= set(rows.tolist()) and clips["clips"]
-    assert clips["label"].startswith("Leave") and f"{len(rows):,} clip" in clips["help"]
+    assert clips["label"].startswith("Lost") and f"{len(rows):,} clip" in clips["help"]
     assert [link["picks"] for link in drawn(app, "movement_flow")["links"] if link["is_picked"]] == [
         link["picks"]
     ]
@@ -98,18 +97,23 @@ def test_groups_count_the_corpus_and_a_cell_lists_its_clips(open_movement, movem
     assert [cell["opens"] for cell in marked] == [cells[0]["opens"]]
 
 
-@pytest.mark.parametrize("shown", ["Share of the index", "Share of the group"])
-def test_shares_come_with_intervals(open_movement, drawn, shown):
+FRACTIONS = ["Fraction of the active set", "Fraction of the group"]
+FORMER = ["Share of the index", "Share of the group"]
+
+
+@pytest.mark.parametrize("shown", [*FRACTIONS, *FORMER])
+def test_fractions_come_with_intervals_by_their_present_and_former_names(open_movement, drawn, shown):
     tables = drawn(open_movement(shown=shown), "movement_groups")["tables"]
     cells = [cell for table in tables for line in table["lines"] for cell in line["cells"] if cell["text"]]
     assert cells and all(cell["text"].endswith(" %") and cell["detail"] for cell in cells)
 
 
-def test_only_new_voices_can_be_counted(open_movement, workspace, drawn):
-    app = open_movement(clips_counted="Unseen speakers only")
+@pytest.mark.parametrize("words", ["Held-out speakers only", "New voices only"])
+def test_held_out_speakers_alone_can_be_counted(open_movement, workspace, drawn, words):
+    app = open_movement(clips_counted=words)
     listed = [card["opens"] for card in drawn(app, "movement_clips_list")["clips"]]
     assert set(workspace.corpus.table["split"].iloc[listed]) == {"held-out"}
-    assert any("held-out voices only" in caption.value for caption in app.caption)
+    assert any("held-out speakers only" in caption.value for caption in app.caption)
 
 
 def test_two_thresholds_of_one_latent_only_lose_clips(open_movement, drawn):
@@ -119,15 +123,13 @@ def test_two_thresholds_of_one_latent_only_lose_clips(open_movement, drawn):
     before = {metric.label: int(metric.value.replace(",", "")) for metric in app.metric}
     app = slider.set_value((0.0, 0.9 * slider.max)).run()
     after = {metric.label: int(metric.value.replace(",", "")) for metric in app.metric}
-    assert (
-        after["Stay"] < before["Stay"] and before["Stay"] + before["Leave"] == after["Stay"] + after["Leave"]
-    )
+    assert after["Kept"] < before["Kept"] and before["Kept"] + before["Lost"] == after["Kept"] + after["Lost"]
 
 
-def test_the_children_are_those_of_the_lineage(open_movement, workspace, value, drawn):
-    from sae_core.analysis.movement import predominant_index, split_index
+def test_the_successors_are_those_of_the_lineage(open_movement, workspace, value, drawn):
+    from sae_core.analysis.movement import best_active_set, split_active_set
 
-    splitting = split_index(predominant_index(workspace.sae(PLAIN), *value), workspace.sae(NESTED))
+    splitting = split_active_set(best_active_set(workspace.sae(PLAIN), *value), workspace.sae(NESTED))
     bars = drawn(open_movement(), "successors")["bars"]
     assert [bar["opens"] for bar in bars] == splitting.successors["successor"].tolist() and bars
     np.testing.assert_allclose([bar["filled"] for bar in bars], splitting.successors["share"])
@@ -147,7 +149,7 @@ def test_the_children_are_those_of_the_lineage(open_movement, workspace, value, 
     ],
 )
 def test_an_address_that_names_nothing_shows_the_usual(open_movement, query, drawn):
-    assert drawn(open_movement(**query), "movement_clips_list")["label"].startswith("All that")
+    assert drawn(open_movement(**query), "movement_clips_list")["label"].startswith("All ")
 
 
 def test_one_sae_alone_has_nowhere_to_move(app_test, own_workspace):
@@ -161,18 +163,56 @@ def test_one_sae_alone_has_nowhere_to_move(app_test, own_workspace):
 
 
 def test_before_and_after_a_steering_are_compared(open_movement, workspace, value, words):
-    from sae_core.analysis.movement import follow_clips, predominant_index, steer_index
+    from sae_core.analysis.movement import best_active_set, follow_clips, steer_active_set
     from sae_core.measures.steering import Change
 
     view = workspace.sae(PLAIN)
-    choice = predominant_index(view, *value)
-    by_default = follow_clips([choice, steer_index(choice, [Change(choice.latent, "ablate")])])
+    choice = best_active_set(view, *value)
+    by_default = follow_clips([choice, steer_active_set(choice, [Change(choice.latent, "ablate")])])
     app = open_movement(sae=PLAIN, between="Steering")
     shown = {metric.label: metric.value for metric in app.metric}
-    assert shown["Leave"] == f"{len(by_default.rows_that('leave')):,}"
-    assert "every clip steered and encoded again" in words(app)
+    assert shown["Lost"] == f"{len(by_default.rows_that('leave')):,}"
+    assert "every clip is steered and encoded again" in words(app)
     other = (choice.latent + 1) % view.n_latents
-    asked = follow_clips([choice, steer_index(choice, [Change(other, "scale", 3.0)])])
+    asked = follow_clips([choice, steer_active_set(choice, [Change(other, "scale", 3.0)])])
     app = open_movement(sae=PLAIN, between="Steering", steer=f"{PLAIN}:{other}x3")
     shown = {metric.label: metric.value for metric in app.metric}
-    assert shown["Leave"] == f"{len(asked.rows_that('leave')):,}"
+    assert shown["Lost"] == f"{len(asked.rows_that('leave')):,}"
+
+
+def test_each_threshold_is_said_with_the_f1_measured_at_it(open_movement, workspace, value, words):
+    from sae_core.analysis.movement import ActiveSet, best_active_set, measure_detection
+
+    app = open_movement(between="Thresholds", sae=PLAIN)
+    slider = next(slider for slider in app.slider if slider.key.startswith("thresholds_"))
+    view, latent = workspace.sae(PLAIN), best_active_set(workspace.sae(PLAIN), *value).latent
+    said = set()
+    for part in (0.3, 0.9):
+        low, high = round(0.2 * part * slider.max, 2), round(part * slider.max, 2)
+        app = slider.set_value((low, high)).run()
+        slider = next(slider for slider in app.slider if slider.key.startswith("thresholds_"))
+        for threshold in (low, high):
+            f1 = measure_detection(ActiveSet(view, latent, threshold, *value)).f1
+            said.add(f"above {threshold:.2f}" in words(app))
+            line = next(text.value for text in app.markdown if f"above {threshold:.2f}" in text.value)
+            assert f"F1 {f1[0]:.2f} ({f1[1]:.2f}–{f1[2]:.2f})" in line
+            assert "precision" in line and "recall" in line
+    assert said == {True}
+
+
+def test_a_steering_says_which_other_latents_and_clips_change(open_movement, workspace, value, drawn, words):
+    from sae_core.analysis.movement import best_active_set, side_effects, steer_active_set
+    from sae_core.measures.steering import Change
+
+    view = workspace.sae(PLAIN)
+    before = best_active_set(view, *value)
+    found = side_effects(before, steer_active_set(before, [Change(before.latent, "ablate")]))
+    app = open_movement(sae=PLAIN, between="Steering")
+    assert "no finding" in words(app)
+    bars = drawn(app, "side_effect_latents")["bars"]
+    assert [bar["opens"] for bar in bars] == found.latents["latent"].head(10).tolist() and bars
+    assert before.latent not in [bar["opens"] for bar in bars]
+    cards = drawn(app, "side_effect_clips")["clips"]
+    assert [card["opens"] for card in cards] == found.clips["row"].head(6).tolist()
+    other = open_movement(sae=PLAIN, between="Steering", steer=f"{PLAIN}:{(before.latent + 1) % 64}x3")
+    assert "no finding" not in words(other)

@@ -36,15 +36,17 @@ def steered(app):
 
 
 def test_at_first_sight_an_attribute_value_is_off(app_test, small_workspace, view, drawn, words):
+    from sae_core.analysis.first_value import first_value
     from sae_core.analysis.steering_experiment import steering_presets
 
     app = app_test(small_workspace, "steering").run()
     assert not app.exception and "went wrong" not in words(app)
     rows = drawn(app, "steering_desk")["rows"]
-    of_people = [preset for preset in steering_presets(view) if preset.attribute in ("language", "gender")]
-    surest = max(of_people, key=lambda preset: (preset.is_confirmed, preset.f1_low))
-    assert surest.is_confirmed
-    assert tuple(row["latent"] for row in rows) == surest.latents
+    presets = steering_presets(view)
+    opening = [preset for preset in presets if (preset.attribute, preset.value) == first_value(view)]
+    opened = opening[0] if opening and opening[0].is_confirmed else presets[0]
+    assert opened.is_confirmed
+    assert tuple(row["latent"] for row in rows) == opened.latents
     assert {row["mode"] for row in rows} == {"ablate"}
     assert steered(app) == [view.name, ",".join(str(row["latent"]) for row in rows)]
     assert "none of these voices" in words(app)
@@ -219,3 +221,62 @@ def test_a_late_step_of_a_drag_does_not_undo_its_release(view, monkeypatch):
     late.settle([])
     assert steering_state.SteeringState.of(view).live == ()
     assert kept == {"steer": f"{view.name}:"}
+
+
+def test_a_change_that_moves_nothing_is_no_effect(app_test, small_workspace, view, latents, words):
+    app = app_test(small_workspace, "steering", steer=f"{view.name}:{latents[0]}x1").run()
+    said = words(app)
+    assert "**No effect**" in said and "Largest shift" not in said
+    assert "0 of " in said
+    strong = words(app_test(small_workspace, "steering", steer=f"{view.name}:{latents[0]}=30").run())
+    assert "Largest shift" in strong and "No effect" not in strong
+
+
+def test_nothing_steered_changes_no_clip(app_test, small_workspace, view, trial_set, words):
+    said = words(app_test(small_workspace, "steering", steer=f"{view.name}:").run())
+    assert f"0 of {len(trial_set.rows):,} clips change" in said
+
+
+def test_a_saved_table_says_what_was_steered(view, trial_set, latents):
+    from pages.parts.steering.export import export_of, file_name
+    from sae_core.analysis.steering_experiment import SteeringExperiment
+
+    changes = [Change(latents[0], "ablate"), Change(latents[1], "scale", 0.5)]
+    experiment = SteeringExperiment(view, trial_set, latents[:2], steered=("gender", "female"))
+    outcome = experiment.outcome(changes, operating_point="equal errors")
+    table = export_of(experiment, changes, lambda: outcome.shifts)
+    assert table["steered"].eq(f"#{latents[0]} ablated; #{latents[1]} × 0.5").all()
+    assert table["applied_to"].eq("gender=female").all() and table["sae"].eq(view.name).all()
+    assert table["n_clips_changed"].eq(experiment.count_steered(changes)).all()
+    assert table["shift"].tolist() == outcome.shifts["shift"].tolist()
+    assert (
+        file_name(view, changes, "shifts") == f"steering-{view.name}-latents-{latents[0]}-{latents[1]}-shifts"
+    )
+    assert file_name(view, [], "shifts") == f"steering-{view.name}-nothing-shifts"
+
+
+def test_presets_are_said_in_whole_sentences():
+    from pages.parts.steering.choices import _what_it_does
+    from sae_core.analysis.steering_experiment import SteeringPreset
+
+    one = _what_it_does(SteeringPreset("language", "es", (128,), True, 0.31, 0.13, 0.44), "Spanish")
+    assert one == "Ablates #128, which detects Spanish: F1 0.31 (0.13–0.44) on held-out speakers."
+    two = _what_it_does(SteeringPreset("gender", "male", (0, 5), True, 0.85, 0.68, 0.95), "male")
+    assert "which detect male" in two and "for #0" in two
+    assert "not confirmed" in _what_it_does(
+        SteeringPreset("language", "cs", (3,), False, 0.3, None, None), "Czech"
+    )
+
+
+def test_neighbours_that_differ_are_counted_in_good_grammar():
+    import pandas as pd
+
+    from pages.parts.steering.listening import _difference
+
+    def near(*rows):
+        return pd.DataFrame({"row": rows, "cosine": [0.9 - 0.1 * place for place in range(len(rows))]})
+
+    assert _difference(near(1, 2, 3, 4), near(1, 2, 3, 9)) == "1 of 4 is new"
+    assert _difference(near(1, 2, 3, 4), near(1, 2, 8, 9)) == "2 of 4 are new"
+    assert _difference(near(1, 2), near(2, 1)) == "the same clips, at other distances"
+    assert "do not change this clip" in _difference(near(1, 2), near(1, 2))

@@ -71,7 +71,9 @@ def test_cells_hold_value_and_interval_and_lead_to_the_latent(
     assert all(f"latent={cell['opens'].split('#')[1]}" in cell["href"] for cell in cells if cell["opens"])
 
 
-@pytest.mark.parametrize(("shown", "column"), [("Dead share", "dead_fraction"), ("L0", "l0")])
+@pytest.mark.parametrize(
+    ("shown", "column"), [("Dead fraction", "dead_fraction"), ("Dead share", "dead_fraction"), ("L0", "l0")]
+)
 def test_cells_can_show_what_an_sae_is_like(app_test, small_workspace, workspace, drawn, shown, column):
     app = app_test(small_workspace, "sweep", cells=shown).run()
     texts = [
@@ -127,3 +129,22 @@ def test_the_choice_of_a_value_survives_and_stands_in_the_address(app_test, smal
 def test_an_address_that_names_nothing_opens_the_usual(app_test, small_workspace, query):
     app = app_test(small_workspace, "sweep", **query).run()
     assert not app.exception and app.selectbox(key="value_choice").value
+
+
+def test_it_opens_on_the_value_that_pages_open_on(app_test, small_workspace, workspace, words):
+    from sae_core.analysis.first_value import first_value
+
+    app = app_test(small_workspace, "sweep").run()
+    view = workspace.sae(workspace.sae_names()[0])
+    assert app.selectbox(key="value_choice").value == "=".join(first_value(view))
+    assert "chosen on selection speakers" in words(app)
+
+
+def test_a_higher_number_elsewhere_in_the_grid_is_explained():
+    import pandas as pd
+
+    from pages.parts.sweep.table import higher_elsewhere
+
+    table = pd.DataFrame({"sae": ["chosen", "lucky"], "f1": [0.2, 0.4]})
+    assert "lucky reaches 0.40" in higher_elsewhere(table, table.iloc[0], "f1")
+    assert higher_elsewhere(table, table.iloc[1], "f1") == ""

@@ -53,19 +53,21 @@ def test_what_is_steered_stands_beside_them(app_test, small_workspace, view, tri
     assert app.query_params["steer"] == text
 
 
-def test_groups_show_who_is_served_worse(app_test, small_workspace, view, trial_set, words):
+def test_groups_have_error_rates_with_intervals(app_test, small_workspace, view, trial_set, words):
     from sae_core.analysis.verification_forms import compare_forms
 
     app = app_test(small_workspace, "verification").run()
     shown = table(app, "is_few")
     expected = compare_forms(view, trial_set).by_value
-    assert shown["value"].tolist() == expected["value"].tolist()
-    np.testing.assert_allclose(
-        shown["eer"].astype(float), 100 * expected["eer"].astype(float), equal_nan=True
-    )
-    app.segmented_control(key="measure").set_value("misses").run()
+    said = dict(zip(expected["value"], shown["value"], strict=True))
+    assert said["es"] == "Spanish" and said["female"] == "female"
+    for rate in ("eer", "frr", "far", "frr_low", "far_high"):
+        np.testing.assert_allclose(
+            shown[rate].astype(float), 100 * expected[rate].astype(float), equal_nan=True
+        )
+    app.segmented_control(key="measure").set_value("false rejections").run()
     assert not app.exception
-    assert "whom a running system turns away" in words(app)
+    assert "rejected at the global threshold" in words(app)
 
 
 def test_latents_are_ranked_and_a_row_opens_its_latent(app_test, small_workspace, view, trial_set):
@@ -75,7 +77,7 @@ def test_latents_are_ranked_and_a_row_opens_its_latent(app_test, small_workspace
     expected = rank_latents(view, trial_set)
     shown = table(app, "eer_change")
     assert shown["eer_change"].tolist() == pytest.approx((100 * expected["eer_change"]).tolist())
-    app.selectbox(key="identity_order").set_value("most decided by the voice").run()
+    app.selectbox(key="identity_order").set_value("highest between-speaker fraction").run()
     assert table(app, "eer_change")["speaker_fraction"].is_monotonic_decreasing
     by_voice = expected.sort_values("speaker_fraction", ascending=False, kind="stable")["latent"].tolist()
     app.session_state["identity_table"] = {"selection": {"rows": [2], "columns": [], "cells": []}}
@@ -151,3 +153,64 @@ def test_too_few_voices_are_told_calmly(app_test, own_workspace, words):
         app = app_test(own_workspace, page).run()
         assert not app.exception
         assert "two clips of one speaker" in words(app)
+
+
+def a_list_of(view, n_speakers):
+    """All pairs of the first three clips of some women, as a file."""
+    corpus = view.workspace.corpus
+    names, groups = corpus.table["clip_id"], corpus.speaker_groups
+    found, counts = np.unique(groups[corpus.has_value("gender", "female")], return_counts=True)
+    rows = [
+        row for speaker in found[counts >= 3][:n_speakers] for row in np.flatnonzero(groups == speaker)[:3]
+    ]
+    lines = [
+        f"{int(groups[one] == groups[other])} {names[one]} {names[other]}"
+        for place, one in enumerate(rows)
+        for other in rows[:place]
+    ]
+    return ("mine.txt", "\n".join(lines).encode(), "text/plain")
+
+
+def test_two_speakers_give_no_interval_and_no_claim(app_test, small_workspace, view, words):
+    app = app_test(small_workspace, "verification").run()
+    assert "too few for intervals" not in words(app)
+    assert "–" not in set(table(app, "min_dcf_0.01")["eer_interval"])
+    app.file_uploader(key="trial_list").set_value(a_list_of(view, 2)).run()
+    assert not app.exception
+    forms = table(app, "min_dcf_0.01")
+    assert set(forms["eer_interval"]) == {"–"} and not forms["change"].str.contains("…").any()
+    assert "Only 2 speakers with target trials" in words(app)
+    assert "nothing is claimed" in words(app)
+
+
+def test_a_list_of_ones_own_takes_the_place_of_what_draws_trials(app_test, small_workspace, view, words):
+    app = app_test(small_workspace, "verification").run()
+    assert [box.key for box in app.number_input] == ["seed"]
+    app.file_uploader(key="trial_list").set_value(a_list_of(view, 6)).run()
+    assert not app.exception and not app.number_input
+    assert "among_choice" not in [box.key for box in app.selectbox]
+    assert "Trials from **mine" in words(app)
+
+
+@pytest.mark.parametrize(("former", "rate"), [("misses", "frr"), ("false alarms", "far")])
+def test_bars_are_intervals_for_every_measure_also_by_its_former_name(
+    app_test, small_workspace, view, trial_set, former, rate
+):
+    import json
+
+    from pages.parts.verification.charts import group_figure
+    from sae_core.analysis.verification_forms import compare_forms
+
+    app = app_test(small_workspace, "verification", measure=former).run()
+    assert not app.exception and app.segmented_control(key="measure").value.startswith("false ")
+    figures = [json.loads(chart.proto.spec) for chart in app.get("plotly_chart") if chart.proto.spec]
+    assert next(trace for trace in figures[-1]["data"] if trace["name"] == "embedding")["error_x"]
+    table = compare_forms(view, trial_set).by_value.assign(label="group")
+    table = table[table["is_tested"] & (table["form"] == "embedding")]
+    bars = group_figure(table, column=rate, forms=["embedding"], overall=0.1).data[0].error_x
+    rates, low, high = (
+        100 * table[name].astype(float).to_numpy() for name in (rate, f"{rate}_low", f"{rate}_high")
+    )
+    np.testing.assert_allclose(bars.array, high - rates)
+    np.testing.assert_allclose(bars.arrayminus, rates - low)
+    assert np.isfinite(high).any()

@@ -1,38 +1,55 @@
-"""Which two clips are compared, and at which score they would count as one voice."""
+"""Which two clips are compared, and at which score they would be accepted as one speaker."""
 
 from dataclasses import dataclass
 
+import pandas as pd
 import streamlit as st
 
 from pages.figures.player import clip_cards
 from pages.figures.player.player import clip_list
 from pages.shared import links, tables, trial_choice
+from pages.shared.caching import cached
 from pages.shared.row_table import row_table
-from sae_core.analysis.match import telling_partners
-from sae_core.analysis.trial_sets import OPERATING_POINTS
+from pages.shared.wording import column_words
+from sae_core.analysis.match import hardest_partners, opening_pair
+from sae_core.analysis.trial_sets import OPERATING_POINTS, TrialSet, usual_among
+from sae_core.corpus.values import AttributeValue
 from sae_core.files.errors import VoxScopeError
 from sae_core.workspace.workspace import SaeView
 
 SIDES = {links.FIRST: "First clip", links.SECOND: "Second clip"}
 PARTNERS = {
-    "other": ("Most alike, other voice", "The clip of another voice most like the first: the hardest impostor."),
-    "same": ("Least alike, same voice", "The clip of the same voice least like the first: the hardest target."),
+    "other": ("Hardest impostor", "The clip of another speaker with the highest score against the first."),
+    "same": ("Hardest target", "The clip of the same speaker with the lowest score against the first."),
 }  # fmt: skip
+FIRST_COLUMNS = ["clip_id", "language", "gender", "kind", "speaker_id"]
 MAX_LISTED = 50
 TABLE_HEIGHT_PX = 240
 
 
 @dataclass(frozen=True)
 class OperatingPoint:
-    """Scores from `threshold` on are accepted as one voice. words: how it was set."""
+    """Scores from `threshold` on are accepted as one speaker.
+
+    words: how it was set. among: the attribute value that all clips of its trials carry; None for any clip.
+    """
 
     threshold: float
     words: str
+    among: AttributeValue | None
 
 
-def choose_pair(view: SaeView) -> tuple[int, int]:
+def first_trials(view: SaeView) -> TrialSet | None:
+    """The trials that the page opens on a pair of; None where none can be drawn."""
+    try:
+        return trial_choice.drawn_trials(view, usual_among(view.workspace.corpus))
+    except VoxScopeError:
+        return None
+
+
+def choose_pair(view: SaeView, trial_set: TrialSet | None) -> tuple[int, int]:
     """Draw both clips with the means to choose others, and return their rows; the address carries both."""
-    rows = _chosen_pair(view)
+    rows = _chosen_pair(view, trial_set)
     with st.container(key="match_pair"):
         for column, side, row in zip(st.columns(2, gap="medium"), SIDES, rows, strict=True):
             with column.container(border=True, height="stretch", key=f"pair_{side}"):
@@ -40,18 +57,43 @@ def choose_pair(view: SaeView) -> tuple[int, int]:
     return rows
 
 
-def _chosen_pair(view: SaeView) -> tuple[int, int]:
-    first = _named_row(view, links.FIRST)
-    if first is None:
-        striking = view.striking_latents(1)
-        first = int(view.index.top(striking[0], 1)[0][0] if striking else view.embeddings.valid_rows[0])
-    second = _named_row(view, links.SECOND)
-    if second is None:
-        partners = telling_partners(view, first)
-        second = partners.get("other", partners.get("same", first))
+def _chosen_pair(view: SaeView, trial_set: TrialSet | None) -> tuple[int, int]:
+    first, second = (_named_row(view, side) for side in SIDES)
+    if first is None and second is None:
+        first, second = _opening_pair(view, trial_set)
+    elif first is None or second is None:
+        named = first if first is not None else second
+        partner = _partner(view, int(named or 0))
+        first, second = (first if first is not None else partner), (second if second is not None else partner)
     for side, row in zip(SIDES, (first, second), strict=True):
         links.choose(side, links.clip_id(view, row))
     return first, second
+
+
+def _opening_pair(view: SaeView, trial_set: TrialSet | None) -> tuple[int, int]:
+    if trial_set is not None:
+        return _opening_pair_of(view, trial_set)
+    first = int(view.embeddings.valid_rows[0])
+    return first, _partner(view, first)
+
+
+@cached(keep=16, spinner="Looking for a pair worth hearing …")
+def _opening_pair_of(view: SaeView, trial_set: TrialSet) -> tuple[int, int]:
+    return opening_pair(view, trial_set)
+
+
+def _partner(view: SaeView, row: int) -> int:
+    found = _partners(view, row)
+    return found.get("other", found.get("same", row))
+
+
+def _partners(view: SaeView, row: int) -> dict[str, int]:
+    """The hardest trials of a clip; of a speech clip among speech, since music is outside verification."""
+    corpus = view.workspace.corpus
+    among = usual_among(corpus)
+    carries = None if among is None else corpus.has_value(*among)
+    is_offered = carries if carries is not None and carries[row] else None
+    return hardest_partners(view, row, is_offered=is_offered)
 
 
 def _named_row(view: SaeView, side: str) -> int | None:
@@ -62,7 +104,7 @@ def _named_row(view: SaeView, side: str) -> int | None:
     named = table.index[table["clip_id"] == wanted]
     if not len(named):
         st.warning(
-            f"No clip of this workspace is called `{wanted}`; another stands in.",
+            f"No clip of this workspace is called `{wanted}`; another is shown instead.",
             icon=":material/search_off:",
         )
         return None
@@ -90,11 +132,11 @@ def _draw_side(view: SaeView, side: str, row: int, *, first: int) -> None:
 
 
 def _take_partner(view: SaeView, first: int, kind: str) -> None:
-    found = telling_partners(view, first)
+    found = _partners(view, first)
     if kind in found:
         links.choose(links.SECOND, links.clip_id(view, found[kind]))
     else:
-        st.toast("This voice has no other clip here.", icon=":material/person_off:")
+        st.toast("There is no such clip.", icon=":material/person_off:")
 
 
 def _swap() -> None:
@@ -106,35 +148,49 @@ def _swap() -> None:
 def _find_clip(view: SaeView, side: str) -> None:
     """A search over all clips; a click on a row takes it."""
     text = st.text_input(
-        "Search", key=f"find_{side}", placeholder="clip, voice, language …", icon=":material/search:", live=True
+        "Search", key=f"find_{side}", placeholder="clip, speaker, language …", icon=":material/search:", live=True
     )  # fmt: skip
     table = tables.clip_rows(view.workspace)
     keep = view.embeddings.is_valid & (tables.search_clips(view.workspace, text) if text else True)
     found = table[keep].head(MAX_LISTED)
     row_table(
-        tables.in_words(found),
+        tables.in_words(found[_columns_of(found)]),
         key=f"found_{side}",
         chosen=None,
         on_choice=lambda row: links.choose(side, found["clip_id"].iloc[row]),
         height_px=TABLE_HEIGHT_PX,
-        column_config={"duration_s": st.column_config.NumberColumn("Length", format="%.1f s")},
+        column_config={
+            **{name: st.column_config.Column(column_words(name)) for name in found},
+            "clip_id": st.column_config.TextColumn("Clip", width=170, pinned=True),
+            "duration_s": st.column_config.NumberColumn("Length", format="%.1f s"),
+        },
     )
-    st.caption(f"The first {len(found):,} of {int(keep.sum()):,} clips · click a row to take it")
+    st.caption(
+        f"The first {len(found):,} of {int(keep.sum()):,} clips · click a row to choose it; it can be played on its "
+        "card"
+    )
+
+
+def _columns_of(clips: pd.DataFrame) -> list[str]:
+    """Its columns, those first by which people tell clips apart."""
+    first = [name for name in FIRST_COLUMNS if name in clips]
+    return [*first, *(name for name in clips if name not in first)]
 
 
 def choose_threshold(view: SaeView) -> OperatingPoint | None:
-    """The threshold of the Verification page, trials and operating point to choose; None where none can be drawn."""
+    """The threshold, its trials and operating point to choose as on Verification; None where no trials can be drawn."""
     with st.container(horizontal=True, vertical_alignment="bottom", key="match_settings"):
         point = st.selectbox(
             "Operating point", list(OPERATING_POINTS), key="point", bind="query-params", width=190,
-            help="Pairs at least this similar are accepted as one voice. The threshold is set on trials, as on the "
-            "page Verification.",
+            help="Decides the threshold: pairs at least this similar are accepted as one speaker. It is set on "
+            "trials, as on "
+            "the page Verification.",
         )  # fmt: skip
         among = trial_choice.choose_among(view)
     try:
         trial_set = trial_choice.drawn_trials(view, among)
     except VoxScopeError as error:
-        st.caption(f":orange[No threshold, so nothing can be decided: {error.what}.]")
+        st.caption(f":orange[No threshold and no decision: {error.what}.]")
         return None
-    words = f"{point}, {len(trial_set.trials):,} trials of {trial_set.n_speakers:,} voices kept aside"
-    return OperatingPoint(trial_set.threshold(str(point)), words)
+    words = f"{point}, {len(trial_set.trials):,} trials of {trial_set.n_speakers:,} unseen speakers"
+    return OperatingPoint(trial_set.threshold(str(point)), words, among)

@@ -1,4 +1,4 @@
-"""The latents behind a score: what each adds, what the score would be without it, and how it sounds."""
+"""The latents of a score: the contribution of each, the score without it, and clips to hear it on."""
 
 from typing import Any
 
@@ -21,26 +21,28 @@ OUT = "out"
 TABLE, TABLE_HEIGHT_PX = "match_table", 420
 SHOWN = {"In both": "both", "First only": "first", "Second only": "second", "All": ""}
 N_STRONGEST = 4
-TURNED = {True: "would be rejected", False: "would be accepted"}
+FLIPPED = {True: "would be rejected", False: "would be accepted"}
 
 
 def draw_without(view: SaeView, match: MatchExplanation, point: OperatingPoint | None) -> None:
-    """Let people take latents out of both clips, and say what the score and the decision would be."""
+    """Let people ablate latents in both clips, and say what the score and the decision would be."""
     with st.container(border=True, key="match_without"):
         st.subheader(
-            "Without these latents", anchor=False,
-            help="The chosen latents are switched off in both clips; the bias, the other latents and what the SAE "
-            "cannot rebuild stay. The score is computed anew, exactly.",
+            "Latents ablated", anchor=False,
+            help="The chosen latents are ablated in both clips; bias, other latents and residual are kept. The score "
+            "is "
+            "computed again, exactly.",
         )  # fmt: skip
         with st.container(horizontal=True, vertical_alignment="bottom"):
             chosen = _choose_latents(view, match)
             if point is not None:
                 together = match.flips_together(point.threshold)
                 st.button(
-                    "Turn the decision", icon=":material/swap_vert:", key="match_turn", disabled=not together,
-                    on_click=_take_out, args=(together,),
-                    help="Takes out a few latents that turn the decision, one after another the one that moves the "
-                    "score furthest: seldom more than the fewest." if together else "No eight latents turn it.",
+                    "Find smallest flip", icon=":material/swap_vert:", key="match_turn", disabled=not together,
+                    on_click=_ablate, args=(together,),
+                    help="Ablates a few latents that together flip the decision, found greedily: each is the one that "
+                    "moves "
+                    "the score furthest." if together else "No eight latents found greedily flip it.",
                 )  # fmt: skip
         st.markdown(_without_words(view, match, chosen, point))
 
@@ -51,18 +53,18 @@ def _choose_latents(view: SaeView, match: MatchExplanation) -> list[int]:
     wanted = (links.chosen(OUT) or "").split(",")
     st.session_state["match_out"] = [latent for latent in options if str(latent) in wanted]
     chosen = st.multiselect(
-        "Take out of both clips",
+        "Ablate in both clips",
         options,
         format_func=lambda latent: f"{latent_name(view, latent)} ({signed(table['contribution'][latent])})",
         key="match_out",
-        on_change=lambda: _take_out(st.session_state["match_out"]),
-        placeholder="a latent, or several",
+        on_change=lambda: _ablate(st.session_state["match_out"]),
+        placeholder="one or more latents",
     )
-    _take_out(chosen)
+    _ablate(chosen)
     return [int(latent) for latent in chosen]
 
 
-def _take_out(latents: list[int]) -> None:
+def _ablate(latents: list[int]) -> None:
     if latents:
         links.choose(OUT, ",".join(map(str, latents)))
     else:
@@ -72,7 +74,7 @@ def _take_out(latents: list[int]) -> None:
 def _without_words(
     view: SaeView, match: MatchExplanation, chosen: list[int], point: OperatingPoint | None
 ) -> str:
-    """What the chosen latents decide; with none chosen, which would decide alone."""
+    """What ablating the chosen latents changes; with none chosen, which single ones would flip the decision."""
     if chosen:
         after = match.score_without(chosen)
         words = f"Without {_names(view, chosen)} the score would be **{after:.3f}** ({signed(after - match.score)})"
@@ -80,15 +82,15 @@ def _without_words(
             return f"{words}.".replace("-", "−")
         was = is_accepted(match.score, point.threshold)
         if is_accepted(after, point.threshold) != was:
-            return f"{words}: the decision flips, the pair **{TURNED[was]}**."
-        return f"{words}: the decision stays, the pair {TURNED[not was]} as before."
+            return f"{words}: the decision flips, the pair **{FLIPPED[was]}**."
+        return f"{words}: the decision stays, the pair {FLIPPED[not was]} as before."
     if point is None:
-        return "Choose latents to see what the score would be without them."
+        return "Choose latents to see the score without them."
     alone = match.flips_alone(point.threshold)
     if not alone:
-        return "No single latent decides: without any one of them the decision stays as it is."
+        return "No single latent flips the decision when it is ablated."
     was = is_accepted(match.score, point.threshold)
-    return f"Any one of these alone decides; without it the pair {TURNED[was]}: {_names(view, alone)}."
+    return f"Ablating any one of these flips the decision, the pair {FLIPPED[was]}: {_names(view, alone)}."
 
 
 def _names(view: SaeView, latents: list[int]) -> str:
@@ -98,11 +100,11 @@ def _names(view: SaeView, latents: list[int]) -> str:
 def draw_latents(
     view: SaeView, match: MatchExplanation, rows: tuple[int, int], point: OperatingPoint | None
 ) -> None:
-    """The table of latents, those of both first, beside the chosen one to hear."""
+    """The table of latents, those active on both clips first, beside the chosen one to hear."""
     left, right = st.columns([7, 4], gap="medium")
     with left.container(border=True, height="stretch", key="match_latents"):
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.subheader("The latents behind it", anchor=False, width="stretch")
+            st.subheader("Latents", anchor=False, width="stretch")
             choice = st.segmented_control(
                 "Active in", list(SHOWN), default="In both", required=True, key="match_shown", bind="query-params",
                 label_visibility="collapsed",
@@ -114,12 +116,17 @@ def draw_latents(
         _draw_table(view, match, table, latent, point)
         with st.container(horizontal=True, vertical_alignment="center"):
             st.caption(f"{len(table)} latents · click a row to hear it", width="stretch")
-            csv_button(lambda: match.latent_table, name=f"{view.name}-match", key="match_csv")
+            csv_button(lambda: match.latent_table, name=_csv_name(view, rows), key="match_csv")
     with right.container(border=True, height="stretch", key="match_listen"):
         if latent is None:
             st.info("No latent is active on either clip.", icon=":material/volume_off:")
         else:
             _draw_listening(view, match, latent, rows)
+
+
+def _csv_name(view: SaeView, rows: tuple[int, int]) -> str:
+    first, second = (links.clip_id(view, row) for row in rows)
+    return f"{view.name}-match-{first}-and-{second}"
 
 
 def _chosen_latent(match: MatchExplanation, table: pd.DataFrame) -> int | None:
@@ -173,25 +180,27 @@ def _columns() -> dict[str, Any]:
     number, text = st.column_config.NumberColumn, st.column_config.TextColumn
     return {
         "name": text("Latent", pinned=True, width=180),
-        "contribution": number("Adds", format="%+.3f", width=75, help="Its part of the score."),
+        "contribution": number("Contribution", format="%+.3f", width=95, help="To the score."),
         "without": number(
-            "Without it", format="%.3f", width=90,
-            help="The score if it were switched off in both clips. Its part is not simply missing then: the embeddings "
-            "also change their length.",
+            "Score without", format="%.3f", width=100,
+            help="The score with this latent ablated in both clips. It is not simply the score minus the "
+            "contribution: the "
+            "embeddings also change their length.",
         ),
-        "flips": text("Decision then", width=100, help="Where the decision would turn without it."),
+        "flips": text("Flips to", width=80, help="The decision without it, where that differs."),
         "activation_first": number("In first", format="%.2f", width=80, help=TERMS["activation"]),
         "activation_second": number("In second", format="%.2f", width=85, help=TERMS["activation"]),
         "itself": number(
-            "With itself", format="%+.3f", width=90,
-            help="The term of this latent in one clip with the same latent in the other. The rest of what it adds "
-            "comes from resembling other parts.",
+            "Self term", format="%+.3f", width=85,
+            help="The product of this latent in one clip with the same latent in the other. The rest of its "
+            "contribution "
+            "comes from products with other parts.",
         ),
     }  # fmt: skip
 
 
 def _draw_listening(view: SaeView, match: MatchExplanation, latent: int, rows: tuple[int, int]) -> None:
-    """Both clips, and the strongest clips of the latent, one after another."""
+    """Both clips, then the strongest clips of the latent."""
     line = match.latent_table.set_index("latent").loc[latent]
     strongest = view.examples(latent, n=N_STRONGEST + 2).strongest
     top = max(float(view.latents["max_activation"].iloc[latent]), 1e-9)
@@ -209,7 +218,7 @@ def _draw_listening(view: SaeView, match: MatchExplanation, latent: int, rows: t
         for row, value, note in [*own, *others[:N_STRONGEST]]
     ]
     heading = Heading(
-        latent_name(view, latent), "in both clips, then where it is strongest; the bar is its activation"
+        latent_name(view, latent), "on both clips, then its strongest clips; the bar is its activation"
     )
     opened = clip_list(cards, key="match_sounds", heading=heading)
     clip_cards.tell_silent(cards)

@@ -1,4 +1,4 @@
-"""The score of two clips: what it decides, and how it is built up, part by part."""
+"""The score of two clips: what it decides, and its decomposition."""
 
 from html import escape
 
@@ -9,7 +9,7 @@ import streamlit as st
 
 from pages.parts.match.choice import OperatingPoint
 from pages.shared import charts
-from pages.shared.wording import counted, latent_name
+from pages.shared.wording import counted, known_value, latent_name, plain, value_words
 from sae_core.analysis.match import MatchExplanation, is_accepted
 from sae_core.workspace.workspace import SaeView
 
@@ -18,63 +18,68 @@ GUIDE = "#8a90a5"
 LINE_PX = 25
 PART_WORDS = {
     "bias": (
-        "What all clips share",
-        "The centre of all embeddings, the bias of the SAE. It says next to nothing about these two.",
+        "Common (bias) term",
+        "The mean of all embeddings and the bias of the SAE. It says next to nothing about these two clips.",
     ),
     "both": (
-        "Latents active in both",
-        "What the SAE hears in both clips. The strongest stand one by one in the figure.",
+        "Latents active on both",
+        "The largest stand one by one in the figure.",
     ),
     "first": (
-        "Latents of the first clip only",
-        "They add where they resemble something in the other clip, and take away where they point against it.",
+        "Latents active on the first only",
+        "Positive where their directions resemble something in the other clip, negative where they oppose it.",
     ),
-    "second": ("Latents of the second clip only", "The same the other way round."),
+    "second": ("Latents active on the second only", "Likewise."),
     "error": (
-        "Not explained",
-        "What the SAE could not rebuild of either clip: part of the score for which no latent can answer.",
+        "Residual",
+        "What the SAE could not reconstruct of either clip: no latent explains this part of the score.",
     ),
 }
 METHOD = (
-    "An embedding is the sum of its parts: the bias, each active latent times its decoder direction, and what the SAE "
-    "could not rebuild. The cosine multiplies every part of one clip with every part of the other. A part is credited "
-    "with all terms that it is in; a term between two different parts goes half to each. So a part adds half of what "
-    "it brings to the first clip that the second has too, and half of what it brings to the second that the first has "
-    "too. The parts sum to the score exactly, and it does not matter which clip comes first."
+    "An embedding is the sum of its parts: the bias, each activation times its decoder direction, and the residual. "
+    "The "
+    "cosine multiplies every part of one clip with every part of the other. A part is credited with its own term and "
+    "with "
+    "half of each term between it and another part (its Shapley value). The contributions sum to the score exactly "
+    "and do "
+    "not depend on the order of the clips."
 )
 
 
 def draw_verdict(
     view: SaeView, match: MatchExplanation, rows: tuple[int, int], point: OperatingPoint | None
 ) -> None:
-    """Score, threshold, decision, and how much of it no latent explains."""
+    """Score, threshold, decision, and how much of the score no latent explains."""
     score, error = match.score, float(match.parts["error"])
     first, second, third, fourth = st.columns(4)
     first.metric(
-        "Score", signed(score, plus=""), help="Cosine of the two embeddings: 1 is the same, 0 is unrelated."
+        "Score",
+        signed(score, plus=""),
+        help="Cosine similarity of the two embeddings: 1 is identical, 0 is unrelated.",
     )
     second.metric(
         "Threshold",
         "–" if point is None else f"{point.threshold:.3f}",
         help=None if point is None else point.words,
     )
-    third.metric("Not explained", signed(error), help=PART_WORDS["error"][1])
+    third.metric("Residual", signed(error), help=PART_WORDS["error"][1])
     fourth.metric(
-        "Rebuilt alone", signed(match.rebuilt_score, plus=""),
-        help="The score of the two reconstructions: what it would be if only what the SAE explains counted.",
+        "Reconstruction score", signed(match.rebuilt_score, plus=""),
+        help="The score of the two reconstructions: what it would be without the residual.",
     )  # fmt: skip
-    share = f" ({100 * abs(error) / abs(score):.1f} % of its size)" if abs(score) > 1e-3 else ""
+    fraction = f", {100 * abs(error) / abs(score):.1f} % of its size" if abs(score) > 1e-3 else ""
     st.markdown(
-        f"{_decision(view, score, rows, point)} What the SAE cannot rebuild {'adds' if error >= 0 else 'takes'} "
-        f"**{abs(error):.3f}**{share}: nothing below can answer for that part."
+        f"{_decision(view, score, rows, point)} The residual contributes **{signed(error)}** to the score{fraction}; "
+        "no "
+        "latent below explains it."
     )
 
 
 def _decision(view: SaeView, score: float, rows: tuple[int, int], point: OperatingPoint | None) -> str:
-    truth = _same_voice(view, rows)
+    truth = _same_speaker(view, rows)
     labelled = {
-        True: "By their labels they are one voice",
-        False: "By their labels they are two voices",
+        True: "Labelled as one speaker",
+        False: "Labelled as two speakers",
         None: "",
     }
     if point is None:
@@ -82,21 +87,41 @@ def _decision(view: SaeView, score: float, rows: tuple[int, int], point: Operati
     accepted = is_accepted(score, point.threshold)
     side = "above" if accepted else "below"
     words = (
-        f"**{'Accepted' if accepted else 'Rejected'} as one voice**: {abs(score - point.threshold):.3f} {side} the "
+        f"**{'Accepted' if accepted else 'Rejected'} as one speaker**: {abs(score - point.threshold):.3f} {side} the "
         f"threshold ({point.words})."
     )
     if truth is None:
-        return f"{words} Who speaks is not labelled in both."
+        return f"{words} The speakers are not labelled in both."
+    if outside := _outside(view, rows, point):
+        return f"{words} {labelled[truth]}. {outside}"
     outcome = {
-        (True, True): ":green-badge[right]",
-        (False, False): ":green-badge[right]",
-        (True, False): ":orange-badge[false alarm]",
-        (False, True): ":orange-badge[miss]",
+        (True, True): ":green-badge[correct acceptance]",
+        (False, False): ":green-badge[correct rejection]",
+        (True, False): ":orange-badge[false acceptance]",
+        (False, True): ":orange-badge[false rejection]",
     }
     return f"{words} {labelled[truth]}: {outcome[accepted, truth]}."
 
 
-def _same_voice(view: SaeView, rows: tuple[int, int]) -> bool | None:
+def _outside(view: SaeView, rows: tuple[int, int], point: OperatingPoint) -> str:
+    """Why this pair is no verification trial, where a clip is not of the kind that trials are drawn among."""
+    if point.among is None:
+        return ""
+    attribute, value = point.among
+    corpus = view.workspace.corpus
+    carries = corpus.has_value(attribute, value)
+    others = [known_value(attribute, corpus.table[attribute].iloc[row]) for row in rows if not carries[row]]
+    if not others:
+        return ""
+    return (
+        f":gray-badge[no verification trial] A clip is *{plain(' and '.join(dict.fromkeys(others)))}*, the threshold "
+        "is set "
+        f"on trials of {attribute} *{plain(value_words(attribute, value))}*, so the decision is neither right nor "
+        "wrong."
+    )
+
+
+def _same_speaker(view: SaeView, rows: tuple[int, int]) -> bool | None:
     one, other = view.workspace.corpus.table["speaker_id"].iloc[list(rows)]
     return None if pd.isna(one) or pd.isna(other) else bool(one == other)
 
@@ -107,27 +132,25 @@ def signed(value: float, *, plus: str = "+") -> str:
 
 
 def draw_parts(view: SaeView, match: MatchExplanation, point: OperatingPoint | None) -> None:
-    """The figure from 0 to the score, beside what each part is."""
+    """The contributions from 0 to the score, beside what each part is."""
     figure, words = st.columns([7, 4], gap="medium")
     with figure.container(border=True, height="stretch", key="match_waterfall"):
-        st.subheader("From 0 to the score", anchor=False, help=METHOD)
+        st.subheader("Score decomposition", anchor=False, help=METHOD)
         steps = waterfall_steps(view, match)
         charts.show(
             waterfall_figure(steps, match.score, None if point is None else point.threshold),
             key="waterfall",
-            alt="What each part adds to the score: "
+            alt="Contribution of each part to the score: "
             + "; ".join(f"{step.words} {signed(step.adds)}" for step in steps.itertuples()),
         )
     with words.container(border=True, height="stretch", key="match_parts"):
-        st.subheader("What the parts are", anchor=False)
+        st.subheader("Components", anchor=False)
         counts = match.latent_table["active_on"].value_counts()
         for part, (name, what) in PART_WORDS.items():
             n = f" · {counts.get(part, 0)}" if part not in ("bias", "error") else ""
             st.markdown(f"**{signed(match.parts[part])}** {name}{n}  \n:small[:gray[{what}]]")
         total = f"{match.parts.sum():.6f}".replace("-", "−")
-        st.markdown(
-            f"**= {total}** the score  \n:small[:gray[Terms between two parts are shared half and half.]]"
-        )
+        st.markdown(f"**= {total}** Score  \n:small[:gray[Terms between two parts are split equally.]]")
 
 
 def waterfall_steps(view: SaeView, match: MatchExplanation) -> pd.DataFrame:
@@ -139,11 +162,11 @@ def waterfall_steps(view: SaeView, match: MatchExplanation) -> pd.DataFrame:
         lines.append((latent_name(view, line.latent), line.contribution, "both", line.latent))
     rest = shared.iloc[N_BARS:]
     if len(rest):
-        lines.append((f"{counted(len(rest), 'more latent')} of both", rest["contribution"].sum(), "both", -1))
+        lines.append((f"{counted(len(rest), 'more latent')} on both", rest["contribution"].sum(), "both", -1))
     for part, clip in (("first", "first"), ("second", "second")):
         n = int((table["active_on"] == part).sum())
         if n:
-            lines.append((f"{counted(n, 'latent')} of the {clip} only", match.parts[part], part, -1))
+            lines.append((f"{counted(n, 'latent')} on the {clip} only", match.parts[part], part, -1))
     lines.append((PART_WORDS["error"][0], match.parts["error"], "error", -1))
     return pd.DataFrame(lines, columns=["words", "adds", "kind", "latent"])
 
@@ -157,12 +180,12 @@ def waterfall_figure(steps: pd.DataFrame, score: float, threshold: float | None)
         [*steps["adds"], score],
         [*map(_colour, steps["kind"], steps["adds"]), _colour("score", 0)],
     )
-    places = list(range(len(labels)))
+    positions = list(range(len(labels)))
     figure = go.Figure(
         go.Bar(
             x=adds,
             base=[*starts, 0.0],
-            y=places,
+            y=positions,
             orientation="h",
             marker={"color": colours, "line": {"width": 0}},
             text=[*(signed(value) for value in steps["adds"]), signed(score, plus="")],
@@ -180,15 +203,20 @@ def waterfall_figure(steps: pd.DataFrame, score: float, threshold: float | None)
         range=[low - 0.14 * (high - low), high + 0.14 * (high - low)], zeroline=True, showgrid=True
     )
     return figure.update_yaxes(
-        tickvals=places, ticktext=labels, range=[len(labels) - 0.4, -0.6], showgrid=False
+        tickvals=positions, ticktext=labels, range=[len(labels) - 0.4, -0.6], showgrid=False
     ).update_layout(bargap=0.28, margin_t=26)
 
 
 def _add_guides(figure: go.Figure, ends: np.ndarray, threshold: float | None) -> None:
     """Thin lines from the end of each bar to the next, and the threshold."""
-    for place, end in enumerate(ends):
+    for position, end in enumerate(ends):
         figure.add_shape(
-            type="line", x0=end, x1=end, y0=place - 0.4, y1=place + 1.4, line={"width": 1, "color": GUIDE}
+            type="line",
+            x0=end,
+            x1=end,
+            y0=position - 0.4,
+            y1=position + 1.4,
+            line={"width": 1, "color": GUIDE},
         )
     if threshold is not None:
         figure.add_vline(x=threshold, line_dash="dot", line_width=1.5, line_color=GUIDE)
@@ -203,7 +231,7 @@ def _short(words: str) -> str:
 
 
 def _colour(kind: str, adds: float) -> str:
-    """What adds and what takes away in the theme's colours; bias and error, which no latent owns, in grey."""
+    """Positive and negative contributions in the theme's colours; bias and residual, which are no latent's, in grey."""
     colours = st.get_option(f"theme.{st.context.theme.type or 'light'}.chartCategoricalColors")
-    place = {"bias": 7, "error": 7, "score": 1}.get(kind, 0 if adds >= 0 else 2)
-    return str(colours[place])
+    colour = {"bias": 7, "error": 7, "score": 1}.get(kind, 0 if adds >= 0 else 2)
+    return str(colours[colour])

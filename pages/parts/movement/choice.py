@@ -6,26 +6,27 @@ import streamlit as st
 
 from pages.parts.movement.steering import steered_station
 from pages.shared import links
+from pages.shared.renamed import read_renamed
 from pages.shared.wording import latent_words
-from sae_core.analysis.movement import IndexChoice, order_by_size, predominant_index, smallest_and_largest
+from sae_core.analysis.movement import ActiveSet, best_active_set, order_by_size, smallest_and_largest
 from sae_core.workspace.workspace import SaeView, Workspace
 
 SAES, THRESHOLDS, STEERING = "SAEs", "Thresholds", "Steering"
 ALL_CLIPS = "all"
 PICK, SHOWN = "clips_of", "movement_n_shown"
 N_AT_ONCE = 12
-CLIP_WORDS = {ALL_CLIPS: "All clips", "held-out": "Unseen speakers only"}
+CLIP_WORDS = {ALL_CLIPS: "All clips", "held-out": "Held-out speakers only"}
 CLIP_HELP = (
-    "All clips count those too that the SAE was trained on: good for following and hearing them. Unseen speakers only "
-    "counts held-out speakers: good for saying how much."
+    "*All clips* include those the SAE was trained on: good for following and hearing clips. *Held-out speakers only* "
+    "is right for saying how much moves."
 )
 
 
 @dataclass(frozen=True)
 class MovementChoice:
-    """The indexes to follow clips through, first to last, and the split that counts (None for all)."""
+    """The active sets to follow clips through, first to last, and the split that counts (None for all)."""
 
-    stations: tuple[IndexChoice, ...]
+    stations: tuple[ActiveSet, ...]
     split: str | None
 
     @property
@@ -43,14 +44,16 @@ def pick(what: str) -> None:
 def choose_movement(workspace: Workspace, view: SaeView, value: tuple[str, str]) -> MovementChoice | None:
     """Let people choose what to follow one attribute value through; None where there is nothing to compare yet."""
     between = st.segmented_control(
-        "Between", [SAES, THRESHOLDS, STEERING], default=SAES, required=True, key="between", bind="query-params",
+        "Compare across", [SAES, THRESHOLDS, STEERING], default=SAES, required=True, key="between", bind="query-params",
         persist_state="session",
-        help="Two or more SAEs, a low and a high threshold of one latent, or before and after a steering.",
+        help="SAEs: the best latent in two or more SAEs. Thresholds: one latent above a low and a high threshold. "
+        "Steering: one latent before and after clips are steered.",
     )  # fmt: skip
     if between == STEERING:
-        stations = [predominant_index(view, *value)] * 2
+        stations = [best_active_set(view, *value)] * 2
     else:
         stations = _thresholds(view, value) if between == THRESHOLDS else _saes(workspace, view, value)
+    read_renamed("clips_counted", {"New voices only": "held-out", "Unseen speakers only": "held-out"})
     clips = st.segmented_control(
         "Clips", list(CLIP_WORDS), default=ALL_CLIPS, required=True, format_func=CLIP_WORDS.__getitem__,
         key="clips_counted", bind="query-params", persist_state="session", help=CLIP_HELP,
@@ -62,7 +65,7 @@ def choose_movement(workspace: Workspace, view: SaeView, value: tuple[str, str])
     return MovementChoice(tuple(stations), None if clips == ALL_CLIPS else str(clips))
 
 
-def _saes(workspace: Workspace, view: SaeView, value: tuple[str, str]) -> list[IndexChoice]:
+def _saes(workspace: Workspace, view: SaeView, value: tuple[str, str]) -> list[ActiveSet]:
     embedder = view.embeddings.embedder
     names = [name for name in order_by_size(workspace) if workspace.sae(name).embeddings.embedder == embedder]
     ends = smallest_and_largest(workspace, view.name)
@@ -71,12 +74,12 @@ def _saes(workspace: Workspace, view: SaeView, value: tuple[str, str]) -> list[I
         for label, key, usual in (("From", "from", ends[0]), ("To", "to", ends[1]))
     ]
     between = st.multiselect(
-        "By way of", [name for name in names if name not in chosen], key="via", bind="query-params",
+        "Via", [name for name in names if name not in chosen], key="via", bind="query-params",
         persist_state="session", placeholder="none", max_selections=3, width=190,
-        help="SAEs to pass on the way, small ones first.",
+        help="SAEs between the first and the last, small ones first.",
     )  # fmt: skip
     route = [chosen[0], *sorted(between, key=names.index), chosen[1]]
-    return [predominant_index(workspace.sae(name), *value) for name in route]
+    return [best_active_set(workspace.sae(name), *value) for name in route]
 
 
 def _choose_sae(label: str, names: list[str], *, key: str, usual: str) -> str:
@@ -92,8 +95,8 @@ def _choose_sae(label: str, names: list[str], *, key: str, usual: str) -> str:
     return str(choice or usual)
 
 
-def _thresholds(view: SaeView, value: tuple[str, str]) -> list[IndexChoice]:
-    usual = predominant_index(view, *value)
+def _thresholds(view: SaeView, value: tuple[str, str]) -> list[ActiveSet]:
+    usual = best_active_set(view, *value)
     highest = float(view.latents["max_activation"].iloc[usual.latent])
     if not highest > 0:
         st.caption(
@@ -104,6 +107,6 @@ def _thresholds(view: SaeView, value: tuple[str, str]) -> list[IndexChoice]:
         f"Thresholds of {latent_words(view, usual.latent)}", 0.0, round(highest, 2),
         (0.0, round(min(max(usual.threshold, 0.1 * highest), highest), 2)), 0.01,
         key=f"thresholds_{view.name}_{usual.latent}", width=300,
-        help="From active at all to active above this; at first the upper one is the threshold chosen for the value.",
+        help="The two thresholds to compare. At first: active at all, and the threshold tuned for the value.",
     )  # fmt: skip
-    return [IndexChoice(view, usual.latent, level, *value) for level in (low, high)]
+    return [ActiveSet(view, usual.latent, level, *value) for level in (low, high)]

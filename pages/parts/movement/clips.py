@@ -1,5 +1,6 @@
-"""The clips of the picked flow or group, listed to play."""
+"""The clips of the picked flow or group, to play."""
 
+import re
 from urllib.parse import unquote
 
 import numpy as np
@@ -21,7 +22,7 @@ from sae_core.measures.movement import LEAVE, MOVES, STAY, Movement
 def picked_clips(
     choice: MovementChoice, movement: Movement, attributes: tuple[str, ...]
 ) -> tuple[str, str, np.ndarray]:
-    """What the URL picks, in words, and its clips; the clips that leave (or else stay) where it picks nothing here."""
+    """What the URL picks, in words, and its clips; the lost ones, or else the kept ones, where it picks none."""
     wanted = links.chosen(PICK) or ""
     kind, *parts = map(unquote, wanted.split(":"))
     found: tuple[str, np.ndarray] | None = None
@@ -34,7 +35,7 @@ def picked_clips(
     if found is not None and len(found[1]):
         return wanted, *found
     move = next((move for move in (LEAVE, STAY, *MOVES) if len(movement.rows_that(move))), LEAVE)
-    return "", f"All that {move}", movement.rows_that(move)
+    return "", f"All {MOVE_WORDS[move].lower()} clips", movement.rows_that(move)
 
 
 def _flow_clips(
@@ -50,14 +51,18 @@ def _is_number(text: str) -> bool:
 
 
 def draw_clips(choice: MovementChoice, words: str, rows: np.ndarray) -> None:
-    """List clips, the most telling first, more of them on demand, and all of them as CSV."""
+    """List clips, the most active first, more of them on demand, and all of them as CSV."""
     ordered, activations = order_by_activation(choice.stations, rows)
     n_shown = min(int(st.session_state.get(SHOWN, N_AT_ONCE)), len(ordered))
     view = choice.stations[-1].view
     top = float(activations.max()) if len(activations) else 1.0
     cards = [
         clip_cards.clip_card(
-            view, int(row), value=float(activation), top=top, value_help="activation in the index it is in"
+            view,
+            int(row),
+            value=float(activation),
+            top=top,
+            value_help="activation in the active set that holds it",
         )
         for row, activation in zip(ordered[:n_shown], activations[:n_shown], strict=True)
     ]
@@ -73,8 +78,14 @@ def draw_clips(choice: MovementChoice, words: str, rows: np.ndarray) -> None:
         corpus = view.workspace.corpus
         st.download_button(
             "CSV of these clips", data=lambda: csv_bytes(corpus.table.iloc[ordered].assign(activation=activations)),
-            file_name="voxscope-movement-clips.csv", mime="text/csv", icon=":material/download:", type="tertiary",
+            file_name=csv_name(choice, words), mime="text/csv", icon=":material/download:", type="tertiary",
             on_click="ignore", key="movement_clips_csv", disabled=not len(ordered),
         )  # fmt: skip
     if opened is not None:
         links.open_clip(view, opened)
+
+
+def csv_name(choice: MovementChoice, words: str) -> str:
+    """What the list of clips is called when it is saved: the value, and which clips they are."""
+    name = re.sub(r"[^\w.]+", "-", f"{choice.stations[0].value} {words}").strip("-").lower()
+    return f"voxscope-movement-{name}.csv"

@@ -1,4 +1,4 @@
-"""The flow diagram of a movement: the index at each station, and the latents that tell the clips outside it."""
+"""The flow diagram of a movement: the active set at each station, and the latents that represent clips outside it."""
 
 from typing import Any
 
@@ -12,12 +12,12 @@ from pages.shared.wording import counted, latent_name, value_words
 from sae_core.measures.movement import ELSEWHERE, IN_INDEX, NO_LATENT, Movement
 
 N_PLACES = 8
-SMALL_HELP = "All other latents of this SAE together, a few clips each."
+SMALL_HELP = "All other latents of this SAE together, a few clips each. Click a flow to hear its clips."
 TONES = {(True, True): "stay", (True, False): "leave", (False, True): "enter", (False, False): ""}
 ORDER = {IN_INDEX: 0, ELSEWHERE: 2, NO_LATENT: 3}
 
 
-def draw_flow(choice: MovementChoice, movement: Movement, related: set[int], picked: str) -> None:
+def draw_flow(choice: MovementChoice, movement: Movement, successors: set[int], picked: str) -> None:
     """Draw the diagram; a click on a flow picks it, one on a latent's name opens that latent."""
     flows = movement.flows()
     sizes = {
@@ -26,7 +26,7 @@ def draw_flow(choice: MovementChoice, movement: Movement, related: set[int], pic
         for p in set(movement.places[:, s])
     }
     order = sorted(sizes, key=lambda place: (place[0], ORDER.get(place[1], 1), -sizes[place]))
-    nodes = [_node(choice, station, place, related) for station, place in order]
+    nodes = [_node(choice, station, place, successors) for station, place in order]
     drawn = [_link(choice, flow, picked) for flow in flows.itertuples()]
     titles = [_title(choice, number) for number in range(len(choice.stations))]
     opened = flow_diagram(
@@ -36,7 +36,7 @@ def draw_flow(choice: MovementChoice, movement: Movement, related: set[int], pic
         station, place = (int(part) for part in opened.split(":"))
         stop = choice.stations[station]
         links.open_latent(stop.view, stop.latent if place == IN_INDEX else place)
-    st.caption(_reading(choice, bool(related)))
+    st.caption(_reading(choice, bool(successors)))
 
 
 def _title(choice: MovementChoice, number: int) -> str:
@@ -50,25 +50,25 @@ def _name(station: int, place: int) -> str:
     return f"{station}:{place}"
 
 
-def _node(choice: MovementChoice, station: int, place: int, related: set[int]) -> FlowNode:
+def _node(choice: MovementChoice, station: int, place: int, successors: set[int]) -> FlowNode:
     stop = choice.stations[station]
     if place == IN_INDEX:
         label = latent_name(stop.view, stop.latent)
-        words = f"{stop.view.name}: in the index of latent {label}, active above {stop.threshold:.2f}"
+        words = f"{stop.view.name}: in the active set of {label}, above {stop.threshold:.2f}"
         return FlowNode(
             _name(station, place), station, label, "in", links.latent_address(stop.view, stop.latent), words
         )
     if place in (ELSEWHERE, NO_LATENT):
         label = "other latents" if place == ELSEWHERE else "no latent"
         return FlowNode(_name(station, place), station, label, help=SMALL_HELP if place == ELSEWHERE else "")
-    is_related = station == len(choice.stations) - 1 and place in related
+    is_successor = station == len(choice.stations) - 1 and place in successors
     words = (
-        "descends from the first index's latent"
-        if is_related
-        else "tells most of these clips, which are outside the index"
+        "successor of the first latent"
+        if is_successor
+        else "represents these clips, which are outside the active set"
     )
     return FlowNode(
-        _name(station, place), station, latent_name(stop.view, place), "marked" if is_related else "",
+        _name(station, place), station, latent_name(stop.view, place), "marked" if is_successor else "",
         links.latent_address(stop.view, place), f"{stop.view.name}: {words}",
     )  # fmt: skip
 
@@ -88,22 +88,22 @@ def flow_words(choice: MovementChoice, station: int, source: int, target: int) -
     """One flow in words."""
     stop, then = choice.stations[station], choice.stations[station + 1]
     if source == IN_INDEX and target == IN_INDEX:
-        return f"Stay, from #{stop.latent} to #{then.latent}"
+        return f"Kept, from #{stop.latent} to #{then.latent}"
     if source == IN_INDEX:
-        return f"Leave #{stop.latent} for {_place_words(target)}"
+        return f"Lost by #{stop.latent}, now with {_place_words(target)}"
     if target == IN_INDEX:
-        return f"Enter #{then.latent} from {_place_words(source)}"
-    return f"Outside, from {_place_words(source)} to {_place_words(target)}"
+        return f"Gained by #{then.latent}, before with {_place_words(source)}"
+    return f"Outside both, from {_place_words(source)} to {_place_words(target)}"
 
 
 def _place_words(place: int) -> str:
     return {ELSEWHERE: "other latents", NO_LATENT: "no latent"}.get(place, f"#{place}")
 
 
-def _reading(choice: MovementChoice, has_kin: bool) -> str:
+def _reading(choice: MovementChoice, has_successors: bool) -> str:
     words = value_words(choice.stations[0].attribute, choice.stations[0].value)
-    said = f"Top: the index of the latent that tells {words} best. Below, for clips outside it: the latent that tells "
-    said += "most of the clip, rare ones counting for more."
-    if has_kin:
-        said += " Violet: latents that descend from the first index's latent."
+    said = f"Top: the active set of the best latent for {words}. Below: clips outside it, by the latent with the "
+    said += "highest activation × rarity on each."
+    if has_successors:
+        said += " Violet: successors of the first latent (overlap beyond chance and similar direction)."
     return said + " Click a flow to hear its clips."

@@ -1,4 +1,4 @@
-"""A movement by groups of clips, language × gender where there are such: counts or shares, each cell playable."""
+"""A movement by groups of clips, language × gender where labelled: counts or fractions; a cell opens its clips."""
 
 from urllib.parse import quote
 
@@ -7,17 +7,20 @@ import streamlit as st
 
 from pages.figures.cells.cells import Cell, CellTable, cell_tables
 from pages.parts.movement import choice
+from pages.shared.renamed import read_renamed
 from pages.shared.tables import csv_bytes
-from pages.shared.wording import value_words
+from pages.shared.wording import counted, value_words
 from sae_core.measures.movement import MOVES
 from sae_core.workspace.workspace import Workspace
 
-COUNTS, OF_INDEX, OF_GROUP = "Counts", "Share of the index", "Share of the group"
+COUNTS, OF_INDEX, OF_GROUP = "Counts", "Fraction of the active set", "Fraction of the group"
+RENAMED = {"Share of the index": OF_INDEX, "Share of the group": OF_GROUP}
 SUFFIX = {OF_INDEX: "index", OF_GROUP: "group"}
-MOVE_WORDS = {"stay": "Stay", "leave": "Leave", "enter": "Enter"}
-SHARE_HELP = (
-    "**Share of the index**: of the group's clips in the former index, how many stay or leave; of those in the later "
-    "one, how many entered. **Share of the group**: of all the group's clips. Small: the 95 % interval over speakers."
+MOVE_WORDS = {"stay": "Kept", "leave": "Lost", "enter": "Gained"}
+FRACTION_HELP = (
+    "**Fraction of the active set**: of the group's clips in the first active set, how many are kept or lost; of those "
+    "in the last one, how many are gained. **Fraction of the group**: of all clips of the group. Small: the 95 % "
+    "interval over speakers."
 )
 MAX_LINES = 10
 
@@ -31,18 +34,22 @@ def group_attributes(workspace: Workspace) -> tuple[str, ...]:
 
 def draw_groups(table: pd.DataFrame, attributes: tuple[str, ...], picked: str, file_name: str) -> None:
     """Draw the table; a click on a cell picks its clips."""
+    read_renamed("shown", RENAMED)
     with st.container(horizontal=True, vertical_alignment="center", key="group_choice"):
         st.subheader(" × ".join(name.capitalize() for name in attributes), anchor=False, width="stretch")
         shown = st.segmented_control(
             "Shown", [COUNTS, OF_INDEX, OF_GROUP], default=COUNTS, required=True, key="shown", bind="query-params",
-            persist_state="session", label_visibility="collapsed", help=SHARE_HELP,
+            persist_state="session", label_visibility="collapsed", help=FRACTION_HELP,
         )  # fmt: skip
     tables = [_table(table, attributes, move, str(shown or COUNTS), picked) for move in MOVES]
     cell_tables(tables, key="movement_groups", on_open=choice.pick, shows_in="movement_clips")
     with st.container(horizontal=True, vertical_alignment="center"):
         hidden = _lines(table, attributes)[MAX_LINES:]
-        more = f" The {len(hidden)} smallest lines are in the CSV only." if hidden else ""
-        st.caption(f"Click a cell to hear its clips.{more}", width="stretch")
+        more = f" {counted(len(hidden), 'smaller line')} in the CSV only." if hidden else ""
+        st.caption(
+            f"Click a cell to hear its clips. A dot: none of the group's clips. Empty: no such clips at all.{more}",
+            width="stretch",
+        )
         st.download_button(
             "CSV", data=lambda: csv_bytes(table), file_name=file_name, mime="text/csv", icon=":material/download:",
             type="tertiary", on_click="ignore", key="movement_csv",
@@ -91,5 +98,5 @@ def _cell(line: pd.Series | None, key: tuple[str, ...], move: str, how: tuple[st
     if pd.isna(line[name]):
         return Cell(help=about)
     share, low, high = (line[f"{name}{part}"] for part in ("", "_low", "_high"))
-    bounds = "one voice" if pd.isna(low) else f"{100 * low:.0f}–{100 * high:.0f}"
+    bounds = "one speaker" if pd.isna(low) else f"{100 * low:.0f}–{100 * high:.0f}"
     return Cell(f"{100 * share:.0f} %", bounds, float(share), opens, is_marked=picks == picked, help=about)

@@ -1,4 +1,4 @@
-"""How an index splits: the latents that its latent becomes, and what tells their parts of it apart."""
+"""How an active set splits: the successors of its latent, and what sets their parts of it apart."""
 
 from typing import Any
 
@@ -14,30 +14,30 @@ from sae_core.analysis.movement import Splitting
 from sae_core.workspace.workspace import SaeView
 
 HELP = (
-    "Related latents are active on more common clips than chance explains (measured against how often each is active) "
-    "and add much the same to the embedding. A successor may hold clips that another successor holds too."
+    "A successor is active on more of the same clips than chance explains (given how often each is active) and has a "
+    "similar decoder direction. Successors may overlap."
 )
 
 
 def draw_splitting(choice: MovementChoice, splitting: Splitting, within: Splitting | None) -> None:
-    """List the successors in the last SAE, and those within the first one where it is nested."""
+    """List the successors in the last SAE, and refinements within it where it is a Matryoshka SAE."""
     first, last = choice.stations[0], choice.stations[-1]
-    st.subheader("How it splits", anchor=False, help=HELP)
+    st.subheader("Feature splitting", anchor=False, help=HELP)
     columns = st.columns(2 if within is not None else 1, gap="medium")
     with columns[0].container(border=True, height="stretch"):
         words = Heading(
             f"{latent_name(first.view, first.latent)} of {first.view.name} in {last.view.name}",
-            "bar: share of its index that the successor holds",
-            f"No latent of {last.view.name} descends from #{first.latent}: its clips scatter, or no latent there has a "
-            "like direction.",
+            "bar: fraction of its active set on which the successor is active",
+            f"#{first.latent} has no successor in {last.view.name}: its clips scatter, or no latent there has a "
+            "similar direction.",
         )
         _draw_successors(last.view, splitting, words, key="successors")
     if within is not None:
         with columns[1].container(border=True, height="stretch"):
             words = Heading(
-                f"Refined within {last.view.name}",
-                f"later-prefix latents that fire mostly inside #{last.latent}",
-                f"No later latent fires mostly inside #{last.latent}.",
+                f"Refinements of {latent_name(last.view, last.latent)} within {last.view.name}",
+                f"latents of later Matryoshka groups, active mostly where #{last.latent} is",
+                f"No later latent is active mostly where #{last.latent} is.",
             )
             _draw_successors(last.view, within, words, key="refinements")
 
@@ -49,8 +49,8 @@ def _draw_successors(view: SaeView, splitting: Splitting, heading: Heading, *, k
             detail=_apart_words(splitting.apart, int(successor.successor)),
             filled=float(successor.share),
             value_text=percent(float(successor.share)),
-            help=f"{int(successor.n):,} clips of the index · overlap beyond chance {successor.beyond_chance:.2f} · "
-            f"lift ×{successor.lift:.1f} · cosine {successor.cosine:.2f}. "
+            help=f"{int(successor.n):,} clips of the active set · overlap beyond chance "
+            f"{successor.beyond_chance:.2f} · lift ×{successor.lift:.1f} · cosine {successor.cosine:.2f}. "
             f"{_apart_help(splitting.apart, int(successor.successor))}",
             opens=int(successor.successor),
             href=links.latent_address(view, int(successor.successor)),
@@ -65,7 +65,7 @@ def _draw_successors(view: SaeView, splitting: Splitting, heading: Heading, *, k
 
 
 def _words(attribute: str, value: str) -> str:
-    return f"voice {value}" if attribute == "speaker_id" else value_words(attribute, value)
+    return f"speaker {value}" if attribute == "speaker_id" else value_words(attribute, value)
 
 
 def _apart_words(apart: pd.DataFrame, successor: int) -> str:
@@ -76,8 +76,8 @@ def _apart_words(apart: pd.DataFrame, successor: int) -> str:
 def _apart_help(apart: pd.DataFrame, successor: int) -> str:
     ours = apart[apart["part"] == successor]
     if ours.empty:
-        return "Nothing sets its part apart from the whole index."
-    return "More often than in the whole index: " + ", ".join(
+        return "Nothing sets its clips apart from the whole active set."
+    return "More often than in the whole active set: " + ", ".join(
         f"{_words(line.attribute, line.value)} {percent(line.share)} against {percent(line.share_of_whole)}"
         for line in ours.itertuples()
     )
@@ -103,13 +103,15 @@ def _table(apart: pd.DataFrame) -> pd.DataFrame:
 def _columns() -> dict[str, Any]:
     column = st.column_config
     return {
-        "latent": column.NumberColumn("Successor", format="#%d", width=60),
-        "what": column.TextColumn("What", width=80),
+        "latent": column.NumberColumn("Latent", format="#%d", width=65),
+        "what": column.TextColumn("Attribute", width=85),
         "value": column.TextColumn("Value"),
         "share": column.NumberColumn(
-            "Here", format="%.0f %%", width=65, help="Share of the successor's part of the index."
+            "In part", format="%.0f %%", width=70, help="Fraction of the latent's part of the active set."
         ),
-        "interval": column.TextColumn("95 %", width=85, help="Speakers resampled."),
-        "whole": column.NumberColumn("Index", format="%.0f %%", width=65, help="Share of the whole index."),
-        "lift": column.NumberColumn("Lift", format="×%.1f", width=60),
+        "interval": column.TextColumn("95 %", width=85, help="Of that fraction, speakers resampled."),
+        "whole": column.NumberColumn(
+            "In all", format="%.0f %%", width=65, help="Fraction of the whole active set."
+        ),
+        "lift": column.NumberColumn("Lift", format="×%.1f", width=60, help="The first over the second."),
     }

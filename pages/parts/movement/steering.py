@@ -1,16 +1,16 @@
-"""A movement through a steering: the same index before it and after it."""
+"""A movement through a steering: the same latent's active set before it and after it."""
 
 import streamlit as st
 
 from pages.shared.caching import cached
 from pages.shared.steering_state import SteeringState, steering_query
 from pages.shared.wording import latent_words
-from sae_core.analysis.movement import IndexChoice, steer_index
+from sae_core.analysis.movement import ActiveSet, steer_active_set
 from sae_core.measures.steering import Change
 
 
-def steered_station(station: IndexChoice) -> IndexChoice:
-    """The index after what the page Steering changes; by default the value's own latent is switched off."""
+def steered_station(station: ActiveSet) -> ActiveSet:
+    """The active set after what the page Steering changes; by default the latent itself is ablated."""
     view = station.view
     changes = SteeringState.of(view).changes or (Change(station.latent, "ablate"),)
     words = ", ".join(f"{latent_words(view, change.latent)} {_done_to(change)}" for change in changes)
@@ -25,9 +25,11 @@ def steered_station(station: IndexChoice) -> IndexChoice:
 
 
 def _done_to(change: Change) -> str:
-    return {"ablate": "off", "scale": f"× {change.amount:g}", "set": f"set to {change.amount:g}"}[change.mode]
+    return {"ablate": "ablated", "scale": f"× {change.amount:g}", "set": f"set to {change.amount:g}"}[
+        change.mode
+    ]
 
 
 @cached(keep=8, spinner="Encoding every steered clip …")
-def _steered(station: IndexChoice, changes: tuple[Change, ...]) -> IndexChoice:
-    return steer_index(station, changes)
+def _steered(station: ActiveSet, changes: tuple[Change, ...]) -> ActiveSet:
+    return steer_active_set(station, changes)

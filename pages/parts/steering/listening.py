@@ -1,4 +1,4 @@
-"""What a steered clip sounds like now: the real clips it was nearest to, and those it is nearest to once steered."""
+"""The real clips that a clip is nearest to, before and after it is steered: the only way to hear a change."""
 
 from collections.abc import Sequence
 
@@ -26,10 +26,10 @@ def draw_listening(experiment: SteeringExperiment, changes: Sequence[Change]) ->
         return
     view = experiment.view
     st.subheader(
-        "What does it sound like now?",
+        "Nearest real clips before and after",
         anchor=False,
-        help="No embedding can be turned back into sound. What can be heard is which real clips a steered clip lies "
-        "nearest to.",
+        help="Nothing is synthesised: an embedding cannot be turned back into sound. You hear which real clips lie "
+        "nearest to the clip before it is steered, and which after.",
     )
     row = _choose_clip(experiment)
     before, after = experiment.neighbours(row, changes, n=N_NEIGHBOURS)
@@ -39,14 +39,14 @@ def draw_listening(experiment: SteeringExperiment, changes: Sequence[Change]) ->
             [clip_cards.clip_card(view, row)],
             key="steered_card",
             layout="fill",
-            heading=Heading("The clip", "as recorded"),
+            heading=Heading("The clip", "original recording"),
         )
     with lists:
-        n_new = len(set(after["row"]) - set(before["row"]))
-        told = f"{n_new} of {len(after)} are others than before" if n_new else "the same as before"
         headings = {
-            "before": Heading("Nearest before", "real clips most like it; the bar is their cosine"),
-            "after": Heading("Nearest once steered", told),
+            "before": Heading(
+                "Before steering", "real clips nearest to it; the bar is their cosine similarity"
+            ),
+            "after": Heading("After steering", _difference(before, after)),
         }
         for name, near in (("before", before), ("after", after)):
             other = after if name == "before" else before
@@ -56,6 +56,16 @@ def draw_listening(experiment: SteeringExperiment, changes: Sequence[Change]) ->
             opened = clicked if opened is None else opened
     if opened is not None:
         links.open_clip(view, opened)
+
+
+def _difference(before: pd.DataFrame, after: pd.DataFrame) -> str:
+    """How the nearest clips differ, in words."""
+    if before.equals(after):
+        return "the same: the steered latents do not change this clip"
+    n_new = len(set(after["row"]) - set(before["row"]))
+    if not n_new:
+        return "the same clips, at other distances"
+    return f"{n_new} of {len(after)} {'is' if n_new == 1 else 'are'} new"
 
 
 def _cards(view: SaeView, near: pd.DataFrame, *, note: str, known: set[int]) -> list[ClipCard]:
@@ -72,7 +82,7 @@ def _cards(view: SaeView, near: pd.DataFrame, *, note: str, known: set[int]) -> 
 
 
 def _choose_clip(experiment: SteeringExperiment) -> int:
-    """The strongest clips of the steered latents, and the one chosen on the Clips page."""
+    """The clips on which the steered latents are strongest, and the one chosen on the page Clips."""
     view = experiment.view
     names = {links.clip_id(view, row): row for row in experiment.strongest_rows(N_OFFERED)}
     chosen = _row_of(view, links.chosen(links.CLIP))

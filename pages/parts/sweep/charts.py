@@ -15,11 +15,11 @@ from pages.shared.charts import dress
 
 Colours = tuple[str, ...]
 """Those of the theme, light or dark, by place."""
-VARIANT_WORDS = {"topk": "Plain TopK", "matryoshka": "Nested"}
+VARIANT_WORDS = {"topk": "TopK", "matryoshka": "Matryoshka"}
 SYMBOLS = {"topk": "circle", "matryoshka": "diamond"}
 HOVER = (
     "%{customdata[2]} · latent %{customdata[5]}<br>%{y:.2f}%{customdata[3]}<br>"
-    "explained variance %{customdata[4]:.0%}<br><b>click to hear it</b><extra></extra>"
+    "explained variance %{customdata[4]:.0%}<br><b>click to open the latent</b><extra></extra>"
 )
 
 
@@ -33,7 +33,7 @@ class Ceiling:
 
 
 def variant_words(variant: str, prefixes: str = "") -> str:
-    """A variant as people say it, with its prefixes where they are not the usual ones."""
+    """A variant as people say it, with the sizes of its Matryoshka groups where they are not the usual ones."""
     words = VARIANT_WORDS.get(variant, variant)
     return f"{words} {prefixes}" if prefixes else words
 
@@ -53,11 +53,11 @@ def _custom(part: pd.DataFrame) -> list[list[object]]:
 
 
 def _bounds(line: Any) -> str:
-    over_voices = "" if pd.isna(line.low) else f" (95 %: {line.low:.2f}–{line.high:.2f})"
+    over_speakers = "" if pd.isna(line.low) else f" (95 %: {line.low:.2f}–{line.high:.2f})"
     over_seeds = (
         f"<br>{line.n_seeds} seeds: {line.seed_low:.2f}–{line.seed_high:.2f}" if line.n_seeds > 1 else ""
     )
-    return over_voices + over_seeds
+    return over_speakers + over_seeds
 
 
 def _add_seeds(figure: go.Figure, part: pd.DataFrame, x: list[float], colour: str, column: int) -> None:
@@ -152,7 +152,7 @@ def trade_off_figure(
                 "color": colours[place % len(colours)], "symbol": SYMBOLS.get(variant, "square"), "opacity": 0.85,
             },
         )  # fmt: skip
-    figure = dress(figure, height_px=330, x="explained variance on unseen speakers", y=measure)
+    figure = dress(figure, height_px=330, x="explained variance, held-out speakers", y=measure)
     figure.update_layout(
         margin_t=62, legend={"orientation": "h", "y": 1.22, "x": 1, "xanchor": "right"}, showlegend=True
     )

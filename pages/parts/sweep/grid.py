@@ -1,4 +1,4 @@
-"""The grid of SAEs as a heat map, L × k for each variant; a cell opens the predominant latent of its SAE."""
+"""The grid of SAEs as a heat map, L × k for each variant; a cell opens the best latent of its SAE."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,16 +9,29 @@ import streamlit as st
 from pages.figures.cells.cells import Cell, CellTable, cell_tables
 from pages.parts.sweep.charts import variant_words
 from pages.shared import links
+from pages.shared.renamed import read_renamed
 from pages.shared.wording import TERMS, latent_name, percent
 from sae_core.workspace.workspace import Workspace
 
 QUALITY, EXPLAINED, ACTIVE, DEAD = "quality", "explained_variance", "l0", "dead_fraction"
-HELP = {EXPLAINED: TERMS["explained variance"], ACTIVE: TERMS["l0"], DEAD: TERMS["dead"]}
+DEAD_HELP = (
+    "Fraction of latents that are active on no held-out clip. On all clips it is lower, as on Overview."
+)
+HELP = {EXPLAINED: TERMS["explained variance"], ACTIVE: TERMS["l0"], DEAD: DEAD_HELP}
+
+
+ON = {
+    QUALITY: "On evaluated clips, with 95 % intervals over speakers.",
+    EXPLAINED: "On held-out clips.",
+    ACTIVE: "On held-out clips.",
+    DEAD: "On held-out clips: of the latents, those active on none of them.",
+}
 
 
 def draw_grid(workspace: Workspace, points: pd.DataFrame, measure_words: str) -> None:
     """Draw the heat map of the measure, or of what each SAE is like."""
-    words = {QUALITY: measure_words, EXPLAINED: "Explained variance", ACTIVE: "L0", DEAD: "Dead share"}
+    words = {QUALITY: measure_words, EXPLAINED: "Explained variance", ACTIVE: "L0", DEAD: "Dead fraction"}
+    read_renamed("cells", {"Dead share": DEAD})
     with st.container(horizontal=True, vertical_alignment="center", key="grid_choice"):
         st.subheader("The grid", anchor=False, width="stretch")
         shown = st.segmented_control(
@@ -33,7 +46,7 @@ def draw_grid(workspace: Workspace, points: pd.DataFrame, measure_words: str) ->
     if opened is not None:
         sae, latent = opened.rsplit("#", 1)
         links.open_latent(workspace.sae(sae), int(latent))
-    st.caption("On held-out clips. Click a cell to hear the predominant latent of that SAE.")
+    st.caption(f"{ON[str(shown or QUALITY)]} Click a cell to open the best latent of that SAE.")
 
 
 def _table(workspace: Workspace, points: pd.DataFrame, family: tuple[str, str], shown: str) -> CellTable:

@@ -1,10 +1,11 @@
-"""The table of a sweep: one line an SAE, for one attribute value, with its export."""
+"""The table of a sweep: one line per SAE, for one attribute value, with its export."""
 
 from typing import Any
 
 import pandas as pd
 import streamlit as st
 
+from pages.parts.sweep.grid import DEAD_HELP
 from pages.shared.caching import WORKSPACE, cached
 from pages.shared.tables import csv_bytes
 from pages.shared.wording import TERMS, latent_name
@@ -29,9 +30,18 @@ SHOWN = [
 
 @cached(keep=128, by={WORKSPACE: lambda workspace: workspace_stamp(workspace.path)})
 def of_value(workspace: Workspace, embedder: str, attribute: str, value: str) -> pd.DataFrame:
-    """What every SAE on one embedder tells of one value; shared, so not to be changed."""
+    """How well the best latent of every SAE on one embedder detects one value; shared, so not to be changed."""
     table = tabulate_saes(workspace, attribute=attribute, value=value)
     return table[table["embedder"] == embedder].reset_index(drop=True)
+
+
+def higher_elsewhere(table: pd.DataFrame, best: pd.Series, measure: str) -> str:
+    """Why the SAE named best may not show the highest number of the grid; nothing where it does."""
+    highest = table.loc[table[measure].astype(float).idxmax()]
+    if float(highest[measure]) <= float(best[measure]):
+        return ""
+    reached = f"{highest['sae']} reaches {float(highest[measure]):.2f}"
+    return f" {reached} on these clips, but choosing the SAE by them would overstate it."
 
 
 def named(workspace: Workspace, table: pd.DataFrame) -> pd.DataFrame:
@@ -41,7 +51,7 @@ def named(workspace: Workspace, table: pd.DataFrame) -> pd.DataFrame:
 
 
 def draw_table(table: pd.DataFrame, chosen: tuple[str, str], measure: str) -> None:
-    """The numbers behind the figures, best on the selection clips first, and the download of all of them."""
+    """The numbers behind the figures, best on the selection clips first, and their download."""
     shown = table.sort_values("selection_f1", ascending=False, kind="stable").rename(
         columns={measure: "measure"}
     )
@@ -51,7 +61,7 @@ def draw_table(table: pd.DataFrame, chosen: tuple[str, str], measure: str) -> No
     ]
     for name in ("explained_variance", "dead_fraction"):
         shown[name] = 100 * shown[name].astype(float)
-    with st.expander("All numbers", icon=":material/table:", key="sweep_numbers"):
+    with st.expander("Table", icon=":material/table:", key="sweep_numbers"):
         st.dataframe(shown[SHOWN], hide_index=True, key="sweep_table", column_config=_columns(measure))
         st.download_button(
             "CSV",
@@ -73,12 +83,12 @@ def _columns(measure: str) -> dict[str, Any]:
         "measure": column.NumberColumn(MEASURE_WORDS[measure], format="%.3f"),
         "interval": column.TextColumn("95 %", help=TERMS["interval"]),
         "explained_variance": column.NumberColumn(
-            "Explained", format="%.1f %%", help=TERMS["explained variance"]
+            "Explained, held-out", format="%.1f %%", help=TERMS["explained variance"]
         ),
-        "l0": column.NumberColumn("L0", format="%.1f", help=TERMS["l0"]),
-        "dead_fraction": column.NumberColumn("Dead", format="%.1f %%", help=TERMS["dead"]),
+        "l0": column.NumberColumn("L0, held-out", format="%.1f", help=TERMS["l0"]),
+        "dead_fraction": column.NumberColumn("Dead, held-out", format="%.1f %%", help=DEAD_HELP),
         "n_latents": column.NumberColumn("L", format="localized"),
         "k": column.NumberColumn("k"),
         "seed": column.NumberColumn("Seed"),
-        "evidence": column.TextColumn("Measured on"),
+        "evidence": column.TextColumn("Evaluated on"),
     }

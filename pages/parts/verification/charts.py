@@ -16,18 +16,18 @@ DET_RANGE = (-3.3, 0.0)
 
 
 def det_figure(curves: dict[str, tuple[np.ndarray, np.ndarray]], eers: dict[str, float]) -> go.Figure:
-    """DET curves, given as normal deviates of false alarms and of misses, on probit axes; dots mark equal errors."""
+    """DET curves, given as normal deviates of FAR and FRR, on probit axes; they cross the dotted line at the EER."""
     figure = go.Figure()
     low, high = DET_RANGE
     figure.add_shape(
         type="line", x0=low, y0=low, x1=high, y1=high, line={"dash": "dot", "width": 1, "color": GUIDE}
     )
-    for name, (alarm, miss) in curves.items():
+    for name, (far, frr) in curves.items():
         figure.add_scatter(
-            x=alarm, y=miss, name=f"{name} {100 * eers[name]:.1f} %", mode="lines", line={"width": 2.2},
+            x=far, y=frr, name=f"{name} {100 * eers[name]:.1f} %", mode="lines", line={"width": 2.2},
             hovertemplate=f"{name}<extra></extra>",
         )  # fmt: skip
-    figure = dress(figure, height_px=400, x="false alarms", y="misses")
+    figure = dress(figure, height_px=430, x="false acceptance rate", y="false rejection rate")
     ticks = {
         "tickvals": list(DET_TICKS.values()),
         "ticktext": list(DET_TICKS),
@@ -37,12 +37,12 @@ def det_figure(curves: dict[str, tuple[np.ndarray, np.ndarray]], eers: dict[str,
     figure.update_xaxes(**ticks, zeroline=False, tickangle=0)
     figure.update_yaxes(**ticks)
     return figure.update_layout(
-        showlegend=True, legend={"x": 0.99, "y": 0.99, "xanchor": "right", "yanchor": "top", "title": "EER"}
+        showlegend=True, legend={"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom", "title": "EER: "}
     )
 
 
 def group_figure(groups: pd.DataFrame, *, column: str, forms: list[str], overall: float) -> go.Figure:
-    """An error rate by group, one mark a form with its interval; hollow where the voices are too few for a claim."""
+    """An error rate by group, one mark per representation with its interval; hollow where speakers are too few."""
     figure, labels = go.Figure(), list(dict.fromkeys(groups["label"]))
     shown = [form for form in forms if (groups["form"] == form).any()]
     for form in forms:
@@ -52,10 +52,15 @@ def group_figure(groups: pd.DataFrame, *, column: str, forms: list[str], overall
         y = [labels.index(label) + FORM_GAP * place for label in part["label"]]
         figure.add_trace(_marks(part, column, y=y, name=form))
     line = {"line_dash": "dot", "line_width": 1.5, "line_color": GUIDE}
-    figure.add_vline(x=100 * overall, **line, annotation_text="all, embedding", annotation_font_size=11)
+    figure.add_vline(
+        x=100 * overall,
+        **line,
+        annotation_text=f"all, embedding: {100 * overall:.1f} %",
+        annotation_font_size=11,
+    )
     figure = dress(figure, height_px=90 + (24 + 6 * len(shown)) * len(labels), x="% of trials in the group")
     highest = float(
-        np.nanmax(100 * groups[[column, "eer_high"]].astype(float).to_numpy(), initial=100 * overall)
+        np.nanmax(100 * groups[[column, f"{column}_high"]].astype(float).to_numpy(), initial=100 * overall)
     )
     figure.update_xaxes(range=[-0.02 * highest, 1.04 * highest], showgrid=True, zeroline=False)
     figure.update_yaxes(
@@ -66,7 +71,7 @@ def group_figure(groups: pd.DataFrame, *, column: str, forms: list[str], overall
 
 def _marks(part: pd.DataFrame, column: str, *, y: list[float], name: str) -> go.Scatter:
     rates = 100 * part[column].astype(float)
-    low, high = (100 * part[bound].astype(float) for bound in ("eer_low", "eer_high"))
+    low, high = (100 * part[f"{column}_{bound}"].astype(float) for bound in ("low", "high"))
     error = {"type": "data", "array": high - rates, "arrayminus": rates - low, "thickness": 1.4, "width": 3}
     symbols = ["circle-open" if is_few else "circle" for is_few in part["is_few"]]
     return go.Scatter(
@@ -75,7 +80,7 @@ def _marks(part: pd.DataFrame, column: str, *, y: list[float], name: str) -> go.
         name=name,
         showlegend=len(part) > 0,
         mode="markers",
-        error_x=error if column == "eer" else None,
+        error_x=error,
         marker={"size": 9, "symbol": symbols, "line": {"width": 2}},
         text=part["label"],
         hovertemplate="%{text}: %{x:.2f} %<extra>" + name + "</extra>",

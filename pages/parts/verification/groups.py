@@ -1,4 +1,4 @@
-"""Who is served worse: error rates within each language and gender, and what one threshold for all does to them."""
+"""Error rates by group: within each language and gender, and what one threshold for all does to them."""
 
 import pandas as pd
 import streamlit as st
@@ -6,18 +6,25 @@ import streamlit as st
 from pages.parts.verification import charts as verification_charts
 from pages.shared import charts
 from pages.shared.exports import csv_button
-from pages.shared.wording import counted, value_words
+from pages.shared.renamed import read_renamed
+from pages.shared.wording import column_words, counted, value_words
 from sae_core.analysis.verification_forms import Comparison
 
+REJECTIONS, ACCEPTANCES = "false rejections", "false acceptances"
 MEASURES = {
-    "EER": "Each group with the threshold that suits it best: how hard its voices are to tell apart at all. Impostors "
-    "are of the same group, so this is harder than telling a Spanish voice from a German one.",
-    "misses": "Targets rejected at the one threshold that gives equal errors over all trials: whom a running system "
-    "turns away.",
-    "false alarms": "Impostors of the same group accepted at the one threshold for all: whose voice is taken for "
-    "another's.",
+    "EER": "Each group at its own threshold: how hard its speakers are to tell apart at all. Both clips of a trial "
+    "are of "
+    "the group, so this is harder than trials across groups.",
+    REJECTIONS: "FRR: target trials of the group rejected at the global threshold, which gives equal error rates over "
+    "all "
+    "trials.",
+    ACCEPTANCES: "FAR: impostor trials within the group accepted at the global threshold, which gives equal error "
+    "rates "
+    "over all trials.",
 }
-COLUMN_OF = {"EER": "eer", "misses": "miss", "false alarms": "alarm"}
+COLUMN_OF = {"EER": "eer", REJECTIONS: "frr", ACCEPTANCES: "far"}
+RENAMED = {"misses": REJECTIONS, "false alarms": ACCEPTANCES}
+RATES = {"eer": "EER", "frr": "FRR", "far": "FAR"}
 
 
 def draw_groups(comparison: Comparison) -> None:
@@ -26,7 +33,12 @@ def draw_groups(comparison: Comparison) -> None:
         return
     table = comparison.by_value
     with st.container(border=True, key="groups"):
-        st.subheader("Who is served worse?", anchor=False)
+        st.subheader(
+            "Error rates by group",
+            anchor=False,
+            help="Whether verification is equally reliable for speakers of every language and gender.",
+        )
+        read_renamed("measure", RENAMED)
         with st.container(horizontal=True, vertical_alignment="center"):
             measure = st.segmented_control(
                 "Measure",
@@ -38,7 +50,7 @@ def draw_groups(comparison: Comparison) -> None:
                 label_visibility="collapsed",
             )
             forms = st.pills(
-                "Forms",
+                "Representations",
                 list(comparison.results),
                 selection_mode="multi",
                 default=["embedding"],
@@ -59,55 +71,50 @@ def draw_groups(comparison: Comparison) -> None:
 
 def _labels(table: pd.DataFrame) -> pd.Series:
     words = [
-        f"{value_words(str(line.attribute), str(line.value))} · {counted(int(line.n_speakers), 'voice')}"
+        f"{value_words(str(line.attribute), str(line.value))} · {counted(int(line.n_speakers), 'speaker')}"
         for line in table.itertuples()
     ]
     return pd.Series(words, index=table.index)
 
 
 def _on_few(table: pd.DataFrame) -> str:
-    """What the hollow marks mean, and which groups could not be tested."""
+    """What bars and hollow marks mean, and which groups could not be tested."""
     values = table.drop_duplicates(["attribute", "value"])
     untested = values[~values["is_tested"].astype(bool)]
     names = ", ".join(value_words(str(line.attribute), str(line.value)) for line in untested.itertuples())
-    few = (
-        "Bars are 95 % intervals over speakers; hollow marks have fewer than 5 voices, too few for any claim."
-    )
-    return f"{few} Not tested, for want of two voices: {names}." if names else few
+    bars = "Bars are 95 % intervals over speakers."
+    if values["is_few"][values["is_tested"].astype(bool)].any():
+        bars += " Hollow marks without a bar: fewer than 5 speakers, too few for any claim."
+    return f"{bars} Not tested, as fewer than two speakers have target trials: {names}." if names else bars
 
 
 def _draw_export(table: pd.DataFrame) -> None:
-    with st.expander("The numbers"):
-        percentages = table.assign(
-            **{
-                name: 100 * table[name].astype(float)
-                for name in ("eer", "eer_low", "eer_high", "miss", "alarm")
-            }
+    with st.expander("Table"):
+        rates = [f"{name}{bound}" for name in RATES for bound in ("", "_low", "_high")]
+        shown = table.assign(
+            value=[value_words(str(line.attribute), str(line.value)) for line in table.itertuples()],
+            attribute=[column_words(str(name)) for name in table["attribute"]],
+            **{name: 100 * table[name].astype(float) for name in rates},
         )
-        rate = {
-            name: st.column_config.NumberColumn(words, format="%.2f %%")
-            for name, words in (
-                ("eer", "EER"),
-                ("eer_low", "low"),
-                ("eer_high", "high"),
-                ("miss", "Misses"),
-                ("alarm", "False alarms"),
-            )
+        headings = {
+            f"{name}{bound}": st.column_config.NumberColumn(f"{words}{heading}", format="%.2f %%")
+            for name, words in RATES.items()
+            for bound, heading in (("", ""), ("_low", ", lower bound"), ("_high", ", upper bound"))
         }
         st.dataframe(
-            percentages,
+            shown,
             key="groups_table",
             hide_index=True,
             placeholder="–",
             column_config={
                 "attribute": "Attribute",
                 "value": "Value",
-                "form": "Form",
+                "form": "Representation",
                 "is_tested": "Tested",
-                "is_few": "Few voices",
-                "n_speakers": "Voices",
-                "n_targets": "Targets",
-                **rate,
+                "is_few": st.column_config.CheckboxColumn("Few speakers", help="Fewer than 5: no interval."),
+                "n_speakers": "Speakers",
+                "n_targets": "Target trials",
+                **headings,
             },
         )
-        csv_button(lambda: table, name="verification-groups", key="groups_csv")
+        csv_button(lambda: table, name="verification-by-group", key="groups_csv")
