@@ -7,7 +7,6 @@ import streamlit as st
 from pages.shared import problems, session
 
 ASSETS = Path(__file__).parent / "assets"
-SIDEBAR_PX = 210
 
 
 def main() -> None:
@@ -16,7 +15,7 @@ def main() -> None:
         page_title="VoxScope",
         page_icon=str(ASSETS / "icon.svg"),
         layout="wide",
-        initial_sidebar_state=SIDEBAR_PX,
+        initial_sidebar_state="collapsed",
     )
     st.logo(str(ASSETS / "logo.svg"), size="large")
     page = st.navigation(

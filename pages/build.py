@@ -31,9 +31,9 @@ NO_FOLDER = (
 def main() -> None:
     """Draw the page."""
     draw_head(
-        "Build your own",
-        "From a folder of recordings to pages like these: clips, embeddings, autoencoders, indexes, maps.",
-        why="It runs by itself: close the window, come back later, watch it from another machine.",
+        "New workspace",
+        "From a folder or a zip of recordings to a workspace: clips, embeddings, SAEs, indexes, maps.",
+        why="The build runs on the server: you may close this window and come back later.",
     )
     places = Places.from_environment()
     builds = places.built()

@@ -1,4 +1,4 @@
-"""Clips: find one, play it, see which latents it lights up and which clips sound alike."""
+"""Clips: find one, play it, see which latents are active on it and which clips have similar embeddings."""
 
 import streamlit as st
 
@@ -17,7 +17,7 @@ from sae_core.workspace.workspace import SaeView
 
 N_NEAREST = 12
 COMPARE_HELP = (
-    "Why does another clip match this one, or not? The sign ⇄ on a clip below compares the two at once."
+    "Take the similarity of this clip and another apart. The sign ⇄ on a clip below compares the two at once."
 )
 
 
@@ -25,8 +25,8 @@ def main() -> None:
     """Draw the page."""
     workspace, view = open_page(
         "Clips",
-        "Any clip of the corpus, taken apart into the latents it lights up.",
-        why="If the latents are right, you should hear in the clip what their names say.",
+        "Any clip of the corpus with the latents that are active on it.",
+        why="Check each latent's name against what you hear.",
     )
     row = find_clip(workspace)
     if row is None:
@@ -42,8 +42,8 @@ def main() -> None:
     try_next(
         view,
         {
-            "pages/latents.py": ("Find a latent by what it tells", ":material/hub:"),
-            "pages/overview.py": ("See how far this SAE can be trusted", ":material/graphic_eq:"),
+            "pages/latents.py": ("Find a latent by what it detects", ":material/hub:"),
+            "pages/overview.py": ("Check the quality of this SAE", ":material/graphic_eq:"),
         },
     )
 
@@ -53,11 +53,11 @@ def draw_clip(view: SaeView, row: int) -> None:
     card = clip_cards.clip_card(view, row)
     clip_list([card], key="chosen_clip", layout="wide")
     clip_cards.tell_silent([card])
-    if st.button("Compare with …", icon=":material/join_inner:", key="compare_clip", help=COMPARE_HELP):
+    if st.button("Compare", icon=":material/join_inner:", key="compare_clip", help=COMPARE_HELP):
         links.open_match(view, row)
     st.page_link(
         "pages/probe.py",
-        label="Probe it: when each latent fires",
+        label="Latent timeline",
         icon=":material/mic:",
         query_params=links.query(view, {links.CLIP: links.clip_id(view, row)}),
     )
@@ -76,7 +76,7 @@ def draw_latents(view: SaeView, row: int) -> None:
     bars = [
         RankedBar(
             label=wording.latent_name(view, int(latent)),
-            detail=f"fires on {wording.percent(float(facts['firing_rate'].iloc[int(latent)]), 1)}",
+            detail=f"active on {wording.percent(float(facts['firing_rate'].iloc[int(latent)]), 1)}",
             filled=float(activation) / top,
             value_text=f"{activation:.2f}",
             help=f"{wording.TERMS['activation']} {wording.measured(view, int(latent))}",
@@ -110,7 +110,7 @@ def draw_nearest(view: SaeView, row: int) -> None:
         key="nearest_clips",
         heading=Heading(
             "Nearest clips",
-            "most similar embeddings, whatever the SAE; the bar is their cosine",
+            "most similar embeddings, without the SAE; the bar is their cosine",
             "This clip has no embedding to compare.",
         ),
         shows_in="clip_detail",

@@ -1,4 +1,4 @@
-"""Latents: find one in the table, see who fires it, and listen to it."""
+"""Latents: find one in the table, see on which clips it is active, and listen to it."""
 
 import pandas as pd
 import streamlit as st
@@ -28,11 +28,13 @@ NEVER_ACTIVE = (
     "or an SAE with fewer of them."
 )
 GROUPS = {
-    "strongest": Heading("Strongest", "most active, no voice more than a third of them"),
-    "middle": Heading("Middle", "around its median activation"),
-    "near_threshold": Heading("Just above threshold", "the faintest that still count"),
+    "strongest": Heading("Strongest", "highest activation; at most a third by one speaker"),
+    "middle": Heading("Median activation", "around the median of its active clips"),
+    "near_threshold": Heading(
+        "Near threshold", "the lowest activations that still count as predicted positive"
+    ),
     "hard_negatives": Heading(
-        "Hard negatives", "silent, though they resemble the strong ones; the same speakers first"
+        "Hard negatives", "inactive, though their embeddings resemble the strongest; the same speakers first"
     ),
 }
 
@@ -41,8 +43,8 @@ def main() -> None:
     """Draw the page."""
     _, view = open_page(
         "Latents",
-        "Every unit of this SAE, with the value it tells best and how surely.",
-        why="Numbers say how well; only your ears say what.",
+        "All latents of this SAE, with the attribute that each detects best.",
+        why="Listen before you name one.",
     )
     latent = find_latents(view)
     if latent is None:
@@ -62,8 +64,8 @@ def main() -> None:
     try_next(
         view,
         {
-            "pages/clips.py": ("Take one of its clips apart", ":material/library_music:"),
-            "pages/overview.py": ("See how far this SAE can be trusted", ":material/graphic_eq:"),
+            "pages/clips.py": ("Inspect one of its clips", ":material/library_music:"),
+            "pages/overview.py": ("Check the quality of this SAE", ":material/graphic_eq:"),
         },
     )
 
@@ -81,24 +83,26 @@ def draw_heading(view: SaeView, latent: int) -> None:
 
 
 def draw_facts(view: SaeView, latent: int) -> None:
-    """How it fires, and what it tells: on unseen speakers and on seen speakers, kept apart."""
+    """How often it is active, and what it detects: on unseen and on seen speakers, kept apart."""
     facts = view.latents.iloc[latent]
     words, picture = st.columns([6, 5], gap="medium")
     with words.container(border=True, height="stretch"):
         first, second, third, fourth = st.columns(4)
-        first.metric("Fires on", wording.percent(facts["firing_rate"], 1), help=wording.TERMS["firing rate"])
+        first.metric("Active on", wording.percent(facts["firing_rate"], 1), help=wording.TERMS["firing rate"])
         second.metric(
-            "Voices", f"{facts['n_speakers']:,}", help="Different speakers among the clips it fires on."
+            "Speakers", f"{facts['n_speakers']:,}", help="Different speakers among its active clips."
         )
-        third.metric("Highest", f"{facts['max_activation']:.2f}", help=wording.TERMS["activation"])
-        fourth.metric("Mean", f"{facts['mean_activation']:.2f}", help="Mean activation where it is active.")
+        third.metric("Max activation", f"{facts['max_activation']:.2f}", help=wording.TERMS["activation"])
+        fourth.metric(
+            "Mean when active", f"{facts['mean_activation']:.2f}", help="Mean activation where it is active."
+        )
         draw_evidence(facts)
     with picture.container(border=True, height="stretch"):
         draw_activations(view, latent)
 
 
 def draw_evidence(facts: pd.Series) -> None:
-    """One line for each kind of evidence, and a warning where it is really one voice or one source."""
+    """One line for each kind of evidence, and a warning where it is tied to one speaker or one source."""
     signs = {
         "best_": (":green-badge[unseen speakers]", UNSEEN_SPEAKERS),
         "seen_": (":gray-badge[seen speakers]", SEEN_SPEAKERS),
@@ -110,9 +114,9 @@ def draw_evidence(facts: pd.Series) -> None:
             f"{words} {wording.with_interval(*(facts[f'{prefix}{name}{part}'] for part in ('', '_low', '_high')))}"
             for words, name in (("F1", "f1"), ("precision", "precision"), ("recall", "recall"))
         )
-        told = f":small[{wording.detected_in_words(facts, prefix)}]  \n:small[:gray[{numbers}]]"
+        measured = f":small[{wording.detected_in_words(facts, prefix)}]  \n:small[:gray[{numbers}]]"
         st.markdown(
-            f"{sign} **{wording.plain(wording.best_value(facts, prefix))}**  \n{told}",
+            f"{sign} **{wording.plain(wording.best_value(facts, prefix))}**  \n{measured}",
             help=wording.EVIDENCE[evidence],
         )
     if not pd.isna(facts["warning"]):

@@ -1,4 +1,4 @@
-"""Map: clips or latents as dots in the plane; click one to hear it, draw round some to see what sets them apart."""
+"""Map: clips or latents as dots in the plane; click one to hear it, select some to see what distinguishes them."""
 
 from functools import partial
 
@@ -21,22 +21,22 @@ from sae_core.measures.maps import PointMap
 from sae_core.workspace.workspace import SaeView
 
 AREA = "map_area"
-HINT = "Scroll to zoom, drag to move, double click for the whole; a box or lasso chooses dots to compare."
+HINT = "Scroll or pinch to zoom, drag to move, double click to reset; select dots by box or lasso to compare them."
 
 
 def main() -> None:
     """Draw the page."""
     _, view = open_page(
         "Map",
-        "Every clip, or every latent, as a dot; alike ones lie near each other.",
-        why="Islands that you can name show what the embedding hears. Those that you cannot are worth a listen.",
+        "Clips or latents laid out by UMAP (arXiv 1802.03426): similar ones lie close together.",
+        why="Clusters show what the embedding encodes. Listen to those that no label explains.",
     )
     explore(view)
     try_next(
         view,
         {
-            "pages/latents.py": ("Browse all latents by ear", ":material/hub:"),
-            "pages/clips.py": ("Take one clip apart", ":material/library_music:"),
+            "pages/latents.py": ("Browse latents", ":material/hub:"),
+            "pages/clips.py": ("Inspect a clip", ":material/library_music:"),
         },
     )
 
@@ -143,7 +143,7 @@ def draw_selection(view: SaeView, choice: MapChoice, found: PointMap, map_id: st
     rows = rows_inside(found, np.array(area), is_shown=grouping.is_in(only))
     with st.container(border=True, key="map_selection"):
         if not len(rows):
-            st.info("No dot lies inside this area. Draw round some of them.", icon=":material/gesture:")
+            st.info("No dot lies inside this area. Select some of them.", icon=":material/gesture:")
         elif choice.kind == "directions":
             selection.draw_directions(view, rows, name=map_id)
         else:

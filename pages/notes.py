@@ -16,7 +16,7 @@ def main() -> None:
     workspace, view = open_page(
         "Notes",
         "Labels, stars, tags and comments about latents and clips, by everyone.",
-        why="What a latent means is found by ear, and by more than one pair of them.",
+        why="Several people can work on one workspace at once.",
     )
     try:
         found = workspace.notes.subjects()
@@ -27,7 +27,7 @@ def main() -> None:
         draw_table(view, found)
     else:
         st.info(
-            "Nobody has written anything yet. Open a latent or a clip and give it a label.",
+            "No notes yet. Open a latent or a clip and give it a label.",
             icon=":material/edit_note:",
         )
     draw_exchange(workspace)

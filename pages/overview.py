@@ -1,4 +1,4 @@
-"""Overview: what this is, what was heard, how well it works, and five latents to hear first."""
+"""Overview: what this is, what the corpus holds, how good the SAE is, and five latents to hear first."""
 
 import pandas as pd
 import streamlit as st
@@ -19,10 +19,11 @@ N_STRIKING = 5
 def main() -> None:
     """Draw the page."""
     workspace, view = open_page(
-        "Hear what a voice embedding is made of",
-        "A speaker embedding is a list of numbers that tells voices apart. VoxScope takes it to pieces with a "
-        "**sparse autoencoder**: a few *latents* out of many light up for each clip.",
-        why="Hear the clips that light one up, and you hear what it stands for: a language, a gender, hold music …",
+        "Hear what a speaker embedding encodes",
+        "A speaker embedding is a vector that distinguishes speakers. A **sparse autoencoder** (SAE) rewrites it as a "
+        "few active *latents* out of many.",
+        why="Listen to the clips on which a latent is active, and you hear what it detects: a language, a gender, hold "
+        "music … The method: arXiv 2502.00127; TopK SAEs: arXiv 2406.04093.",
     )
     draw_method(view)
     left, right = st.columns(2, gap="medium")
@@ -36,8 +37,8 @@ def main() -> None:
     try_next(
         view,
         {
-            "pages/latents.py": ("Browse all latents by ear", ":material/hub:"),
-            "pages/clips.py": ("Take one clip apart", ":material/library_music:"),
+            "pages/latents.py": ("Browse latents", ":material/hub:"),
+            "pages/clips.py": ("Inspect a clip", ":material/library_music:"),
         },
     )
 
@@ -46,7 +47,7 @@ def draw_method(view: SaeView) -> None:
     """The figure e → v → ê for one clip that plays."""
     example = view.method_example()
     with st.container(border=True, key="method"):
-        st.subheader("From a voice to its latents and back", anchor=False)
+        st.subheader("One clip through the autoencoder", anchor=False)
         clip, figure = st.columns([2, 7], gap="medium", vertical_alignment="center")
         with clip:
             opened_clip = clip_list(
@@ -66,12 +67,12 @@ def draw_method(view: SaeView) -> None:
 def draw_corpus(workspace: Workspace) -> None:
     """Who and what was recorded."""
     summary = workspace.summary()
-    st.subheader("What was heard", anchor=False)
-    clips, hours, voices = st.columns(3)
+    st.subheader("Corpus", anchor=False)
+    clips, hours, speakers = st.columns(3)
     clips.metric("Clips", f"{summary.n_clips:,}")
     hours.metric("Hours", f"{summary.hours:.1f}")
-    voices.metric(
-        "Voices",
+    speakers.metric(
+        "Speakers",
         f"{summary.n_speakers:,}",
         help="Different speakers; a recording of unknown speaker counts as one.",
     )
@@ -96,7 +97,7 @@ def draw_striking(view: SaeView) -> None:
         layout="fill",
         heading=Heading(
             "Five latents to hear first",
-            "each plays the clip on which it is strongest; the bar is its F1 on unseen speakers",
+            "each plays the clip with its highest activation; the bar is its F1 on held-out speakers",
             "No latent is active on any clip.",
         ),
     )
@@ -106,7 +107,7 @@ def draw_striking(view: SaeView) -> None:
 
 
 def striking_card(view: SaeView, latent: int) -> ClipCard:
-    """One latent as a card: its name, how well it tells its value, and its strongest clip."""
+    """One latent as a card: its name, how well it detects its value, and its strongest clip."""
     facts = view.latents.iloc[latent]
     row = int(view.index.top(latent, 1)[0][0])
     has_value = not pd.isna(facts["best_f1"])
@@ -116,16 +117,16 @@ def striking_card(view: SaeView, latent: int) -> ClipCard:
         duration_s=float(view.workspace.corpus.table["duration_s"].iloc[row]),
         sound=clip_cards.clip_sound(view.workspace, row),
         chips=(
-            *([] if facts["is_named"] or not has_value else [f"maybe {wording.best_value(facts)}"]),
-            f"on {wording.percent(facts['firing_rate'])} of clips",
-            wording.counted(int(facts["n_speakers"]), "voice"),
+            *filter(None, [wording.candidate(facts)]),
+            f"active on {wording.percent(facts['firing_rate'])} of clips",
+            wording.counted(int(facts["n_speakers"]), "speaker"),
         ),
         note="" if pd.isna(facts["warning"]) else str(facts["warning"]),
         filled=float(facts["best_f1"]) if has_value else 0.0,
         value_text=wording.with_interval(facts["best_f1"], facts["best_f1_low"], facts["best_f1_high"])
         if has_value
         else "",
-        value_help=f"F1 on voices kept aside. {wording.TERMS['f1']} {wording.TERMS['interval']}",
+        value_help=f"F1 on held-out speakers. {wording.TERMS['f1']} {wording.TERMS['interval']}",
         href=links.latent_address(view, latent),
     )
 

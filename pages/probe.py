@@ -1,4 +1,4 @@
-"""Probe: any sound, taken apart as the clips of the corpus are, with when each latent fires on it."""
+"""Probe: any recording, analysed as the clips of the corpus are, with a timeline of its latents."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from sae_core.files.errors import ArtifactError, AudioError, VoxScopeError
 from sae_core.workspace.workspace import SaeView
 
 PRIVATE = (
-    ":material/lock: What you bring is held in the memory of this visit only, and is gone when you bring another sound "
+    ":material/lock: Your recording is held in memory for this visit only, and discarded when you upload another "
     "or leave. It is written nowhere unless you press **Keep it in this workspace**."
 )
 
@@ -22,8 +22,8 @@ def main() -> None:
     """Draw the page."""
     _, view = open_page(
         "Probe",
-        "Any sound, taken apart: which latents fire on it, when, and whom it resembles.",
-        why="A voice that nobody has labelled yet is where a latent has to show what it is worth.",
+        "Analyse any recording: which latents are active, when, and which speakers are closest.",
+        why="A recording without labels is the best test of what a latent detects.",
     )
     with st.container(border=True, key="probe_choice"):
         source = choice.choose_source(view)
@@ -34,15 +34,15 @@ def main() -> None:
     try_next(
         view,
         {
-            "pages/latents.py": ("Find a latent by what it tells", ":material/hub:"),
-            "pages/clips.py": ("Take a clip of the corpus apart", ":material/library_music:"),
+            "pages/latents.py": ("Find a latent by what it detects", ":material/hub:"),
+            "pages/clips.py": ("Inspect a clip of the corpus", ":material/library_music:"),
             "pages/map.py": ("See all clips on the map", ":material/scatter_plot:"),
         },
     )
 
 
 def choose(view: SaeView, source: str) -> Probe | None:
-    """The chosen sound, taken apart; where it cannot be, why and what to do."""
+    """The chosen sound, analysed; where it cannot be, why and what to do."""
     try:
         probe = choice.chosen_probe(view, source)
     except (AudioError, ArtifactError) as error:

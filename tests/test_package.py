@@ -206,7 +206,7 @@ def test_the_installed_app_draws_its_first_page_and_nothing_of_the_checkout(
         [str(installed / "python"), "-P", "-c", DRAWN], away, environment | {"VOXSCOPE_WORKSPACE": str(own)}
     )
     title, script, has_logo, files = json.loads(told.splitlines()[-1])
-    assert title == "Hear what a voice embedding is made of"
+    assert title == "Hear what a speaker embedding encodes"
     assert has_logo
     (site_packages,) = installed.parent.glob("lib/python*/site-packages")
     assert script == str(site_packages / "voxscope" / "app.py")

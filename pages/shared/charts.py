@@ -34,7 +34,7 @@ def dress(figure: go.Figure, *, height_px: int, x: str = "", y: str = "") -> go.
 
 
 def activation_figure(histogram: pd.DataFrame, *, threshold: float) -> go.Figure:
-    """Clips by activation, with the threshold that counts as told."""
+    """Clips by activation, with the threshold above which it predicts its value."""
     low, high = histogram["low"].to_numpy(), histogram["high"].to_numpy()
     figure = go.Figure(
         go.Bar(

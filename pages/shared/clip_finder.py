@@ -91,7 +91,7 @@ def _draw_table(found: pd.DataFrame, row: int) -> None:
         "clip_id": st.column_config.TextColumn("Clip", width="medium", pinned=True),
         "duration_s": st.column_config.NumberColumn("Length", format="%.1f s", width="small"),
         "split": st.column_config.TextColumn(
-            "Split", help="Which clips the SAE learnt from (train), and which were kept aside."
+            "Split", help="Which clips the SAE was trained on (train), and which were held out."
         ),
     }
     row_table(

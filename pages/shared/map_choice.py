@@ -20,14 +20,14 @@ COLOUR_WORDS = {
     PREFIX: "Matryoshka group",
 }
 KIND_WORDS: dict[MapKind, str] = {
-    "clips": "Clips by embedding",
-    "codes": "Clips by latents",
-    "directions": "Latents",
+    "clips": "Embeddings",
+    "codes": "SAE codes",
+    "directions": "Decoder directions",
 }
 KIND_HELP = (
-    "By embedding: clips whose voices sound alike to the embedder lie together. By latents: clips that light up the "
-    "same latents lie together. Latents: those whose decoder directions are alike lie together. Near means alike; far "
-    "apart, and how large a gap is, mean little."
+    "UMAP (arXiv 1802.03426). Embeddings: clips with similar embeddings lie close. SAE codes: clips with similar "
+    "active latents lie close. Decoder directions: latents with similar directions lie close. Close means similar; "
+    "long distances and the size of gaps mean little."
 )
 _CHANGES, _WISH = "map_only_changes", "map_wish"
 

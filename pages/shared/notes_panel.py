@@ -10,8 +10,8 @@ from sae_core.workspace.note_entries import MAX_AUTHOR_CHARS, MAX_NOTE_CHARS, No
 from sae_core.workspace.notes import SubjectNotes
 from sae_core.workspace.workspace import SaeView, Workspace
 
-AUTHOR, REFUSED = "author of notes", "refused note"
-NO_NAME = "Say who you are first: your name stands beside what you write."
+AUTHOR, REFUSED, WAITING = "author of notes", "refused note", "notes that wait for a name"
+NO_NAME = "Enter your name: it stands beside what you write. What you wrote is saved then."
 
 
 def draw_latent_notes(view: SaeView, latent: int) -> None:
@@ -39,6 +39,7 @@ def _draw_panel(
             tell_broken(error)
             return
         with st.container(horizontal=True, vertical_alignment="bottom", key="notes_row"):
+            ask_author(workspace)
             _draw_star(workspace, subject, found)
             _draw_label(workspace, subject, found)
             _draw_tags(workspace, subject, found, known)
@@ -46,7 +47,6 @@ def _draw_panel(
                 f"Comments · {len(found.comments)}", icon=":material/forum:", key="notes_comments"
             ):
                 _draw_comments(workspace, subject, found)
-            ask_author()
         refused = st.session_state.pop(REFUSED, None)
         if refused:
             st.warning(plain(refused), icon=":material/error:")
@@ -59,22 +59,28 @@ def tell_broken(error: VoxScopeError) -> None:
     st.warning(f"Notes: {plain(str(error))}", icon=":material/speaker_notes_off:")
 
 
-def ask_author() -> str:
-    """Who writes; asked once and then remembered for this visit, in no address."""
+def ask_author(workspace: Workspace) -> str:
+    """Who writes; asked once and then remembered for this visit, in no address. What was written before is kept until
+    then, and written with the name."""
     known = str(st.session_state.get(AUTHOR, ""))
     st.session_state["notes_author"] = known
     st.text_input(
         "Your name", key="notes_author", placeholder="to write notes", width=150, max_chars=MAX_AUTHOR_CHARS,
-        on_change=_take_author, help="Stands beside what you write here. Kept for this visit only.",
+        on_change=_take_author, args=(workspace,), help="Stands beside what you write here. Kept for this visit only.",
     )  # fmt: skip
     return known
 
 
-def _take_author() -> None:
+def _take_author(workspace: Workspace) -> None:
     try:
         st.session_state[AUTHOR] = clean_author(st.session_state["notes_author"])
     except ValueError:
         st.session_state.pop(AUTHOR, None)
+        return
+    for subject, kind, text in st.session_state.pop(WAITING, []):
+        write_note(workspace, subject, kind, text)
+        if kind == "comment":
+            st.session_state.pop(f"notes_comment {_name(subject)}", None)
 
 
 def _draw_star(workspace: Workspace, subject: Subject, found: SubjectNotes) -> None:
@@ -90,7 +96,8 @@ def _draw_star(workspace: Workspace, subject: Subject, found: SubjectNotes) -> N
 def _draw_label(workspace: Workspace, subject: Subject, found: SubjectNotes) -> None:
     key = f"notes_label {_name(subject)}"
     if REFUSED not in st.session_state:
-        st.session_state[key] = found.label
+        waiting = [note[2] for note in st.session_state.get(WAITING, []) if note[:2] == (subject, "label")]
+        st.session_state[key] = [found.label, *waiting][-1]
     st.text_input(
         "Label", key=key, placeholder="what it is, in your words", max_chars=MAX_NOTE_CHARS["label"], width=260,
         on_change=lambda: write_note(workspace, subject, "label", st.session_state[key]),
@@ -118,7 +125,7 @@ def _draw_comments(workspace: Workspace, subject: Subject, found: SubjectNotes) 
         st.markdown(_signature(comment))
         st.text(comment.text)
     if not found.comments:
-        st.caption("Nobody has written a comment yet.")
+        st.caption("No comments yet.")
     key = f"notes_comment {_name(subject)}"
     st.text_area("New comment", key=key, max_chars=MAX_NOTE_CHARS["comment"], width=420)
     st.button("Add comment", key="notes_add", on_click=_add_comment, args=(workspace, subject, key))
@@ -166,6 +173,8 @@ def write_note(workspace: Workspace, subject: Subject, kind: str, text: str = ""
     author = st.session_state.get(AUTHOR)
     try:
         if not author:
+            others = [note for note in st.session_state.get(WAITING, []) if note[:2] != (subject, kind)]
+            st.session_state[WAITING] = [*others, (subject, kind, text)]
             raise ValueError(NO_NAME)
         workspace.notes.write(subject, kind, text=text, author=author)
     except (VoxScopeError, ValueError) as error:

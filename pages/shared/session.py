@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 from streamlit.runtime.pages_manager import PagesManager
 
 from pages.shared import links
 from pages.shared.choices import choose_one
-from pages.shared.wording import TERMS, plain
+from pages.shared.wording import TERMS
 from sae_core.files.errors import ArtifactError
 from sae_core.workspace.places import Places
 from sae_core.workspace.workspace import SaeView, Workspace, open_workspace, workspace_stamp
@@ -38,7 +39,7 @@ def open_first() -> None:
 
 
 def enter_workspace() -> None:
-    """Before a page is drawn: take note of the workspace it is to show, and let people switch where there are several.
+    """Before a page is drawn: take note of the workspace it is to show.
 
     What was chosen in another workspace is forgotten; latents and clips of one mean nothing in the other.
     """
@@ -53,23 +54,27 @@ def enter_workspace() -> None:
         for key in [key for key in st.session_state if key != _SWITCH]:
             del st.session_state[key]
     st.session_state[_ENTERED] = entered
-    if len(names) > 1 or (wanted is not None and wanted not in names):
-        if entered is not None:
-            links.choose(links.WORKSPACE, entered)
-        _draw_switch(names, entered)
+    if entered is not None and _offers_switch(names):
+        links.choose(links.WORKSPACE, entered)
 
 
-def _draw_switch(names: list[str], entered: str | None) -> None:
+def _offers_switch(names: list[str]) -> bool:
+    """Whether there is another workspace to go to."""
+    wanted = links.chosen(links.WORKSPACE)
+    return len(names) > 1 or (wanted is not None and wanted not in names)
+
+
+def _draw_switch(names: list[str]) -> None:
+    entered = st.session_state.get(_ENTERED)
     st.session_state[_SWITCH] = entered if entered in names else None
-    with st.sidebar:
-        st.selectbox(
-            "Workspace",
-            names,
-            key=_SWITCH,
-            on_change=_switch,
-            placeholder="choose one",
-            help="Everything on these pages is about one workspace: the clips of one corpus and what was made of them.",
-        )
+    st.selectbox(
+        "Workspace",
+        names,
+        key=_SWITCH,
+        on_change=_switch,
+        placeholder="choose one",
+        help="Everything on these pages is about one workspace: the clips of one corpus and what was made of them.",
+    )
 
 
 def _switch() -> None:
@@ -159,24 +164,28 @@ def _leave_automatic_pages() -> None:
         st.rerun()
 
 
-def draw_head(title: str, what: str, *, why: str) -> None:
-    """Draw the head of a page alone: for a page that needs no SAE."""
+def draw_head(title: str, what: str, *, why: str) -> DeltaGenerator:
+    """Draw the head of a page, with the workspace to switch where there are several, and return the place beside it."""
     _leave_automatic_pages()
-    st.title(title, anchor=False)
-    st.markdown(f"{what} :gray[{why}]")
+    names = list(Places.from_environment().workspaces())
+    has_switch = _offers_switch(names)
+    words, choice = st.columns([3, 2] if has_switch else [5, 2], vertical_alignment="top", gap="large")
+    with words:
+        st.title(title, anchor=False)
+        st.markdown(f"{what} :gray[{why}]")
+    place = choice.container(horizontal=True, key="head_choices")
+    if has_switch:
+        with place:
+            _draw_switch(names)
+    return place
 
 
 def open_page(title: str, what: str, *, why: str) -> tuple[Workspace, SaeView]:
     """Draw the head of a page, what it shows and why it matters, and return the workspace and the chosen SAE."""
-    _leave_automatic_pages()
+    place = draw_head(title, what, why=why)
     workspace = current_workspace()
-    words, choice = st.columns([5, 2], vertical_alignment="top", gap="large")
-    with words:
-        draw_head(title, what, why=why)
-    with choice:
-        st.caption(f"{plain(workspace.name)} · SAE", text_alignment="right")
-        view = choose_sae(workspace)
-    return workspace, view
+    with place:
+        return workspace, choose_sae(workspace)
 
 
 def try_next(view: SaeView, pages: Mapping[str, tuple[str, str]]) -> None:

@@ -21,10 +21,10 @@ from sae_core.workspace.workspace import SaeView, Workspace
 
 ORDERS = {
     "Best F1": ("f1", False),
-    "Fires most": ("firing_rate", False),
-    "Fires least": ("firing_rate", True),
+    "Most active": ("firing_rate", False),
+    "Least active": ("firing_rate", True),
     "Strongest": ("max_activation", False),
-    "Most voices": ("n_speakers", False),
+    "Most speakers": ("n_speakers", False),
     "Number": ("latent", True),
 }
 SHOWN = [
@@ -158,7 +158,7 @@ def latent_columns() -> dict[str, Any]:
     return {
         "latent": number("Latent", help=TERMS["latent"], format="#%d", width=70, pinned=True),
         "meaning": column.TextColumn(
-            "Best told value", help="The attribute value this latent alone tells best."
+            "Best attribute", help="The attribute value that this latent alone detects best."
         ),
         "label": column.TextColumn("Label", help="What people call it; the notes below say who.", width=150),
         "star": column.TextColumn("Star", width=50),
@@ -169,31 +169,31 @@ def latent_columns() -> dict[str, Any]:
         "f1_interval": column.TextColumn("F1, 95 %", help=TERMS["interval"], width=95),
         "precision": number("Precision", help=TERMS["precision"], format="%.2f", width=85),
         "recall": number("Recall", help=TERMS["recall"], format="%.2f", width=75),
-        "fires_on_percent": number("Fires on", help=TERMS["firing rate"], format="%.1f %%", width=85),
+        "fires_on_percent": number("Active on", help=TERMS["firing rate"], format="%.1f %%", width=85),
         "n_active": number(
             "Clips", help="Clips on which the latent is active.", format="localized", width=75
         ),
         "n_speakers": number(
-            "Voices", help="Different speakers among those clips.", format="localized", width=75
+            "Speakers", help="Different speakers among those clips.", format="localized", width=75
         ),
         "max_activation": number("Max", help="Highest activation on any clip.", format="%.2f", width=70),
         "mean_activation": number(
             "Mean", help="Mean activation where it is active.", format="%.2f", width=70
         ),
         "warning": column.TextColumn(
-            "Caution", help="Shown where the latent is really one voice or one source."
+            "Caution", help="Shown where the latent is tied to one speaker or one source."
         ),
     }
 
 
 def csv_bytes(table: pd.DataFrame) -> bytes:
     """A table as CSV. Words that a spreadsheet would take for a formula get an apostrophe, by which it knows text."""
-    told = {}
+    made = {}
     for name in table.select_dtypes(exclude=["number", "bool"]).columns:
         words = table[name].astype("string")
         is_formula = words.str.startswith(_FORMULA_SIGNS).fillna(value=False).astype(bool)
-        told[name] = words.mask(is_formula, "'" + words) if is_formula.any() else table[name]
-    return table.assign(**told).to_csv(index=False).encode("utf-8")
+        made[name] = words.mask(is_formula, "'" + words) if is_formula.any() else table[name]
+    return table.assign(**made).to_csv(index=False).encode("utf-8")
 
 
 def parquet_bytes(table: pd.DataFrame) -> bytes:
@@ -204,13 +204,15 @@ def parquet_bytes(table: pd.DataFrame) -> bytes:
 
 
 def corpus_grid(summary: CorpusSummary) -> pd.DataFrame:
-    """Clips and voices by language, with a column of clips for each gender × kind that occurs."""
+    """Clips and speakers by language, with a column of clips for each gender × kind that occurs."""
     table = summary.table.copy()
     names = [name for name in ("language", "gender", "kind") if name in table]
     if not names:
         return pd.DataFrame()
     first, rest = names[0], names[1:]
-    table[first] = ["none" if value in UNKNOWN else value_words(first, str(value)) for value in table[first]]
+    table[first] = [
+        "unknown" if value in UNKNOWN else value_words(first, str(value)) for value in table[first]
+    ]
     parts = (
         table[rest]
         .astype(str)
@@ -219,7 +221,7 @@ def corpus_grid(summary: CorpusSummary) -> pd.DataFrame:
     table["group"] = parts.replace("", "unknown") if rest else "clips"
     grid = table.pivot_table(index=first, columns="group", values="n_clips", aggfunc="sum")
     totals = table.groupby(first)[["n_clips", "n_speakers"]].sum()
-    grid.insert(0, "Voices", totals["n_speakers"])
+    grid.insert(0, "Speakers", totals["n_speakers"])
     grid.insert(0, "Clips", totals["n_clips"])
     return grid.sort_values("Clips", ascending=False).reset_index(names=first.capitalize())
 
@@ -229,7 +231,7 @@ def corpus_columns(grid: pd.DataFrame) -> dict[str, Any]:
     first, *groups = grid.columns
     narrow = {
         name: st.column_config.NumberColumn(
-            name, format="localized", width=70 if name in {"Clips", "Voices"} else 120
+            name, format="localized", width=70 if name in {"Clips", "Speakers"} else 120
         )
         for name in groups
     }
@@ -245,6 +247,6 @@ def in_words(clips: pd.DataFrame) -> pd.DataFrame:
 
 
 def clip_rows(workspace: Workspace) -> pd.DataFrame:
-    """The clips table as people look for clips: id, voice, attributes, split, length."""
+    """The clips table as people look for clips: id, speaker, attributes, split, length."""
     corpus = workspace.corpus
     return corpus.table[["clip_id", "speaker_id", *corpus.attributes, "split", "duration_s"]]

@@ -9,29 +9,31 @@ from sae_core.measures.attributes import SEEN_SPEAKERS, UNSEEN_SPEAKERS
 from sae_core.workspace.workspace import SaeView
 
 EVIDENCE = {
-    UNSEEN_SPEAKERS: "Unseen speakers: measured on people whom neither the SAE nor the threshold ever heard. "
+    UNSEEN_SPEAKERS: "Unseen speakers: measured on speakers on whom neither the SAE nor the threshold was fitted. "
     "This can show an attribute.",
-    SEEN_SPEAKERS: "Seen speakers: too few people carry this value to keep some aside, so other clips of the same "
-    "people stand in. It may show a voice or a source rather than the attribute.",
+    SEEN_SPEAKERS: "Seen speakers: too few speakers have this value to hold some out, so other clips of the same "
+    "speakers stand in. The number may reflect a speaker or a source rather than the attribute.",
 }
 
+CANDIDATE_F1 = 0.2
+"""Below this F1 a value is not offered as what a latent may detect."""
 TERMS = {
-    "latent": "One unit of the sparse autoencoder: silent on most clips, and active to some degree on the others.",
-    "activation": "How strongly the latent is active on a clip; 0 means silent.",
-    "firing rate": "Share of all clips on which the latent is active.",
-    "precision": "Of the clips on which it is active above its threshold, the share that carry the value.",
-    "recall": "Of the clips that carry the value, the share on which it is active above its threshold.",
+    "latent": "One unit of the sparse autoencoder: 0 on most clips, above 0 on those on which it is active.",
+    "activation": "How strongly the latent is active on a clip; 0 means inactive.",
+    "firing rate": "Fraction of all clips on which the latent is active.",
+    "precision": "Of the clips predicted positive (activation above its threshold), the fraction that have the value.",
+    "recall": "Of the clips that have the value, the fraction predicted positive.",
     "f1": "Precision and recall in one number (their harmonic mean): 1 is perfect, 0 is useless.",
     "interval": "95 % interval: where the number would likely fall with other speakers of the same kind.",
     "lift": "× says how many times more often the value occurs among its clips than among all clips.",
-    "explained variance": "How much of what differs between voices survives the SAE: 100 % rebuilds all of it.",
-    "training": "The same on the voices it was trained on. Much higher means those were partly learnt by heart.",
-    "l0": "Latents active at once on one clip, on average.",
-    "dead": "Latents that are active on no clip at all: capacity that does nothing.",
-    "gamma": "How far the common centre of all embeddings lies from zero, against how widely they spread around it. "
-    "Above about 1, latents die unless the centre is taken off first, as VoxScope does.",
+    "explained variance": "Fraction of the variance of the embeddings that the reconstruction keeps: 100 % is exact.",
+    "training": "The same on the training speakers. Much higher means that the SAE is overfitted.",
+    "l0": "Mean number of active latents per clip.",
+    "dead": "Latents that are active on no clip. AuxK (arXiv 2406.04093) is there to keep them few.",
+    "gamma": "Mean offset: the norm of the mean embedding over their standard deviation (arXiv 2605.31518). Above "
+    "about 1, latents die unless embeddings are centred first, as VoxScope does.",
     "cosine": "Similarity of two directions: 1 is the same, 0 is unrelated.",
-    "jaccard": "Clips on which both latents are active, as a share of those where either is.",
+    "jaccard": "Clips on which both latents are active, as a fraction of those on which either is.",
     "sae": "The sparse autoencoder (SAE) to look through. L is its number of latents, k how many are active at once.",
 }
 
@@ -48,7 +50,7 @@ def short_meaning(view: SaeView, latent: int) -> str:
 
 
 def best_value(facts: pd.Series, prefix: str = "best_") -> str:
-    """The value that a row of the latents table tells best, by one kind of evidence; nothing where there is none."""
+    """The value that a row of the latents table detects best, by one kind of evidence; nothing where there is none."""
     value = facts[f"{prefix}value"]
     return "" if pd.isna(value) else value_words(str(facts[f"{prefix}attribute"]), str(value))
 
@@ -56,10 +58,16 @@ def best_value(facts: pd.Series, prefix: str = "best_") -> str:
 def detected_in_words(facts: pd.Series, prefix: str = "best_") -> str:
     """What precision and recall of its best value mean, in one sentence; its precision must be above 0."""
     precision, recall, lift = (float(facts[f"{prefix}{name}"]) for name in ("precision", "recall", "lift"))
-    return (
-        f"Above its threshold **{percent(precision)}** of clips carry it, against {percent(precision / lift)} of all; "
-        f"it finds **{percent(recall)}** of those that do."
-    )
+    return f"Precision **{percent(precision)}** (base rate {percent(precision / lift)}), recall **{percent(recall)}**."
+
+
+def candidate(facts: pd.Series) -> str:
+    """The value that a latent without a name may detect, with its F1 on unseen speakers; nothing where there is none
+    worth a look."""
+    f1 = facts["best_f1"]
+    if facts["is_named"] or pd.isna(f1) or float(f1) < CANDIDATE_F1:
+        return ""
+    return f"candidate: {best_value(facts)} (F1 {f1:.2f})"
 
 
 def latent_name(view: SaeView, latent: int) -> str:
@@ -108,26 +116,26 @@ def with_interval(value: object, low: object, high: object) -> str:
 
 
 def counted(n: int, noun: str) -> str:
-    """`1 voice`, `1,234 voices`."""
+    """`1 speaker`, `1,234 speakers`."""
     return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
 
 
 def column_words(name: str) -> str:
     """The name of a clips column as people say it."""
-    return {"speaker_id": "Voice", "audio_path": "Recording", "duration_s": "Length"}.get(
+    return {"speaker_id": "Speaker", "audio_path": "Recording", "duration_s": "Length"}.get(
         name, name.capitalize()
     )
 
 
 def known_value(attribute: str, value: object) -> str:
-    """A value for people, or a dash where it is unknown."""
-    return "–" if pd.isna(value) else value_words(attribute, str(value))
+    """A value for people, or "unknown"."""
+    return "unknown" if pd.isna(value) else value_words(attribute, str(value))
 
 
 def measured(view: SaeView, latent: int) -> str:
-    """In one sentence, how well a latent tells its best value on unseen speakers."""
+    """In one sentence, how well a latent detects its best value on unseen speakers."""
     facts = view.latents.iloc[latent]
     if pd.isna(facts["best_f1"]):
         return "Nothing was measured for it on unseen speakers."
     f1 = with_interval(facts["best_f1"], facts["best_f1_low"], facts["best_f1_high"])
-    return f"Best told value on unseen speakers: {best_value(facts)}, F1 {f1}."
+    return f"Best attribute on unseen speakers: {best_value(facts)}, F1 {f1}."

@@ -40,7 +40,7 @@ def test_a_brought_sound_plays_under_its_heat_map(page: Page, probe_address, wai
     page.wait_for_function(f"url => {PLAYER}.audio.src !== url && !{PLAYER}.audio.paused", arg=url)
     expect(figure.locator(".figure.playing")).to_have_count(0)
     assert page.request.get(url).status == 200
-    page.get_by_role("button", name="Let go of it").click()
+    page.get_by_role("button", name="Discard it").click()
     expect(figure).to_have_count(0)
     wait_for_app(page)
     assert page.request.get(url).status == 404, "the sound is still served"

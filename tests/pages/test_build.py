@@ -58,7 +58,7 @@ def facts(app):
 def test_a_folder_is_looked_at_and_built_from(app_test, site, started, words):
     app = app_test(site / "workspaces" / "one", "build").run()
     assert not app.exception
-    assert app.title[0].value == "Build your own"
+    assert app.title[0].value == "New workspace"
     assert app.selectbox(key="build_folder").options == ["calls"]
     app.selectbox(key="build_folder").set_value("calls").run()
     assert app.query_params["in"] == "calls"
@@ -141,7 +141,7 @@ def test_a_server_without_any_workspace_can_build_its_first(app_test, site, word
     app.run()
     assert not app.exception
     assert app.button(key="build_up").disabled
-    assert not app.sidebar.selectbox
+    assert not any(box.key == "workspace_choice" for box in app.selectbox)
 
 
 def test_titanet_cannot_be_chosen_where_nemo_is_not_installed(app_test, site, monkeypatch):
@@ -211,7 +211,7 @@ def test_pace_is_told_in_words():
     from sae_core.build.job_records import first_status
 
     status = dataclasses.replace(first_status(), n_done=120, n_total=1412, rate=14.25, eta_s=90.7)
-    assert pace_words(status) == "120 of 1,412 · 14.2 a second · 2 min left"
+    assert pace_words(status) == "120 of 1,412 · 14.2 per second · 2 min left"
     assert (
         pace_words(dataclasses.replace(status, rate=0.1, eta_s=30.0))
         == "120 of 1,412 · 10.0 s each · 30 s left"
@@ -222,13 +222,13 @@ def test_pace_is_told_in_words():
 
 def test_workspaces_are_switched_and_choices_stay_behind(app_test, site):
     app = app_test(site / "workspaces" / "one", "latents").run()
-    switch = app.sidebar.selectbox(key="workspace_choice")
+    switch = app.selectbox(key="workspace_choice")
     assert (switch.options, switch.value) == (["one", "two"], "one")
     assert app.query_params["workspace"] == "one"
     app.query_params["latent"] = "5"
     app.run()
     assert app.session_state["choice of latent"] == "5"
-    app.sidebar.selectbox(key="workspace_choice").set_value("two").run()
+    app.selectbox(key="workspace_choice").set_value("two").run()
     assert not app.exception
     assert app.query_params["workspace"] == "two"
     assert app.session_state["choice of latent"] != "5"
@@ -258,14 +258,14 @@ def test_an_unknown_workspace_is_told_and_another_can_be_chosen(app_test, site, 
     app = app_test(site / "workspaces" / "one", "latents", workspace=name).run()
     assert not app.exception
     assert "there is no workspace named" in words(app).lower()
-    assert app.sidebar.selectbox(key="workspace_choice").options == ["one", "two"]
-    app.sidebar.selectbox(key="workspace_choice").set_value("two").run()
+    assert app.selectbox(key="workspace_choice").options == ["one", "two"]
+    app.selectbox(key="workspace_choice").set_value("two").run()
     assert app.header[0].value.startswith("Latent #")
 
 
 def test_a_lone_workspace_needs_no_switch(app_test, small_workspace):
     app = app_test(small_workspace, "latents").run()
-    assert not app.sidebar.selectbox
+    assert not any(box.key == "workspace_choice" for box in app.selectbox)
     assert "workspace" not in app.query_params
 
 

@@ -15,7 +15,7 @@ def view(small_workspace):
 
 @pytest.mark.parametrize(
     ("page", "title"),
-    [(None, "Hear what a voice embedding is made of"), ("latents", "Latents"), ("clips", "Clips")],
+    [(None, "Hear what a speaker embedding encodes"), ("latents", "Latents"), ("clips", "Clips")],
 )
 def test_every_page_renders(app_test, small_workspace, words, page, title):
     app = app_test(small_workspace, page).run()
@@ -40,9 +40,10 @@ def test_overview_counts_the_corpus(app_test, small_workspace, view):
     app = app_test(small_workspace).run()
     shown = {metric.label: metric.value for metric in app.metric}
     summary = view.workspace.summary()
-    assert (shown["Clips"], shown["Voices"]) == (f"{summary.n_clips:,}", f"{summary.n_speakers:,}")
+    assert (shown["Clips"], shown["Speakers"]) == (f"{summary.n_clips:,}", f"{summary.n_speakers:,}")
     assert (
-        shown["Explained, unseen speakers"] == f"{100 * view.metrics['held-out']['explained_variance']:.1f} %"
+        shown["Variance explained, held-out"]
+        == f"{100 * view.metrics['held-out']['explained_variance']:.1f} %"
     )
     grid = app.dataframe[0].value
     assert grid["Clips"].sum() == summary.n_clips
@@ -131,8 +132,19 @@ def test_search_narrows_the_table_and_steps_follow_it(app_test, small_workspace,
 def test_a_search_without_hits_leaves_the_chosen_latent(app_test, small_workspace):
     app = app_test(small_workspace, "latents", latent="3").run()
     app.text_input(key="q").set_value("no such word").run()
-    assert len(app.dataframe[0].value) == 0
+    assert not app.dataframe
+    assert any("No latent passes" in info.value for info in app.info)
     assert app.header[0].value.startswith("Latent #3")
+
+
+def test_a_search_that_hides_the_chosen_latent_opens_the_first_hit(app_test, small_workspace, view):
+    app = app_test(small_workspace, "latents", latent="3").run()
+    app.text_input(key="q").set_value("#60").run()
+    shown = app.dataframe[0].value["latent"].tolist()
+    assert 3 not in shown
+    assert app.header[0].value.startswith(f"Latent #{shown[0]}")
+    assert app.query_params["latent"] == str(shown[0])
+    assert app.session_state["latents_table"]["selection"]["rows"] == [0]
 
 
 def test_near_latents_are_those_of_the_core(app_test, small_workspace, view, drawn):

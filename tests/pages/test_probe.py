@@ -61,7 +61,7 @@ def test_a_brought_sound_is_drawn_as_the_core_sees_it(
     assert near == nearest_clips(view, found)["row"].tolist()
     voices = [card["title"] for card in drawn(app, "probe_speakers")["clips"]]
     assert voices == nearest_speakers(view, found)["speaker_id"].tolist()
-    assert "was not laid out again: the diamond is the mean place of its 8 nearest clips" in words(app)
+    assert "was not laid out again: the diamond is the mean position of its 8 nearest clips" in words(app)
     assert not (voiced_workspace / "probes").exists()
     app.segmented_control(key="probe_order").set_value("most unusual first").run()
     rare = [bar["opens"] for bar in drawn(app, "probe_latents")["bars"]]
@@ -97,14 +97,14 @@ def test_a_link_probes_a_clip_of_the_corpus(app_test, voiced_workspace, view, dr
     bars = drawn(app, "probe_latents")["bars"]
     assert [bar["opens"] for bar in bars] == view.codes.active(21)[0].tolist()
     assert 21 not in [card["opens"] for card in drawn(app, "probe_clips")["clips"]]
-    assert "this clip's own place" in words(app)
+    assert "this clip's own position" in words(app)
     assert drawn(app, "firing_times")["title"] == "clip-0000021"
 
 
 def test_without_its_embedder_a_clip_shows_all_but_the_times(app_test, small_workspace, drawn, words):
     app = app_test(small_workspace, "probe", clip="clip-0000021").run()
     assert not app.exception
-    assert "When each latent fires cannot be shown" in app.info[0].value
+    assert "There is no latent timeline" in app.info[0].value
     assert drawn(app, "probe_latents")["bars"]
     app = app_test(small_workspace, "probe").run()
     upload(app, as_wav(clip_samples(small_workspace, 0)))
@@ -147,7 +147,7 @@ def test_letting_go_frees_what_was_recorded(app_test, voiced_workspace, brought,
     assert drawn(app, "firing_times")["title"] == "your recording"
     held = ("brought sound", "probed sound")
     assert all(slot in app.session_state for slot in held)
-    press(app, "Let go of it")
+    press(app, "Discard it")
     assert not any(slot in app.session_state for slot in held)
     assert not app.audio_input[0].value
     assert not app.get("bidi_component")
@@ -161,7 +161,7 @@ def test_a_long_sound_says_which_part_is_heard(
     for module in ("sae_core.workspace.excerpts", choice, keeping):
         monkeypatch.setattr(f"{getattr(module, '__name__', module)}.MAX_HEARD_S", 1.6)
     app = upload(app_test(voiced_workspace, "probe").run(), brought)
-    assert "heard from 0 s to 2 s of 3 s" in words(app)
+    assert "analysed from 0 s to 2 s of 3 s" in words(app)
     app.slider[0].set_value(1).run()
-    assert "heard from 1 s to 3 s of 3 s" in words(app)
+    assert "analysed from 1 s to 3 s of 3 s" in words(app)
     assert drawn(app, "firing_times")["duration_s"] == pytest.approx(1.6)

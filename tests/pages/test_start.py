@@ -28,6 +28,6 @@ def test_the_first_page_loads_neither_nemo_nor_umap_nor_numba(small_workspace):
         check=True,
     )
     title, loaded = json.loads(done.stdout.splitlines()[-1])
-    assert title == "Hear what a voice embedding is made of"
+    assert title == "Hear what a speaker embedding encodes"
     assert "streamlit" in loaded, "the page was drawn in that process"
     assert not NOT_FOR_THE_FIRST_PAGE & set(loaded)

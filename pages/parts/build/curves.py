@@ -37,9 +37,9 @@ def draw_curves(path: Path) -> None:
     figure = charts.dress(figure, height_px=300, x="steps", y="explained variance")
     figure.update_yaxes(tickformat=".0%")
     figure.update_layout(showlegend=len(shown) <= charts.MANY_LINES, legend={"orientation": "h", "y": -0.25})
-    kept_aside = " on voices kept aside" if measure == "fvu_held_out" else ""
-    st.markdown(f"**How they learn** · explained variance{kept_aside}", help=TERMS["explained variance"])
+    kept_aside = " on held-out speakers" if measure == "fvu_held_out" else ""
+    st.markdown(f"**Training curves** · explained variance{kept_aside}", help=TERMS["explained variance"])
     charts.show(
         figure, key="build_curves", alt=f"Explained variance of {len(shown)} autoencoders over training steps"
     )
-    st.caption(f"{len(names) - len(unfinished)} of {len(names)} autoencoders that began are trained.")
+    st.caption(f"{len(names) - len(unfinished)} of {len(names)} SAEs that were started are trained.")

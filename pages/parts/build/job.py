@@ -13,13 +13,13 @@ from sae_core.build.jobs import cancel_job, job_status, resume_job
 
 WATCH_EVERY_S = 1.5
 STEP_WORDS = {
-    "import": "Open the recordings",
-    "measure": "Measure how they sound",
-    "embed": "Turn each clip into an embedding",
-    "sweep": "Train the autoencoders",
-    "index": "Encode every clip and measure what latents tell",
-    "lineage": "Trace which latents become which",
-    "maps": "Lay out the maps",
+    "import": "Import",
+    "measure": "Measure acoustics",
+    "embed": "Embed",
+    "sweep": "Train SAEs",
+    "index": "Index",
+    "lineage": "Trace lineage",
+    "maps": "Lay out maps (UMAP)",
 }
 STATE_BADGES = {
     "running": ":blue-badge[:material/sync: running]",
@@ -29,7 +29,7 @@ STATE_BADGES = {
     "stopped": ":orange-badge[:material/power_off: stopped unexpectedly]",
 }
 STOPPED = (
-    "The process that was building has ended without a word: perhaps the machine was switched off, or ran out of "
+    "The process that was building ended unexpectedly: perhaps the machine was switched off, or ran out of "
     "memory. What is finished is kept."
 )
 
@@ -100,7 +100,7 @@ def pace_words(status: JobStatus) -> str:
     words = f"{status.n_done:,} of {status.n_total:,}"
     if status.rate:
         words += (
-            f" · {status.rate:,.1f} a second" if status.rate >= 1 else f" · {1 / status.rate:,.1f} s each"
+            f" · {status.rate:,.1f} per second" if status.rate >= 1 else f" · {1 / status.rate:,.1f} s each"
         )
     if status.eta_s is not None:
         words += f" · {duration_words(status.eta_s)} left"
@@ -122,7 +122,7 @@ def _draw_actions(name: str, path: Path, status: JobStatus) -> None:
             st.rerun()
         return
     if status.state != "finished" and st.button(
-        "Go on where it was", icon=":material/resume:", type="primary", key="build_resume"
+        "Resume", icon=":material/resume:", type="primary", key="build_resume"
     ):
         resume_job(path)
         st.rerun()

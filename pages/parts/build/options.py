@@ -14,9 +14,9 @@ from sae_core.workspace.places import Places, is_name
 EMBEDDER_WORDS = {
     "titanet": (
         "TitaNet",
-        "NVIDIA's speaker network, 192 numbers a clip; the better choice where it can be had",
+        "NVIDIA's speaker network (arXiv 2110.04410), 192 numbers per clip; the better choice if available",
     ),
-    "ge2e": ("GE2E", "small and quick, 256 numbers a clip; comes along, needs no download"),
+    "ge2e": ("GE2E", "small and fast (arXiv 1710.10467), 256 numbers per clip; bundled, needs no download"),
 }
 FETCHES = (
     "The weights of TitaNet are not on this machine. NeMo fetches them, about 100 MB, when the build begins, if the "
@@ -27,7 +27,7 @@ NOT_INSTALLED = (
     "`pip install -r requirements.txt`) and start the server again; or choose GE2E."
 )
 USUAL, ONE, OWN = "usual", "one", "own"
-GRID_WORDS = {USUAL: "A grid", ONE: "Only one", OWN: "My own"}
+GRID_WORDS = {USUAL: "A grid", ONE: "Only one", OWN: "Custom"}
 SIZES = tuple(2**power for power in range(4, 14))
 KS = (2, 4, 8, 16, 32, 64)
 DEVICES = {None: "a GPU if there is one", "cpu": "processor", "cuda": "GPU"}
@@ -65,7 +65,7 @@ def _choose_embedder() -> str:
             for name, (_, words) in EMBEDDER_WORDS.items()
         ],
         key="build_embedder",
-        help="The network that turns a clip into numbers that tell voices apart: what the autoencoders take to pieces.",
+        help="The network that turns a clip into a speaker embedding; the SAEs are trained on these.",
     )
     if lacking[str(embedder)]:
         words = NOT_INSTALLED.format(EMBEDDER_WORDS[str(embedder)][0], embedder)
@@ -89,7 +89,7 @@ def _choose_cut(source: BuildSource) -> dict[str, Any]:
             help="For long calls; about 4 seconds suit an embedder.",
         )  # fmt: skip
         channel = st.number_input(
-            "Take channel (from 0)", 0, 63, None, key="build_channel", placeholder="all, mixed",
+            "Channel (0 = left)", 0, 63, None, key="build_channel", placeholder="all, mixed",
             help="One side of a telephone call.",
         )  # fmt: skip
     return {"device": device, "window_s": window_s, "channel": channel}
@@ -109,10 +109,12 @@ def _choose_grid(n_clips: int) -> dict[str, Any]:
     variants = st.multiselect("Kinds", ["topk", "matryoshka"], list(usual.variants), key="build_variants")
     sizes = sorted({*SIZES, *usual.n_latents})
     n_latents = st.multiselect("Numbers of latents", sizes, list(usual.n_latents), key="build_latents")
-    ks = st.multiselect("Active latents a clip (k)", sorted({*KS, *usual.ks}), list(usual.ks), key="build_ks")
-    n_seeds = st.number_input("Repeat each with so many seeds", 1, 10, 1, key="build_seeds")
+    ks = st.multiselect(
+        "Active latents per clip (k)", sorted({*KS, *usual.ks}), list(usual.ks), key="build_ks"
+    )
+    n_seeds = st.number_input("Seeds per configuration", 1, 10, 1, key="build_seeds")
     if not (variants and n_latents and ks):
-        raise ValueError("choose at least one kind, one number of latents and one k")
+        raise ValueError("choose at least one variant, one number of latents and one k")
     return {
         "variants": tuple(variants),
         "n_latents": tuple(n_latents),
@@ -130,7 +132,7 @@ def _tell_size(plan: BuildPlan, n_clips: int) -> None:
     sizes, ks = (" and ".join(f"{n:,}" for n in sorted(numbers)) for numbers in (grid.n_latents, grid.ks))
     st.caption(
         f"**{counted(n_saes, 'autoencoder')}** ({' and '.join(grid.variants)}) with {sizes} latents, of which {ks} are "
-        f"active on a clip. On two processor cores a build of this size takes **{takes}**."
+        f"active per clip. On two processor cores a build of this size takes **{takes}**."
     )
 
 

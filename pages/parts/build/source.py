@@ -19,7 +19,7 @@ FOLDER, ZIP, HERE = "folder", "zip", "here"
 KIND_WORDS = {
     FOLDER: ":material/folder_open: A folder on this server",
     ZIP: ":material/folder_zip: A zip from your computer",
-    HERE: ":material/library_music: The clips of the open workspace",
+    HERE: ":material/library_music: Extend the current workspace",
 }
 FROM, ROOT, INSIDE = "from", "root", "in"
 UPLOADS = "build uploads"
@@ -75,7 +75,8 @@ def _choose_upload() -> BuildSource | None:
         "A zip of recordings",
         type="zip",
         key=f"build_zip_{st.session_state.get(UPLOADS, 0)}",
-        max_upload_size=USUAL_LIMITS.zip_bytes // MIB,
+        # a round number of MB below the limit: the uploader would call 512 MiB "1GB"
+        max_upload_size=min(500, USUAL_LIMITS.zip_bytes // MIB),
         help="Any folder of recordings, packed. A table of labels beside them (labels.csv) is used; without one the "
         "names of folders are the labels.",
     )
@@ -159,5 +160,5 @@ def _show_survey(survey: Survey) -> None:
     )
     facts["Labels"] = facts["Labels"] or "the names of folders"
     if survey.examples:
-        facts["Such as"] = ", ".join(survey.examples[:3])
+        facts["Examples"] = ", ".join(survey.examples[:3])
     fact_list(facts)

@@ -42,7 +42,7 @@ def draw_finding(view: SaeView, finding: pd.Series) -> None:
 
 def _draw_decision(view: SaeView, finding: pd.Series) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom", key="finding_decision"):
-        ask_author()
+        ask_author(view.workspace)
         if finding["kind"] in ABOUT_A_CLIP:
             _button(view, finding, LEAVE_OUT, "Leave the clip out", ":material/playlist_remove:")
         if finding["kind"] in CAN_MERGE and finding["subject"] and finding["counterpart"]:

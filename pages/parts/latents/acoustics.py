@@ -1,4 +1,4 @@
-"""How a latent's clips sound: the line that sets it apart, and its correlation with each acoustic measure."""
+"""How a latent's clips sound: the line that distinguishes it, and its correlation with each acoustic measure."""
 
 from typing import Any
 
@@ -18,20 +18,20 @@ from sae_core.workspace.workspace import SaeView
 HELP = (
     "Spearman's rank correlation between this latent's activation and each measure: 1 where the more it is active the "
     "higher the measure, −1 where the lower, 0 where they have nothing to do with each other. Clips on which it is "
-    "silent count as activation 0. Bars: 95 % interval, voices resampled."
+    "silent count as activation 0. Bars: 95 % interval, speakers resampled."
 )
-NO_INTERVAL = "Too few voices fire it for an interval: what they share may be anything."
-TITLE = "What it goes with"
+NO_INTERVAL = "Too few speakers for an interval: what their clips have in common may be chance."
+TITLE = "Acoustic correlates"
 RANGES = Heading(
-    "Where nine in ten of its clips lie",
-    "tick: share of all other clips; grey where voices may differ",
-    "Too few clips or voices to say.",
+    "90 % range of its clips",
+    "tick: fraction of all other clips; grey where the difference may be chance",
+    "Too few clips or speakers to say.",
 )
 LINE_PX, AROUND_PX = 27, 44
 
 
 def draw_hint(view: SaeView, latent: int) -> None:
-    """One line on what sets it apart, from measured facts only."""
+    """One line on what distinguishes it, from measured facts only."""
     line = hint(view, latent, say=wording.value_words)
     st.markdown(f":material/lightbulb: :gray[{wording.plain(line[:1].upper() + line[1:])}.]")
 
@@ -72,16 +72,16 @@ def range_bar(line: Any) -> RankedBar:
         help=f"{wording.percent(line.share)} of its clips lie {say_limit(line.measure, line.is_below, line.limit)}, "
         f"{wording.percent(line.other_fraction)} of all others"
         + (
-            f"; with other voices {difference} more. "
+            f"; 95 % interval: {difference} more. "
             if line.excess_low > 0
-            else "; other voices may differ. "
+            else "; the difference may be chance. "
         )
         + measure.help,
     )
 
 
 def _beneath(found: LatentAcoustics) -> str:
-    drawn = " of voices drawn from all" if found.is_sample else ""
+    drawn = " of speakers drawn from all" if found.is_sample else ""
     if not len(found.correlations):
         return "No measure varies among these clips."
     words = f"Rank correlation of its activation with each measure, over {found.n_clips:,} clips{drawn}."

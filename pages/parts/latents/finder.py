@@ -30,7 +30,7 @@ def find_latents(view: SaeView) -> int:
             "Search",
             key="q",
             bind="query-params",
-            placeholder="value, label, voice …",
+            placeholder="attribute, label, speaker …",
             icon=":material/search:",
             live=True,
             width=210,
@@ -47,9 +47,15 @@ def find_latents(view: SaeView) -> int:
     column, is_ascending = tables.ORDERS[order or "Best F1"]
     found = found.sort_values(column, ascending=is_ascending, kind="stable", na_position="last")
     numbers = [int(latent) for latent in found["latent"]]
-    chosen = _chosen_latent(view, numbers)
+    before = st.session_state.get(IN_ORDER)
     st.session_state[IN_ORDER] = numbers
-    _draw_table(found, numbers, chosen)
+    if numbers and before is not None and set(before) != set(numbers):
+        _leave_what_is_hidden(numbers)
+    chosen = _chosen_latent(view, numbers)
+    if numbers:
+        _draw_table(found, numbers, chosen)
+    else:
+        st.info("No latent passes. Clear the search or one of the filters.", icon=":material/filter_alt_off:")
     _draw_footer(found, view)
     return chosen
 
@@ -68,7 +74,7 @@ def _choose_evidence(view: SaeView) -> str:
     has_unseen, has_seen = (bool(facts[f"{prefix}_f1"].notna().any()) for prefix in ("best", "seen"))
     usual = SEEN_SPEAKERS if has_seen and not has_unseen else UNSEEN_SPEAKERS
     choice = st.segmented_control(
-        "Measured on",
+        "Evaluated on",
         list(EVIDENCE_WORDS),
         default=usual,
         required=True,
@@ -84,7 +90,7 @@ def _choose_values(table: pd.DataFrame) -> list[str]:
     known = table.loc[table["value"].notna(), ["attribute", "value"]].drop_duplicates()
     words = {f"{a}={v}": f"{a}: {value_words(str(a), str(v))}" for a, v in known.itertuples(index=False)}
     return st.multiselect(
-        "Best told value",
+        "Best attribute",
         sorted(words, key=words.__getitem__),
         format_func=lambda choice: words.get(choice, choice),
         key="told",
@@ -97,9 +103,13 @@ def _choose_values(table: pd.DataFrame) -> list[str]:
 def _choose_limits() -> dict[str, float | bool]:
     with st.popover("More filters", icon=":material/tune:"):
         least_f1 = st.slider("F1 at least", 0.0, 1.0, 0.0, 0.05, key="f1", bind="query-params")
-        most_fires = st.slider("Fires on at most (% of clips)", 1, 100, 100, key="fires", bind="query-params")
-        least_voices = st.slider("Voices at least", 0, 20, 0, key="voices", bind="query-params")
-        without_cautions = st.toggle("Hide one voice, one source, silent", key="sure", bind="query-params")
+        most_fires = st.slider(
+            "Active on at most (% of clips)", 1, 100, 100, key="fires", bind="query-params"
+        )
+        least_voices = st.slider("Speakers at least", 0, 20, 0, key="voices", bind="query-params")
+        without_cautions = st.toggle(
+            "Hide latents tied to one speaker or source, and dead ones", key="sure", bind="query-params"
+        )
     return {"f1": least_f1, "fires": most_fires / 100, "voices": least_voices, "sure": without_cautions}
 
 
@@ -129,6 +139,14 @@ def _chosen_latent(view: SaeView, numbers: list[int]) -> int:
         return first
     links.choose(links.LATENT, first if chosen is None else chosen)
     return first if chosen is None else chosen
+
+
+def _leave_what_is_hidden(numbers: list[int]) -> None:
+    """After a change of filters: go on with the first latent in the table where the chosen one is no longer in it."""
+    wanted = links.chosen(links.LATENT)
+    if wanted is not None and wanted not in map(str, numbers):
+        links.choose(links.LATENT, numbers[0])
+        st.rerun()
 
 
 def _draw_table(found: pd.DataFrame, numbers: list[int], chosen: int) -> None:

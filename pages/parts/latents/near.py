@@ -9,12 +9,12 @@ from pages.shared.heading import Heading
 from sae_core.workspace.workspace import SaeView
 
 N_NEAR = 8
-NEAR_BY_DIRECTION = Heading("Nearest by direction", "they add much the same", "No other latent comes near.")
-NEAR_BY_COMPANY = Heading("Active together", "on the same clips", "No other latent is active on its clips.")
+NEAR_BY_DIRECTION = Heading("Similar decoder direction", "cosine", "No other latent is similar.")
+NEAR_BY_COMPANY = Heading("Co-activating", "Jaccard", "No other latent is active on its clips.")
 
 
 def draw_near(view: SaeView, latent: int) -> None:
-    """Latents that point the same way, and those that light up together with it."""
+    """Latents with a similar decoder direction, and those that are active on the same clips."""
     by_direction, by_company = st.columns(2, gap="medium")
     with by_direction.container(border=True, height="stretch"):
         draw_near_latents(view, view.similar_latents(latent, n=N_NEAR), "cosine", NEAR_BY_DIRECTION)

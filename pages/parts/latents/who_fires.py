@@ -1,4 +1,4 @@
-"""Who fires a latent: how strongly, which attribute values more than their share, and in which groups."""
+"""On which clips a latent is active: how strongly, which attribute values are over-represented, in which groups."""
 
 import pandas as pd
 import streamlit as st
@@ -12,8 +12,8 @@ N_SHARES = 9
 
 
 def draw_activations(view: SaeView, latent: int) -> None:
-    """How strongly it is active where it is."""
-    st.subheader("How strongly", anchor=False, help=wording.TERMS["activation"])
+    """The distribution of its activations where it is active."""
+    st.subheader("Activation distribution", anchor=False, help=wording.TERMS["activation"])
     figure = charts.activation_figure(view.histogram(latent), threshold=view.threshold_of(latent))
     charts.show(figure, key="activation_figure", alt="Histogram of activations")
 
@@ -30,7 +30,8 @@ def draw_who(view: SaeView, latent: int) -> None:
             [share_bar(share) for _, share in shares.iterrows()],
             key="shares",
             heading=Heading(
-                "Who fires it", "bar: share of its clips; tick: share of all clips; × how many times more"
+                "Activating groups",
+                "bar: fraction of its clips; tick: fraction of all clips; × the ratio (lift)",
             ),
         )
     if pair and right is not None:
@@ -39,7 +40,7 @@ def draw_who(view: SaeView, latent: int) -> None:
 
 
 def share_bar(share: pd.Series) -> RankedBar:
-    """One attribute value: its share among the latent's clips, against all clips."""
+    """One attribute value: its fraction of the latent's clips, against all clips."""
     return RankedBar(
         label=wording.value_words(share["attribute"], share["value"]),
         detail=share["attribute"],
@@ -65,7 +66,7 @@ def draw_grid(view: SaeView, latent: int, pair: tuple[str, str]) -> None:
     st.subheader(
         wording.plain(f"{pair[0].capitalize()} × {pair[1]}"),
         anchor=False,
-        help="Share of each group's clips on which it is active, %.",
+        help="Percentage of each group's clips on which it is active.",
     )
     cells = view.cross_counts(latent, pair)
     cells[pair[0]] = [wording.value_words(pair[0], value) for value in cells[pair[0]]]

@@ -14,7 +14,7 @@ from sae_core.workspace.workspace import SaeView
 N_LATENTS = 10
 N_PILLS = 4
 N_STRONGEST = 3
-NO_DOT = Heading(empty="Click a dot to hear it and to see what it is made of.")
+NO_DOT = Heading(empty="Click a dot to hear it and to see its latents.")
 
 
 def draw_no_dot() -> None:
@@ -30,7 +30,7 @@ def draw_clip(view: SaeView, row: int, *, is_placed: bool) -> None:
     if opened is not None:
         links.open_clip(view, opened)
     if not is_placed:
-        st.caption(":orange[:material/location_off: This clip has no place on this map.]")
+        st.caption(":orange[:material/location_off: This clip is not on this map.]")
     latents, activations = view.codes.active(row)
     bars = [
         RankedBar(
@@ -73,7 +73,7 @@ def offer_colours(view: SaeView, latents: list[int]) -> None:
 
 
 def draw_latent(view: SaeView, latent: int) -> None:
-    """One latent: what it tells, how often it fires, and its strongest clips."""
+    """One latent: what it detects, how often it is active, and its strongest clips."""
     facts = view.latents.iloc[latent]
     st.subheader(wording.latent_words(view, latent), anchor=False)
     warned = "" if pd.isna(facts["warning"]) else wording.plain(str(facts["warning"]))
@@ -89,7 +89,9 @@ def draw_latent(view: SaeView, latent: int) -> None:
         clip_cards.clip_card(view, int(row), value=float(activation), top=top, value_help="activation")
         for row, activation in zip(strongest.rows, strongest.activations, strict=True)
     ]
-    opened = clip_list(cards, key="map_dot", heading=Heading("Strongest clips", "", "It is silent."))
+    opened = clip_list(
+        cards, key="map_dot", heading=Heading("Strongest clips", "", "It is active on no clip.")
+    )
     clip_cards.tell_silent(cards)
     if opened is not None:
         links.open_clip(view, opened)
@@ -111,8 +113,8 @@ def strongest_card(view: SaeView, latent: int) -> ClipCard:
         duration_s=float(view.workspace.corpus.table["duration_s"].iloc[row]),
         sound=clip_cards.clip_sound(view.workspace, row),
         chips=(
-            f"on {wording.percent(facts['firing_rate'], 1)} of clips",
-            wording.counted(int(facts["n_speakers"]), "voice"),
+            f"active on {wording.percent(facts['firing_rate'], 1)} of clips",
+            wording.counted(int(facts["n_speakers"]), "speaker"),
         ),
         note="" if pd.isna(facts["warning"]) else str(facts["warning"]),
         href=links.latent_address(view, latent),

@@ -20,21 +20,21 @@ from sae_core.workspace.workspace import SaeView
 N_CARDS = 12
 N_BARS = 10
 PAGE = "map_selection_page"
-APART = "bar: share of the chosen clips; tick: of all clips; × with 95 % interval over voices, grey where it reaches ×1"
+APART = "bar: fraction of the selected clips; tick: of all clips; × lift with 95 % interval, grey where it reaches ×1"
 ALL_SPLITS = (
-    "All splits together. An area drawn by eye describes what lies there; it tests nothing. Whether a latent tells a "
-    "value on unseen speakers stands on its own page."
+    "All splits together. An area drawn by eye describes what lies there; it tests nothing. Whether a latent detects a "
+    "value on unseen speakers is on its own page."
 )
 
 
 def draw_clips(view: SaeView, found: PointMap, rows: np.ndarray, *, name: str) -> None:
-    """The chosen clips: what sets them apart, and a list to play, voices taking turns."""
-    n_voices = len(set(view.workspace.corpus.speaker_groups[rows].tolist()))
+    """The chosen clips: what distinguishes them, and a list to play, speakers taking turns."""
+    n_speakers = len(set(view.workspace.corpus.speaker_groups[rows].tolist()))
     with st.container(horizontal=True, vertical_alignment="center", key="map_selection_head"):
-        words = f"{wording.counted(len(rows), 'clip')}, {wording.counted(n_voices, 'voice')} chosen"
+        words = f"{wording.counted(len(rows), 'clip')}, {wording.counted(n_speakers, 'speaker')} selected"
         st.subheader(words, anchor=False, width="stretch")
         offer_csv("Clips", lambda: clips_table(view, rows, found.xy[rows]), f"{name}-clips")
-        offer_csv("What sets them apart", lambda: apart_table(view, rows), f"{name}-apart")
+        offer_csv("What distinguishes them", lambda: apart_table(view, rows), f"{name}-apart")
     values, latents = st.columns(2, gap="medium")
     with values.container(border=True, height="stretch"):
         draw_values(view, rows)
@@ -45,7 +45,7 @@ def draw_clips(view: SaeView, found: PointMap, rows: np.ndarray, *, name: str) -
     shown = one_page(in_turns(view.workspace.corpus, rows))
     cards = [clip_cards.clip_card(view, int(row)) for row in shown]
     with place:
-        heading = Heading("Listen to them", "voices taking turns")
+        heading = Heading("Listen to them", "speakers taking turns")
         opened = clip_list(cards, key="map_selected_clips", heading=heading)
     clip_cards.tell_silent(cards)
     if opened is not None:
@@ -53,14 +53,16 @@ def draw_clips(view: SaeView, found: PointMap, rows: np.ndarray, *, name: str) -
 
 
 def draw_values(view: SaeView, rows: np.ndarray) -> None:
-    """Attribute values that are commoner here; a click colours the map by one."""
+    """Attribute values that are more frequent here; a click colours the map by one."""
     apart = values_apart(view, rows)
     apart = apart[apart["mcc"] > 0].head(N_BARS)
     pairs = all_values(view)
     bars = [
         value_bar(view, pairs.index((value.attribute, value.value)), value) for value in apart.itertuples()
     ]
-    heading = Heading("Values commoner here", APART, "No attribute value is commoner here than elsewhere.")
+    heading = Heading(
+        "Over-represented attributes", APART, "No attribute value is more frequent here than elsewhere."
+    )
     opened = ranking(bars, key="map_values_apart", heading=heading, shows_in="map_page")
     if opened is not None:
         attribute, only = pairs[opened]
@@ -74,7 +76,7 @@ def all_values(view: SaeView) -> list[tuple[str, str]]:
 
 
 def value_bar(view: SaeView, number: int, value: Any) -> RankedBar:
-    """One attribute value, known by its number among all: its share here against all clips."""
+    """One attribute value, known by its number among all: its fraction here against all clips."""
     low, high = value.share_low / value.base_rate, value.share_high / value.base_rate
     return RankedBar(
         label=wording.value_words(value.attribute, value.value),
@@ -83,9 +85,9 @@ def value_bar(view: SaeView, number: int, value: Any) -> RankedBar:
         marker=value.base_rate,
         tone="" if low > 1 else "below",
         value_text=f"×{value.lift:.1f} ({low:.1f}–{high:.1f})",
-        help=f"{wording.counted(value.n, 'clip')} by {wording.counted(value.n_speakers, 'voice')}: "
+        help=f"{wording.counted(value.n, 'clip')} by {wording.counted(value.n_speakers, 'speaker')}: "
         f"{wording.percent(value.share, 1)} ({wording.percent(value.share_low, 1)}–"
-        f"{wording.percent(value.share_high, 1)}) of those chosen, {wording.percent(value.base_rate, 1)} of all. "
+        f"{wording.percent(value.share_high, 1)}) of those selected, {wording.percent(value.base_rate, 1)} of all. "
         "Click to see it alone on the map.",
         opens=number,
         href=map_choice.address(view, str(value.attribute), only=str(value.value)),
@@ -103,7 +105,7 @@ def draw_latents(view: SaeView, rows: np.ndarray) -> None:
             filled=latent.share,
             marker=latent.firing_rate,
             value_text=f"×{latent.lift:.1f}",
-            help=f"Active on {wording.percent(latent.share, 1)} of those chosen, "
+            help=f"Active on {wording.percent(latent.share, 1)} of those selected, "
             f"{wording.percent(latent.firing_rate, 1)} of all. {wording.measured(view, int(latent.latent))}",
             opens=int(latent.latent),
             href=links.latent_address(view, int(latent.latent)),
@@ -111,8 +113,8 @@ def draw_latents(view: SaeView, rows: np.ndarray) -> None:
         for latent in apart.itertuples()
     ]
     heading = Heading(
-        "Latents oftener active here",
-        "bar: share of the chosen clips; tick: of all clips",
+        "Over-represented latents",
+        "bar: fraction of the selected clips; tick: of all clips",
         "No latent is active here more often than elsewhere.",
     )
     opened = ranking(bars, key="map_latents_apart", heading=heading)
@@ -121,23 +123,25 @@ def draw_latents(view: SaeView, rows: np.ndarray) -> None:
 
 
 def draw_directions(view: SaeView, latents: np.ndarray, *, name: str) -> None:
-    """The chosen latents, best told first, each playing its strongest clip."""
+    """The selected latents, best confirmed first, each playing its strongest clip."""
     table = view.latents.iloc[latents].sort_values(
         ["is_named", "best_mcc", "firing_rate"], ascending=False, kind="stable"
     )
     n_named = int(table["is_named"].sum())
     with st.container(horizontal=True, vertical_alignment="center", key="map_selection_head"):
-        words = f"{wording.counted(len(table), 'latent')} chosen, {n_named} with a name"
+        words = f"{wording.counted(len(table), 'latent')} selected, {n_named} with a name"
         st.subheader(words, anchor=False, width="stretch")
         offer_csv("Latents", lambda: table, f"{name}-latents")
-    told = pd.Series([wording.short_meaning(view, int(latent)) for latent in table["latent"]])
-    counts = told[told != ""].value_counts()
+    detected = pd.Series([wording.short_meaning(view, int(latent)) for latent in table["latent"]])
+    counts = detected[detected != ""].value_counts()
     if len(counts):
-        st.caption("They tell " + ", ".join(f"{value} ({n})" for value, n in counts.items()) + ".")
+        st.caption("They detect " + ", ".join(f"{value} ({n})" for value, n in counts.items()) + ".")
     place = st.container()
     cards = [strongest_card(view, int(latent)) for latent in one_page(table["latent"].to_numpy())]
     with place:
-        heading = Heading("Listen to them", "each plays the clip on which it is strongest; named ones first")
+        heading = Heading(
+            "Listen to them", "each plays the clip with its highest activation; named ones first"
+        )
         opened = clip_list(cards, key="map_selected_clips", heading=heading)
     clip_cards.tell_silent(cards)
     if opened is not None:

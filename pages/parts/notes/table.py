@@ -13,7 +13,7 @@ from sae_core.workspace.note_entries import Subject
 from sae_core.workspace.notes import SubjectNotes, trained_saes
 from sae_core.workspace.workspace import SaeView
 
-TABLE, CLICKED, TABLE_HEIGHT_PX = "notes_table", "note_clicked", 460
+TABLE, CLICKED, TABLE_HEIGHT_PX, ROW_PX = "notes_table", "note_clicked", 460, 35
 KINDS = ("everything", "latents", "clips")
 GONE = "trained again since, or not here"
 
@@ -38,12 +38,15 @@ def draw_table(view: SaeView, found: dict[Subject, SubjectNotes]) -> None:
         keep &= table["star"] != ""
     table = table[keep]
     clicked = st.session_state.pop(CLICKED, None)
+    if not len(table):
+        st.info("No note passes. Clear the search or one of the filters.", icon=":material/filter_alt_off:")
+        return
     row_table(
         table[["what", "label", "star", "tags", "n_comments", "last_comment", "by", "at", "note"]],
         key=TABLE,
         chosen=None,
         on_choice=lambda row: st.session_state.update({CLICKED: table.iloc[row]}),
-        height_px=TABLE_HEIGHT_PX,
+        height_px=min(TABLE_HEIGHT_PX, ROW_PX * (len(table) + 1) + 2),
         column_config=_columns(),
     )
     st.caption(f"{len(table):,} of {len(found):,} latents and clips with notes · click a row to open it")

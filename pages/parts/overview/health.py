@@ -21,11 +21,11 @@ GOOD, CAUTION, NOTE = (
 def health_panel(view: SaeView) -> None:
     """Draw explained variance, L0, dead share and γ of one SAE, and what they mean."""
     held_out, train = _metrics_of(view, "held-out"), _metrics_of(view, "train")
-    st.subheader("Is this SAE any good?", anchor=False, help=TERMS["sae"])
+    st.subheader("Model quality", anchor=False, help=TERMS["sae"])
     st.caption(_description(view))
     first, second = st.columns(2)
-    first.metric("Explained, unseen speakers", _share(held_out), help=TERMS["explained variance"])
-    second.metric("Explained, training", _share(train), help=TERMS["training"])
+    first.metric("Variance explained, held-out", _share(held_out), help=TERMS["explained variance"])
+    second.metric("Variance explained, train", _share(train), help=TERMS["training"])
     third, fourth, fifth = st.columns(3)
     third.metric("L0", f"{held_out['l0']:.1f}" if held_out else "–", help=TERMS["l0"])
     fourth.metric("Dead", percent(_dead_fraction(view)), help=TERMS["dead"])
@@ -35,41 +35,47 @@ def health_panel(view: SaeView) -> None:
 
 def _description(view: SaeView) -> str:
     prefixes = view.config.get("prefixes") or ()
-    kind = f"nested ({' ⊂ '.join(f'{n:,}' for n in prefixes)})" if prefixes else "plain TopK"
+    groups = " ⊂ ".join(f"{n:,}" for n in prefixes)
+    kind = f"Matryoshka, groups {groups} (arXiv 2503.17547)" if prefixes else "TopK (arXiv 2406.04093)"
     n_train = view.metrics.get("n_train")
     trained = f", trained on {n_train:,} clips" if n_train else ""
-    size = f"{view.n_latents:,} latents, {view.codes.k} at once, {kind}"
+    size = f"{view.n_latents:,} latents, k = {view.codes.k} active per clip, {kind}"
     return f"{size}{trained}; embeddings by {view.embeddings.embedder}"
 
 
 def remarks(view: SaeView) -> list[str]:
     """Plain sentences on the numbers: what is kept, then cautions, then γ."""
-    found = [_on_new_voices(view)]
+    found = [_on_held_out_speakers(view)]
     held_out, train = _metrics_of(view, "held-out"), _metrics_of(view, "train")
     if held_out and train:
         gap = train["explained_variance"] - held_out["explained_variance"]
         if gap > WIDE_GAP:
             found.append(
-                f"{CAUTION} {100 * gap:.0f} points better on training voices: they are partly learnt by heart."
+                f"{CAUTION} Train–held-out gap {100 * gap:.0f} points: overfitted. Use more clips or fewer latents."
             )
     dead = _dead_fraction(view)
     if dead > MANY_DEAD:
-        found.append(f"{CAUTION} {percent(dead)} of its {view.n_latents:,} latents do nothing.")
+        found.append(
+            f"{CAUTION} {percent(dead)} of its {view.n_latents:,} latents are dead (active on no clip)."
+        )
     gamma = view.metrics.get("gamma")
     if gamma is not None:
-        far = "lies far from zero; it is taken off before encoding" if gamma > HIGH_GAMMA else "is no trouble"
-        found.append(f"{NOTE} γ = {gamma:.2f}: the common centre of the embeddings {far}.")
+        far = "(high)" if gamma > HIGH_GAMMA else "(low)"
+        found.append(f"{NOTE} Mean offset γ = {gamma:.2f} {far}; embeddings are centred before encoding.")
     return found
 
 
-def _on_new_voices(view: SaeView) -> str:
+def _on_held_out_speakers(view: SaeView) -> str:
     held_out = _metrics_of(view, "held-out")
     if not held_out:
-        return f"{CAUTION} No voices were kept aside, so nothing here is tested on new people."
+        return f"{CAUTION} No speakers were held out, so nothing here is tested on unseen speakers."
     explained = held_out["explained_variance"]
     if explained < LOW_EXPLAINED:
-        return f"{CAUTION} It loses {percent(1 - explained)} of what sets unseen speakers apart: more may hide there."
-    return f"{GOOD} It keeps {percent(explained)} of what sets voices apart that it never heard."
+        return (
+            f"{CAUTION} Reconstruction loses {percent(1 - explained)} of the variance on held-out speakers; that "
+            "information is not in the latents."
+        )
+    return f"{GOOD} Reconstruction keeps {percent(explained)} of the variance on held-out speakers."
 
 
 def _metrics_of(view: SaeView, split: str) -> dict[str, Any]:

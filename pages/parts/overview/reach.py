@@ -8,9 +8,9 @@ from sae_core.measures.attributes import SEEN_SPEAKERS, UNSEEN_SPEAKERS
 from sae_core.workspace.workspace import SaeView
 
 DEMO_LIMITS = (
-    "This demo is made of real voices and hold music that may be passed on: enough to explore and to check the method, "
-    "too few people to publish claims. Its languages come from few voices and sources each, so language, person and "
-    "recording are partly the same thing here. For claims, open recordings of your own."
+    "The demo holds open-licence prompts, games and hold music: enough to explore and to check the method, too few "
+    "speakers to publish claims. Each of its languages comes from few speakers and sources, so language, speaker and "
+    "recording are confounded. For claims, open recordings of your own."
 )
 MAX_LISTED = 14
 
@@ -18,14 +18,17 @@ MAX_LISTED = 14
 def reach_panel(view: SaeView) -> None:
     """Draw which attribute values hold on unseen speakers, which were tested in vain, and which cannot be tested."""
     shown, missed, untested = reach(view)
-    st.subheader("What this can and cannot show", anchor=False)
+    st.subheader("Which attributes generalise?", anchor=False)
+    if not (shown or missed or untested):
+        st.caption(
+            "No attribute value has enough labelled clips to be tested. Import the recordings with labels."
+        )
+        return
     first, second, third = st.columns(3, gap="medium")
-    first.markdown(
-        f":green[:material/check_circle:] **Holds on unseen speakers**  \n{_listed(shown, 'nothing yet')}"
-    )
-    second.markdown(f":gray[:material/search_off:] **Looked for, not found**  \n{_listed(missed, 'nothing')}")
+    first.markdown(f":green[:material/check_circle:] **Confirmed on held-out speakers**  \n{_listed(shown)}")
+    second.markdown(f":gray[:material/search_off:] **Tested, not confirmed**  \n{_listed(missed)}")
     third.markdown(
-        f":orange[:material/group:] **Only on seen speakers**  \n{_listed(untested, 'nothing')}",
+        f":orange[:material/group:] **Not testable (too few speakers)**  \n{_listed(untested)}",
         help=EVIDENCE[SEEN_SPEAKERS],
     )
     if view.workspace.is_demo:
@@ -43,9 +46,12 @@ def reach(view: SaeView) -> tuple[list[str], list[str], list[str]]:
 
 def _worded(values: pd.DataFrame) -> list[tuple[str, float]]:
     columns = values[["attribute", "value", "f1"]].itertuples(index=False)
-    return [(plain(value_words(str(attribute), str(value))), f1) for attribute, value, f1 in columns]
+    return [
+        (plain(f"{attribute} = {value_words(str(attribute), str(value))}"), f1)
+        for attribute, value, f1 in columns
+    ]
 
 
-def _listed(words: list[str], nothing: str) -> str:
+def _listed(words: list[str]) -> str:
     more = f" and {len(words) - MAX_LISTED} more" if len(words) > MAX_LISTED else ""
-    return f":small[{', '.join(words[:MAX_LISTED]) or nothing}{more}]"
+    return f":small[{', '.join(words[:MAX_LISTED]) or 'none'}{more}]"

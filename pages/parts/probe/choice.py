@@ -42,7 +42,7 @@ from sae_core.workspace.workspace import SaeView
 
 KEPT, SOURCE = "kept", "sound"
 BRING, CLIP, STORED = "yours", "corpus", "kept"
-SOURCES = {BRING: "Your own sound", CLIP: "A clip of the corpus", STORED: "Kept here"}
+SOURCES = {BRING: "Your recording", CLIP: "A clip of the corpus", STORED: "Kept recordings"}
 PROBED = "probed sound"
 _BROUGHT, _COUNT = "brought sound", "brought sounds"
 
@@ -100,7 +100,7 @@ def choose_source(view: SaeView) -> str:
 
 
 def chosen_probe(view: SaeView, source: str) -> Probe | None:
-    """Draw the choice of a sound and return it taken apart; None while nothing is chosen.
+    """Draw the choice of a sound and return it analysed; None while nothing is chosen.
 
     Raises AudioError for what cannot be probed.
     """
@@ -114,7 +114,7 @@ def _once(key: tuple[Any, ...], make: Callable[[], Probe]) -> Probe:
     known_key, known = st.session_state.get(PROBED, (None, None))
     if known is None or known_key != key:
         st.session_state.pop(PROBED, None)
-        with st.spinner("Listening, window by window …"):
+        with st.spinner("Embedding window by window …"):
             known = make()
         st.session_state[PROBED] = (key, known)
     return known
@@ -165,11 +165,11 @@ def _choose_kept(view: SaeView, kept: Mapping[str, KeptExcerpt]) -> str:
         mark = choose_one(
             KEPT, options, usual=next(iter(kept)), noun="the kept recording", label="Kept recordings"
         )
-        st.button(
-            "Delete it for everyone",
-            icon=":material/delete_forever:",
-            on_click=lambda: _delete_kept(view, mark),
-        )
+        with st.popover("Delete …", icon=":material/delete_forever:", key="delete_kept"):
+            st.markdown(
+                "Delete this recording for everyone who opens this workspace? It cannot be brought back."
+            )
+            st.button("Delete it for everyone", type="primary", on_click=lambda: _delete_kept(view, mark))
     return mark
 
 
@@ -269,14 +269,14 @@ def _choose_stretch(brought: Brought) -> tuple[int | None, float]:
                 format_func=lambda n: "all, mixed" if n is None else f"channel {n + 1}",
                 key=f"probe_channel_{brought.number}",
                 width=170,
-                help=f"It has {n_channels} channels; calls often have one voice on each.",
+                help=f"It has {n_channels} channels; calls often have one speaker on each.",
             )
         if whole_s > MAX_HEARD_S:
             start_s = st.slider(
-                f"Hear {MAX_HEARD_S:.0f} s from second",
+                "Start at (s)",
                 0,
                 int(whole_s - MAX_HEARD_S) + 1,
                 key=f"probe_start_{brought.number}",
-                help="A long recording is heard a stretch at a time.",
+                help=f"A long recording is analysed {MAX_HEARD_S:.0f} s at a time.",
             )
     return channel, float(start_s)

@@ -1,4 +1,4 @@
-"""What is heard of a probed sound, and what can be done with it: keep it, let go of it, open it."""
+"""What is heard of a probed sound, and what can be done with it: keep it, discard it, open it."""
 
 import streamlit as st
 
@@ -16,7 +16,7 @@ def draw_head(view: SaeView, probe: Probe) -> None:
         st.markdown(f"**{probe.name}** · {heard(probe)}")
         if probe.source == BRING:
             st.button("Keep it in this workspace", icon=":material/save:", on_click=lambda: keep(view, probe))
-            st.button("Let go of it", icon=":material/delete_forever:", on_click=choice.let_go)
+            st.button("Discard it", icon=":material/delete_forever:", on_click=choice.let_go)
         elif probe.source == CLIP and probe.found.row is not None:
             st.page_link(
                 "pages/clips.py",
@@ -30,12 +30,12 @@ def heard(probe: Probe) -> str:
     """How much of the sound is heard."""
     excerpt = probe.excerpt
     if excerpt is None:
-        return "its sound is not to be had"
+        return "audio missing"
     if excerpt.whole_s - excerpt.duration_s < 1:
         return f"{excerpt.duration_s:.1f} s"
     end_s = excerpt.start_s + excerpt.duration_s
     return (
-        f"heard from {excerpt.start_s:.0f} s to {end_s:.0f} s of {excerpt.whole_s:.0f} s; "
+        f"analysed from {excerpt.start_s:.0f} s to {end_s:.0f} s of {excerpt.whole_s:.0f} s; "
         f"at most {MAX_HEARD_S:.0f} s at once"
     )
 
@@ -58,5 +58,6 @@ def keep(view: SaeView, probe: Probe) -> None:
         return
     choice.open_kept_one(mark)
     st.toast(
-        "Kept. It is listed under Kept here, for everyone who opens this workspace.", icon=":material/save:"
+        "Kept. It is listed under Kept recordings, for everyone who opens this workspace.",
+        icon=":material/save:",
     )

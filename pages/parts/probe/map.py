@@ -25,7 +25,7 @@ OWN_COLOUR, NEAR_COLOUR = "#d9730d", "rgba(128,132,149,0.95)"
 
 def draw_place(view: SaeView, probe: Probe) -> None:
     """The figure, with how the place was found; what to run where there is no map."""
-    st.subheader("Its place on the map", anchor=False)
+    st.subheader("Its position on the map", anchor=False)
     try:
         found = stored_map.opened(view, "clips")
         position = place_on_map(view, probe.found, found)
@@ -39,16 +39,18 @@ def draw_place(view: SaeView, probe: Probe) -> None:
 
 def _method(position: MapPosition) -> str:
     if position.is_own:
-        return "The diamond is this clip's own place; rings mark its nearest clips. Right: what surrounds it."
+        return (
+            "The diamond is this clip's own position; rings mark its nearest clips. Right: what surrounds it."
+        )
     n = wording.counted(len(position.rows), "nearest clip")
     doubt = (
-        " **These lie far apart on the map, so this place says little.**"
+        " **These lie far apart on the map, so the position means little.**"
         if position.spread > SCATTERED
         else ""
     )
     return (
-        f"The map was not laid out again: the diamond is the mean place of its {n} (rings), the more similar ones "
-        f"counting more (weight 1 / (1 − cosine)).{doubt} Right: what surrounds it."
+        f"The map was not laid out again: the diamond is the mean position of its {n} (rings), weighted by "
+        f"1 / (1 − cosine).{doubt} Right: what surrounds it."
     )
 
 
@@ -108,7 +110,7 @@ def _add_surroundings(figure: go.Figure, view: SaeView, found: PointMap, positio
     reach = _reach(position, near)
     is_around = (np.abs(found.places - [position.x, position.y]) <= reach).all(axis=1)
     rows = found.rows[is_around][:N_AROUND]
-    groups = _told_apart(view, rows)
+    groups = _coloured(view, rows)
     for name in [*[name for name in dict.fromkeys(groups.value_counts().index) if name], ""]:
         members = rows[(groups == name).to_numpy()]
         if not len(members):
@@ -119,7 +121,7 @@ def _add_surroundings(figure: go.Figure, view: SaeView, found: PointMap, positio
         figure.add_trace(dots, row=1, col=2)
 
 
-def _told_apart(view: SaeView, rows: np.ndarray) -> pd.Series:
+def _coloured(view: SaeView, rows: np.ndarray) -> pd.Series:
     """The value of the first attribute for each row, as words; "" for unknown ones and for those rare here."""
     corpus = view.workspace.corpus
     if not corpus.attributes:

@@ -1,4 +1,4 @@
-"""What a probed sound is made of: when latents fire on it, which they are, and the clips and voices nearest to it."""
+"""What a probed sound is made of: its latents and when each is active, and the nearest clips and speakers."""
 
 from dataclasses import replace
 
@@ -18,7 +18,6 @@ from sae_core.workspace.workspace import SaeView
 
 N_NEAREST = 12
 SAME_SOUND = 0.9999
-FAINTLY_TOLD = 0.2
 STRONGEST, RAREST = "strongest first", "most unusual first"
 
 
@@ -29,17 +28,17 @@ def draw_times(view: SaeView, probe: Probe) -> None:
         reason = probe.silence
         if reason is not None:
             st.info(
-                f"When each latent fires cannot be shown: the sound {wording.plain(reason.what.rstrip('.'))}.",
+                f"There is no latent timeline: the sound {wording.plain(reason.what.rstrip('.'))}.",
                 icon=":material/volume_off:",
             )
             say_remedy(reason.remedy)
         return
-    st.subheader("When each latent fires", anchor=False)
+    st.subheader("Latent timeline", anchor=False)
     window_s = float(times.ends_s[0] - times.starts_s[0])
     st.caption(
         f"The sound is embedded again, {wording.counted(len(times.starts_s), 'window')} of {window_s:.1f} s each. "
         "Darker is stronger, measured against the latent's strongest clip in the corpus. Click to play from there. "
-        "A window tells less of a voice than the whole, so some latents come and go."
+        "A window holds less speech than the whole, so some latents come and go."
     )
     sound = PlayedSound(probe.name, probe.mp3, "audio/mpeg", excerpt.duration_s, excerpt.peaks().tobytes())
     windows = [
@@ -84,7 +83,7 @@ def draw_latents(view: SaeView, probe: Probe) -> None:
         key="probe_latents",
         heading=Heading(
             "Active latents",
-            f"bar: its share of {others} that fire it more weakly, so top 5 % is rare; grey: below its threshold",
+            f"bar: activation percentile among the {others} on which it is active; grey: below its threshold",
             "No latent is active on this sound.",
         ),
     )
@@ -96,26 +95,26 @@ def _bar(view: SaeView, line: pd.Series, others: str) -> RankedBar:
     latent, activation = int(line["latent"]), float(line["activation"])
     facts = view.latents.iloc[latent]
     weaker, rate = wording.percent(line["share_weaker"]), wording.percent(line["firing_rate"], 1)
-    is_told = not pd.isna(facts["best_f1"]) and float(facts["best_f1"]) >= FAINTLY_TOLD
-    # a latent with a name need not be told twice what it stands for
+    is_detected = not pd.isna(facts["best_f1"]) and float(facts["best_f1"]) >= wording.CANDIDATE_F1
+    # a latent with a name need not say twice what it detects
     value = "" if wording.short_meaning(view, latent) else f"{wording.best_value(facts)}, "
-    told = f" · {value}F1 {facts['best_f1']:.2f}" if is_told else ""
+    detected = f" · {value}F1 {facts['best_f1']:.2f}" if is_detected else ""
     return RankedBar(
         label=wording.latent_name(view, latent),
         filled=float(line["share_weaker"]),
         value_text=f"{activation:.2f} · top {wording.percent(1 - line['share_weaker'])}",
-        detail=f"fires on {rate}{told}",
+        detail=f"active on {rate}{detected}",
         tone="" if line["is_above"] else "below",
-        help=f"Activation {activation:.2f}. It fires on {rate} of the {others} ({int(line['n_active']):,}) and is "
-        f"weaker than here on {weaker} of those; {wording.percent(line['share_as_strong'], 1)} of all {others} fire it "
-        f"as strongly. {wording.measured(view, latent)}",
+        help=f"Activation {activation:.2f}. It is active on {rate} of the {others} ({int(line['n_active']):,}) and is "
+        f"weaker than here on {weaker} of those; {wording.percent(line['share_as_strong'], 1)} of all {others} reach "
+        f"this activation. {wording.measured(view, latent)}",
         opens=latent,
         href=links.latent_address(view, latent),
     )
 
 
 def draw_speakers(view: SaeView, probe: Probe) -> None:
-    """Voices whose clips are most similar, each with its nearest clip to play."""
+    """Speakers whose clips are most similar, each with its nearest clip to play."""
     nearest = nearest_speakers(view, probe.found)
     cards = [
         replace(
@@ -123,7 +122,7 @@ def draw_speakers(view: SaeView, probe: Probe) -> None:
                 view,
                 int(line["row"]),
                 value=float(line["cosine"]),
-                value_help="mean cosine with this voice's clips",
+                value_help="mean cosine with this speaker's clips",
             ),
             title=f"{line['speaker_id']}",
             chips=(f"nearest of {wording.counted(int(line['n_clips']), 'clip')}: {line['row_cosine']:.2f}",),
@@ -135,9 +134,9 @@ def draw_speakers(view: SaeView, probe: Probe) -> None:
         key="probe_speakers",
         layout="rows",
         heading=Heading(
-            "Nearest voices",
+            "Closest speakers",
             f"by the mean cosine with all their clips{_left_out(probe)}",
-            "No voice of this corpus is known by name.",
+            "No speaker of this corpus is known by name.",
         ),
     )
     if opened is not None:
@@ -162,7 +161,7 @@ def draw_clips(view: SaeView, probe: Probe) -> None:
         key="probe_clips",
         heading=Heading(
             "Nearest clips",
-            f"most similar embeddings, whatever the SAE; the bar is their cosine{_left_out(probe)}",
+            f"most similar embeddings, without the SAE; the bar is their cosine{_left_out(probe)}",
             "There is no other clip.",
         ),
     )
