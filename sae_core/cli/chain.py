@@ -223,7 +223,7 @@ def run_info(options: argparse.Namespace) -> None:
 
 def _verify(workspace: "Workspace") -> None:
     """Print what was compared with its digest, then raise the first fault."""
-    from sae_core.workspace.verifying import verify_workspace
+    from sae_core.workspace.integrity import verify_workspace
 
     found = verify_workspace(workspace)
     for checked in found:

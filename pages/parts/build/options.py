@@ -8,16 +8,10 @@ from pages.parts.build.source import HERE, ZIP, BuildSource
 from pages.shared.wording import counted
 from sae_core.build.plan import BuildPlan, expected_s, suggest_grid
 from sae_core.corpus.surveys import is_at_hand
-from sae_core.embedding.embedders import missing_packages
+from sae_core.embedding.embedders import ABOUT, EMBEDDERS, missing_packages
 from sae_core.workspace.places import Places, is_name
 
-EMBEDDER_WORDS = {
-    "titanet": (
-        "TitaNet",
-        "NVIDIA's speaker network (arXiv 2110.04410), 192 numbers per clip; the better choice if available",
-    ),
-    "ge2e": ("GE2E", "small and fast (arXiv 1710.10467), 256 numbers per clip; bundled, needs no download"),
-}
+EMBEDDER_WORDS = {name: ABOUT.get(name, (name, "")) for name in EMBEDDERS}
 FETCHES = (
     "The weights of TitaNet are not on this machine. NeMo fetches them, about 100 MB, when the build begins, if the "
     "machine may reach its hub; otherwise take GE2E, or give a file: `python -m sae_core build … --model FILE.nemo`."

@@ -23,6 +23,15 @@ EMBEDDERS: dict[str, str] = {
 }
 """Name → the module whose `load(model, device)` returns that embedder; it is imported only when asked for."""
 
+ABOUT: dict[str, tuple[str, str]] = {
+    "titanet": (
+        "TitaNet",
+        "NVIDIA's speaker network (arXiv 2110.04410), 192 numbers per clip; the better choice if available",
+    ),
+    "ge2e": ("GE2E", "small and fast (arXiv 1710.10467), 256 numbers per clip; bundled, needs no download"),
+}
+"""Name → what it is called and what people should know of it; an embedder not named goes by its key alone."""
+
 EXTRAS: dict[str, tuple[str, ...]] = {"titanet": ("nemo", "omegaconf")}
 """Name → the packages of the extra of that name, which an installation may lack; an embedder not named needs none."""
 

@@ -9,7 +9,7 @@ from sae_core.__main__ import main
 from sae_core.build.steps import index_workspace
 from sae_core.files.artifacts import ArtifactMeta, read_json, write_json
 from sae_core.files.errors import ArtifactError
-from sae_core.workspace.verifying import verify_workspace
+from sae_core.workspace.integrity import verify_workspace
 from sae_core.workspace.workspace import open_workspace
 
 NAME = "topk-64-k8-s1"
