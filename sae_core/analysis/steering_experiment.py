@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float32, Float64, Int64
 
 from sae_core.analysis.trial_sets import TrialSet
 from sae_core.corpus.values import AttributeValue
-from sae_core.measures.attributes import SOURCE_ATTRIBUTE, UNSEEN_SPEAKERS
+from sae_core.measures.attributes import UNSEEN_SPEAKERS
 from sae_core.measures.profiles import clips_near
 from sae_core.measures.steering import Change, Steering, measure_shifts
 from sae_core.measures.verification import (
@@ -270,10 +270,10 @@ def _shares(values: np.ndarray, low: float, high: float) -> Float64[np.ndarray, 
 
 @dataclass(frozen=True)
 class SteeringPreset:
-    """Latents that detect one attribute value, the best one first, to be ablated together.
+    """Latents that detect one attribute value on unseen speakers, its best one first, to be ablated together.
 
-    is_confirmed: whether that is confirmed on held-out speakers; else the one latent here is only the best candidate.
-    f1, f1_low, f1_high: of the first, on held-out speakers; the bounds are None where none were made.
+    is_confirmed: whether the value is confirmed on held-out speakers; else the one latent here is only the best there
+        is. f1, f1_low, f1_high: of the first, on held-out speakers; the bounds are None where none were made.
     """
 
     attribute: str
@@ -286,25 +286,20 @@ class SteeringPreset:
 
 
 def steering_presets(view: SaeView, *, n: int = 8) -> list[SteeringPreset]:
-    """The n values best detected on held-out speakers: the confirmed ones first, then the others by F1.
-
-    A latent belongs to a value that it detects best, where held-out speakers confirm it; at most `MAX_STEERED` do.
-    """
-    statistics = view.statistics
-    named = view.latents[view.latents["is_named"].astype(bool) & (view.latents["n_active"] > 0)]
+    """The n values best detected on unseen speakers: those confirmed there (see `naming`) first, then the others; each
+    by F1. A confirmed one comes with its best latent and others named for it, `MAX_STEERED` at most."""
+    named = view.latents[view.latents["is_named"].astype(bool)].sort_values("best_mcc", ascending=False)
     presets = []
-    for column, target in enumerate(statistics.values.itertuples()):
-        if target.evidence != UNSEEN_SPEAKERS or target.attribute == SOURCE_ATTRIBUTE:
+    for found in view.predominant_latents().itertuples():
+        if found.evidence != UNSEEN_SPEAKERS:
             continue
-        detecting = named[
-            (named["best_attribute"] == target.attribute) & (named["best_value"] == target.value)
-        ]
-        ranked = detecting.sort_values("best_mcc", ascending=False, kind="stable")["latent"]
-        latents = tuple(int(latent) for latent in ranked.head(MAX_STEERED))
-        first = latents[0] if latents else statistics.predominant(target.attribute, target.value)
-        facts = statistics.of(first, column)
-        f1, low, high = (facts[name] for name in ("f1", "f1_low", "f1_high"))
+        is_namesake = (named["best_attribute"] == found.attribute) & (named["best_value"] == found.value)
+        others = named.loc[is_namesake, "latent"].tolist() if found.is_confirmed else []
+        latents = tuple(dict.fromkeys(map(int, [found.latent, *others])))[:MAX_STEERED]
+        low, high = (None if pd.isna(end) else float(end) for end in (found.f1_low, found.f1_high))
         presets.append(
-            SteeringPreset(target.attribute, target.value, latents or (first,), bool(latents), f1, low, high)  # type: ignore[arg-type]
+            SteeringPreset(
+                found.attribute, found.value, latents, bool(found.is_confirmed), float(found.f1), low, high
+            )
         )
     return sorted(presets, key=lambda preset: (not preset.is_confirmed, -preset.f1))[:n]

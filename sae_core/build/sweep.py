@@ -12,7 +12,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from typing import Any, cast, get_args
+from typing import cast, get_args
 
 import numpy as np
 import pandas as pd
@@ -21,10 +21,11 @@ from sae_core.build.steps import embedder_of, index_workspace, is_trained, train
 from sae_core.files.errors import ArtifactError, VoxScopeError
 from sae_core.files.processes import end_with_parent
 from sae_core.files.progress import Progress, ignore
-from sae_core.measures.attributes import UNSEEN_SPEAKERS, AttributeTarget, attribute_targets, holds
+from sae_core.measures.attributes import AttributeTarget, attribute_targets
 from sae_core.measures.indexing import build_index
 from sae_core.measures.intervals import auroc_bounds
 from sae_core.measures.linear_probe import PROBE_MEASURES, probe_attributes, read_probes
+from sae_core.measures.naming import best_latents, confirmed_values
 from sae_core.sae.model import SaeConfig, Variant, default_prefixes
 from sae_core.sae.training import TrainingConfig
 from sae_core.workspace.workspace import SaeView, Workspace
@@ -201,8 +202,8 @@ def tabulate_saes(
 
     Columns: `SAE_COLUMNS`, `QUALITY_COLUMNS` (on held-out clips; prefixes is "" for the usual ones), latent, attribute,
     value, evidence, the counts of `AttributeStatistics.values`, its `MEASURES`, and 95 % bounds of `SWEEP_MEASURES`
-    with speakers resampled; is_confirmed, whether held-out speakers confirm that the latent detects the value. SAEs
-    that are stale or not indexed are left out.
+    with speakers resampled; is_confirmed, whether the value is confirmed on held-out speakers. SAEs that are
+    stale or not indexed are left out.
     """
     lines: list[dict[str, object]] = []
     targets: dict[str, list[AttributeTarget]] = {}
@@ -234,22 +235,16 @@ def _lines_of(view: SaeView, targets: list[AttributeTarget]) -> list[dict[str, o
     about |= {name: view.config[name] for name in ("variant", "n_latents", "k", "seed")}
     about |= {"prefixes": "" if is_usual else "·".join(map(str, prefixes))}
     about |= {name: held_out.get(name) for name in QUALITY_COLUMNS}
+    statistics = view.statistics
+    best, confirmed = best_latents(statistics), confirmed_values(statistics)
     lines = []
     for target in targets:
-        latent = view.statistics.predominant(target.attribute, target.value)
-        facts = view.statistics.of(latent, view.statistics.value_row(target.attribute, target.value))
+        row = statistics.value_row(target.attribute, target.value)
+        latent = int(best[row])
         low, high = _auroc_bounds(view, latent, target)
-        edges = {"auroc_low": low, "auroc_high": high}
-        lines.append({**about, "latent": latent, **facts, **edges, "is_confirmed": _is_confirmed(facts)})
+        judged = {"auroc_low": low, "auroc_high": high, "is_confirmed": bool(confirmed[row])}
+        lines.append({**about, "latent": latent, **statistics.of(latent, row), **judged})
     return lines
-
-
-def _is_confirmed(facts: dict[str, Any]) -> bool:
-    """Whether held-out speakers confirm that the latent detects the value; only then is it named after it."""
-    if facts["evidence"] != UNSEEN_SPEAKERS or facts["precision_low"] is None or not facts["lift"]:
-        return False
-    numbers = (pd.Series([facts[name]]) for name in ("precision_low", "precision", "lift", "mcc"))
-    return bool(holds(*numbers).iloc[0])
 
 
 def _auroc_bounds(view: SaeView, latent: int, target: AttributeTarget) -> tuple[float | None, float | None]:

@@ -28,7 +28,6 @@ SOURCE_ATTRIBUTE = "source"
 MIN_SPEAKERS_A_SPLIT = 2
 MIN_CLIPS = 10
 N_LATENTS_WITH_INTERVAL = 10
-MIN_MCC_TO_CONFIRM = 0.3
 _POSTINGS_AT_ONCE = 2**19
 _GROUPS_AT_ONCE = 2**18
 
@@ -143,12 +142,6 @@ class AttributeStatistics:
         shape = (n_latents, len(values))
         measures = {name: long[name].to_numpy(dtype=np.float32).reshape(shape) for name in MEASURES}
         return cls(values, measures, intervals)
-
-
-def holds(precision_low: pd.Series, precision: pd.Series, lift: pd.Series, mcc: pd.Series) -> pd.Series:
-    """Whether held-out speakers confirm a value: precision above the base rate (precision / lift) even at its lower
-    bound, and MCC at least `MIN_MCC_TO_CONFIRM`."""
-    return (precision_low > precision / lift) & (mcc >= MIN_MCC_TO_CONFIRM)
 
 
 def measure_attributes(

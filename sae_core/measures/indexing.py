@@ -14,16 +14,13 @@ from sae_core.files.artifacts import ArtifactMeta, fingerprint, write_table
 from sae_core.files.errors import ArtifactError
 from sae_core.files.progress import Progress, ignore
 from sae_core.measures.attributes import (
-    INTERVAL_COLUMNS,
     SEEN_SPEAKERS,
     SOURCE_ATTRIBUTE,
-    UNSEEN_SPEAKERS,
     AttributeStatistics,
     best_values,
-    holds,
     measure_attributes,
 )
-from sae_core.measures.threshold_measures import MEASURES
+from sae_core.measures.naming import describe_values, name_latents
 from sae_core.sae.feature_index import FeatureIndex
 
 INDEX_FILES = (
@@ -103,9 +100,9 @@ def describe_latents(
     """One row a latent: activity, who is behind it, its best attribute value on unseen speakers and on seen speakers.
 
     Columns: latent, n_active, firing_rate, max_activation, mean_activation (over active clips), n_speakers,
-    top_speaker, top_speaker_fraction, top_source, top_source_fraction, warning; then for each evidence (prefix `best_`,
-    `seen_`): attribute, value, every name in `MEASURES` and the 95 % bounds; and is_named: whether the latent may be
-    called by its best value, see `attributes.holds`.
+    top_speaker, top_speaker_share, top_source, top_source_share, warning; then for each evidence (prefix `best_`,
+    `seen_`): attribute, value, every name in `MEASURES` and the 95 % bounds; and is_named: whether the
+    latent is named for its best value; see `naming`.
     """
     n_active = index.n_active()
     activity = pd.DataFrame(
@@ -120,10 +117,9 @@ def describe_latents(
     voices = pd.DataFrame(
         [_who_is_behind(corpus, index.postings(latent)[0]) for latent in range(index.n_latents)]
     )
-    best = _best_values(statistics, UNSEEN_SPEAKERS, "best_")
-    same = _best_values(statistics, SEEN_SPEAKERS, "seen_")
-    is_named = holds(*(best[f"best_{name}"] for name in ("precision_low", "precision", "lift", "mcc")))
-    return pd.concat([activity, voices, best, same, is_named.rename("is_named")], axis=1)
+    seen = best_values(statistics.measures, statistics.values, SEEN_SPEAKERS)
+    table = pd.concat([activity, voices, describe_values(statistics, seen, "seen_")], axis=1)
+    return name_latents(table, statistics)
 
 
 def _per_latent(index: FeatureIndex, measure: Callable[[np.ndarray], float]) -> Float32[np.ndarray, " L"]:
@@ -162,18 +158,3 @@ def _who_is_behind(corpus: Corpus, rows: np.ndarray) -> _Behind:
     elif behind.top_source_fraction >= ONE_SOURCE_FRACTION and len(corpus.values_of(SOURCE_ATTRIBUTE)) > 1:
         behind.warning = f"mostly one source: {behind.top_source}"
     return behind
-
-
-def _best_values(statistics: AttributeStatistics, evidence: str, prefix: str) -> pd.DataFrame:
-    """For each latent its best value of one kind of evidence, with its measures and bounds; empty where it has none."""
-    best = best_values(statistics.measures, statistics.values, evidence)
-    chosen = pd.DataFrame({"latent": np.arange(len(best)), "value_row": best})
-    for name in ("attribute", "value"):
-        known = statistics.values[name].to_numpy(dtype=object)
-        chosen[name] = [known[row] if row >= 0 else None for row in best]
-    found = np.flatnonzero(best >= 0)
-    for name in MEASURES:
-        chosen[name] = np.float32(np.nan)
-        chosen.loc[found, name] = statistics.measures[name][found, best[found]]
-    chosen = chosen.merge(statistics.intervals, on=["latent", "value_row"], how="left")
-    return chosen[["attribute", "value", *MEASURES, *INTERVAL_COLUMNS]].add_prefix(prefix)

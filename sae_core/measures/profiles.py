@@ -7,14 +7,6 @@ import pandas as pd
 from jaxtyping import Bool, Float32, Int
 
 from sae_core.corpus.clips import Corpus
-from sae_core.measures.attributes import (
-    INTERVAL_COLUMNS,
-    SOURCE_ATTRIBUTE,
-    UNSEEN_SPEAKERS,
-    AttributeStatistics,
-    holds,
-)
-from sae_core.measures.threshold_measures import MEASURES
 from sae_core.sae.codes import SparseCodes
 from sae_core.sae.feature_index import FeatureIndex
 
@@ -210,22 +202,6 @@ def highest(values: Float32[np.ndarray, " m"], n: int) -> Int[np.ndarray, " n"]:
     """Places of the n highest values, falling, without sorting the others."""
     best = np.argpartition(-values, n - 1)[:n] if 0 < n < len(values) else np.arange(len(values))[:n]
     return best[np.argsort(-values[best], kind="stable")]
-
-
-def predominant_latents(statistics: AttributeStatistics) -> pd.DataFrame:
-    """One row a value: attribute, value, evidence, its predominant latent with measures and bounds, and is_confirmed:
-    whether held-out speakers confirm that this latent detects it (sources left out)."""
-    values = statistics.values[statistics.values["attribute"] != SOURCE_ATTRIBUTE]
-    lines = []
-    for value_row, value in values.iterrows():
-        latent = statistics.predominant(value["attribute"], value["value"])
-        lines.append({"latent": latent, **statistics.of(latent, int(value_row))})
-    table = pd.DataFrame(lines, columns=["latent", *values.columns, *MEASURES, *INTERVAL_COLUMNS])
-    is_tested = table["evidence"] == UNSEEN_SPEAKERS
-    table["is_confirmed"] = is_tested & holds(
-        table["precision_low"], table["precision"], table["lift"], table["mcc"]
-    )
-    return table
 
 
 def striking_latents(latents: pd.DataFrame, n: int = 5) -> list[int]:

@@ -29,7 +29,7 @@ from sae_core.files.artifacts import (
 )
 from sae_core.files.errors import ArtifactError, CorpusError, StaleArtifactError, VoxScopeError
 from sae_core.files.formats import FORMAT_VERSION, check_version
-from sae_core.measures import listening, profiles
+from sae_core.measures import listening, naming, profiles
 from sae_core.measures.attributes import AttributeStatistics
 from sae_core.measures.indexing import index_parents
 from sae_core.sae.codes import SparseCodes
@@ -244,6 +244,8 @@ class SaeView:
         self.latents = read_table(self.folder / "latents.parquet", remedy=remedy)
         self.statistics = AttributeStatistics.load(self.folder, n_latents=n_latents, remedy=remedy)
         self._check_sizes(remedy)
+        # names follow from the statistics by one rule, whichever version wrote the table
+        self.latents = naming.name_latents(self.latents, self.statistics)
         self._kept = _Kept()
 
     def _check_sizes(self, remedy: str) -> None:
@@ -351,7 +353,7 @@ class SaeView:
 
     def predominant_latents(self) -> pd.DataFrame:
         """For each attribute value its best latent, the numbers, and whether held-out speakers confirm it."""
-        return self._kept.get("predominant", lambda: profiles.predominant_latents(self.statistics))
+        return self._kept.get("predominant", lambda: naming.predominant_latents(self.statistics))
 
     def striking_latents(self, n: int = 5) -> list[int]:
         """The latents worth hearing first."""

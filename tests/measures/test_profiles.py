@@ -107,27 +107,6 @@ def test_latents_are_described_by_who_is_behind_them():
     assert len(table) == 6 and table["best_f1"].iloc[5] != table["best_f1"].iloc[5]
 
 
-def test_a_value_is_found_only_where_its_predominant_latent_holds_on_new_voices():
-    """Latent 0 fires on every Spanish clip and no other; nothing knows about shade; only two voices are rare."""
-    from sae_core.measures.attributes import measure_attributes
-    from sae_core.sae.codes import SparseCodes
-
-    corpus = plant_corpus(
-        1000,
-        100,
-        language=lambda speaker: ["es", "en"][speaker % 2],
-        shade=lambda speaker: ["dark", "pale"][speaker // 2 % 2],
-        kind=lambda speaker: "rare" if speaker < 2 else "common",
-    )
-    latents = np.where(corpus.has_value("language", "es"), 0, np.random.default_rng(0).integers(1, 4, 1000))
-    codes = SparseCodes(latents[:, None].astype(np.int32), np.ones((1000, 1), np.float32), 4)
-    statistics = measure_attributes(corpus, FeatureIndex.build(codes), np.ones(1000, dtype=bool))
-    found = profiles.predominant_latents(statistics).set_index("value")
-    assert found.loc["es", "latent"] == 0 and found.loc["es", "is_confirmed"]
-    assert not found.loc[["dark", "pale", "rare", "common"], "is_confirmed"].any()
-    assert found.loc["rare", "evidence"] == "seen speakers"
-
-
 def test_striking_latents_are_good_varied_and_without_warning_first():
     table = pd.DataFrame(
         {
