@@ -10,7 +10,7 @@ from pages.parts.sweep.table import MEASURE_WORDS
 from pages.shared import links
 from pages.shared.session import open_page, try_next
 from pages.shared.value_choice import choose_value, evidence_badge
-from pages.shared.wording import EVIDENCE, TERMS, counted, latent_words, value_words, with_interval
+from pages.shared.wording import EVIDENCE, TERMS, counted, latent_words, plain, value_words, with_interval
 from sae_core.build.sweep import SWEEP_MEASURES, best_of_each, combine_seeds, probe_ceiling
 from sae_core.measures.attributes import SEEN_SPEAKERS, UNSEEN_SPEAKERS
 from sae_core.workspace.workspace import SaeView, Workspace
@@ -98,7 +98,7 @@ def draw_best(
 ) -> None:
     """Which SAE was best on the selection speakers, and what it reaches on the held-out ones."""
     best = best_of_each(table).iloc[0]
-    words = value_words(*chosen)
+    words = plain(value_words(*chosen))
     reached = with_interval(best[measure], best[f"{measure}_low"], best[f"{measure}_high"])
     view = workspace.sae(str(best["sae"]))
     evaluated = "held-out" if best["evidence"] == UNSEEN_SPEAKERS else "evaluated"

@@ -1,11 +1,16 @@
 """Figures with one look in light and dark; colours and fonts come from the theme."""
 
+import re
+from typing import Any
+
+import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 import streamlit.elements.plotly_chart
 
 MANY_LINES = 9
+_LINK = re.compile(r"<(?=/?a\b)", re.IGNORECASE)
 
 
 def show(figure: go.Figure, *, key: str, alt: str) -> None:
@@ -15,7 +20,27 @@ def show(figure: go.Figure, *, key: str, alt: str) -> None:
         "modeBarButtons": [["toImage"]],
         "toImageButtonOptions": {"format": "svg", "filename": f"voxscope-{key}"},
     }
-    st.plotly_chart(figure, key=key, config=options, alt=alt)
+    st.plotly_chart(without_links(figure), key=key, config=options, alt=alt)
+
+
+def without_links(figure: go.Figure) -> go.Figure:
+    """The figure with every `<a` in its texts taken literally: Plotly would make links of what others wrote."""
+    parts = figure.to_dict()
+    inert = _inert(parts)
+    return figure if inert is parts else go.Figure(inert, skip_invalid=True)
+
+
+def _inert(value: Any) -> Any:
+    """The same value where nothing in it begins a link, else a copy in which it does not."""
+    if isinstance(value, str):
+        return _LINK.sub("&lt;", value) if _LINK.search(value) else value
+    if isinstance(value, dict):
+        found = {key: _inert(inner) for key, inner in value.items()}
+        return found if any(found[key] is not inner for key, inner in value.items()) else value
+    if isinstance(value, list | tuple) or (isinstance(value, np.ndarray) and value.dtype == object):
+        items = [_inert(inner) for inner in value]
+        return items if any(new is not old for new, old in zip(items, value, strict=True)) else value
+    return value
 
 
 def dress(figure: go.Figure, *, height_px: int, x: str = "", y: str = "") -> go.Figure:

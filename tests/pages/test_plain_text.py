@@ -4,6 +4,7 @@ import re
 import shutil
 from collections.abc import Iterator
 
+import numpy as np
 import pytest
 from google.protobuf.message import Message
 
@@ -101,3 +102,18 @@ def test_the_check_sees_what_is_not_escaped():
     from streamlit.proto.Markdown_pb2 import Markdown
 
     assert any(re.search(LIVE[0], text) for _, text in markdown_in(Markdown(body=f"a {HOSTILE}")))
+
+
+def test_figures_make_no_links_of_what_others_wrote():
+    import plotly.graph_objects as go
+
+    from pages.shared.charts import without_links
+
+    link = '<a href="https://evil.example">l</a>'
+    figure = go.Figure(go.Bar(x=[1, 2], y=[link, "es"], text=[f"<b>{link}</b>", "<b>b</b>"]))
+    figure.update_layout(title_text=link, annotations=[{"text": link}])
+    drawn = str(without_links(figure).to_dict())
+    assert "<a" not in drawn and "</a" not in drawn and "&lt;a href" in drawn
+    assert "<b>b</b>" in drawn, "what the app itself sets in bold stays bold"
+    plain = go.Figure(go.Bar(x=np.arange(3), y=["a", "b", "c"]))
+    assert without_links(plain) is plain

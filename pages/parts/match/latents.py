@@ -13,7 +13,7 @@ from pages.shared import links
 from pages.shared.exports import csv_button
 from pages.shared.heading import Heading
 from pages.shared.row_table import row_table
-from pages.shared.wording import TERMS, latent_name, latent_words, measured
+from pages.shared.wording import TERMS, latent_name, latent_words, measured, plain
 from sae_core.analysis.match import MatchExplanation, is_accepted
 from sae_core.workspace.workspace import SaeView
 
@@ -222,7 +222,7 @@ def _draw_listening(view: SaeView, match: MatchExplanation, latent: int, rows: t
     )
     opened = clip_list(cards, key="match_sounds", heading=heading)
     clip_cards.tell_silent(cards)
-    st.caption(measured(view, latent))
+    st.caption(plain(measured(view, latent)))
     st.page_link(
         "pages/latents.py", label="Open this latent", icon=":material/hub:",
         query_params=links.query(view, {links.LATENT: str(latent)}),

@@ -8,7 +8,7 @@ from pages.parts.movement import views
 from pages.parts.movement.choice import MovementChoice
 from pages.shared import links
 from pages.shared.value_choice import evidence_badge
-from pages.shared.wording import EVIDENCE, latent_words, percent, value_words, with_interval
+from pages.shared.wording import EVIDENCE, latent_words, percent, plain, value_words, with_interval
 from sae_core.analysis.movement import ActiveSet, Detection
 from sae_core.measures.movement import ENTER, LEAVE, STAY, Movement
 
@@ -66,7 +66,7 @@ def end_words(station: ActiveSet, detection: Detection) -> str:
     above = f"{name} above {station.threshold:.2f}"
     if station.steering:
         return f"{above}, after steering: every clip is steered and encoded again"
-    value = value_words(station.attribute, station.value)
+    value = plain(value_words(station.attribute, station.value))
     verdict = "detects" if views.is_confirmed(station) else "is the best candidate for"
     words = (
         f"{evidence_badge(detection.evidence)} {above} {verdict} {value}: F1 {with_interval(*detection.f1)}"

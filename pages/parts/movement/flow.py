@@ -8,7 +8,7 @@ from pages.figures.flow.flow import FlowLink, FlowNode, flow_diagram
 from pages.parts.movement import choice as movement_choice
 from pages.parts.movement.choice import MovementChoice
 from pages.shared import links
-from pages.shared.wording import counted, latent_name, value_words
+from pages.shared.wording import counted, latent_name, plain, value_words
 from sae_core.measures.movement import ELSEWHERE, IN_INDEX, NO_LATENT, Movement
 
 N_PLACES = 8
@@ -101,7 +101,7 @@ def _place_words(place: int) -> str:
 
 
 def _reading(choice: MovementChoice, has_successors: bool) -> str:
-    words = value_words(choice.stations[0].attribute, choice.stations[0].value)
+    words = plain(value_words(choice.stations[0].attribute, choice.stations[0].value))
     said = f"Top: the active set of the best latent for {words}. Below: clips outside it, by the latent with the "
     said += "highest activation × rarity on each."
     if has_successors:

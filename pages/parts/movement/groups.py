@@ -9,7 +9,7 @@ from pages.figures.cells.cells import Cell, CellTable, cell_tables
 from pages.parts.movement import choice
 from pages.shared.renamed import read_renamed
 from pages.shared.tables import csv_bytes
-from pages.shared.wording import counted, value_words
+from pages.shared.wording import counted, plain, value_words
 from sae_core.measures.movement import MOVES
 from sae_core.workspace.workspace import Workspace
 
@@ -36,7 +36,9 @@ def draw_groups(table: pd.DataFrame, attributes: tuple[str, ...], picked: str, f
     """Draw the table; a click on a cell picks its clips."""
     read_renamed("shown", RENAMED)
     with st.container(horizontal=True, vertical_alignment="center", key="group_choice"):
-        st.subheader(" × ".join(name.capitalize() for name in attributes), anchor=False, width="stretch")
+        st.subheader(
+            plain(" × ".join(name.capitalize() for name in attributes)), anchor=False, width="stretch"
+        )
         shown = st.segmented_control(
             "Shown", [COUNTS, OF_INDEX, OF_GROUP], default=COUNTS, required=True, key="shown", bind="query-params",
             persist_state="session", label_visibility="collapsed", help=FRACTION_HELP,

@@ -4,7 +4,7 @@ import streamlit as st
 
 from pages.shared import trial_choice
 from pages.shared.steering_state import SteeringState
-from pages.shared.wording import latent_name, value_words, with_interval
+from pages.shared.wording import latent_name, plain, value_words, with_interval
 from sae_core.analysis.first_value import first_value
 from sae_core.analysis.steering_experiment import MAX_STEERED, SteeringPreset, steering_presets
 from sae_core.analysis.trial_sets import OPERATING_POINTS
@@ -54,7 +54,7 @@ def choose_latents(view: SaeView) -> None:
             help="Grey with a question mark: the best candidate, not confirmed on held-out speakers.",
         )
         for preset in presets:
-            words = value_words(preset.attribute, preset.value)
+            words = plain(value_words(preset.attribute, preset.value))
             st.button(
                 words if preset.is_confirmed else f":gray[{words}?]",
                 key=f"preset_{preset.attribute}_{preset.value}",

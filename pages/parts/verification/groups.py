@@ -7,7 +7,7 @@ from pages.parts.verification import charts as verification_charts
 from pages.shared import charts
 from pages.shared.exports import csv_button
 from pages.shared.renamed import read_renamed
-from pages.shared.wording import column_words, counted, value_words
+from pages.shared.wording import column_words, counted, plain, value_words
 from sae_core.analysis.verification_forms import Comparison
 
 REJECTIONS, ACCEPTANCES = "false rejections", "false acceptances"
@@ -81,7 +81,9 @@ def _on_few(table: pd.DataFrame) -> str:
     """What bars and hollow marks mean, and which groups could not be tested."""
     values = table.drop_duplicates(["attribute", "value"])
     untested = values[~values["is_tested"].astype(bool)]
-    names = ", ".join(value_words(str(line.attribute), str(line.value)) for line in untested.itertuples())
+    names = plain(
+        ", ".join(value_words(str(line.attribute), str(line.value)) for line in untested.itertuples())
+    )
     bars = "Bars are 95 % intervals over speakers."
     if values["is_few"][values["is_tested"].astype(bool)].any():
         bars += " Hollow marks without a bar: fewer than 5 speakers, too few for any claim."
