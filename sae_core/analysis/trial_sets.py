@@ -11,6 +11,7 @@ import pandas as pd
 from jaxtyping import Bool, Float32, Int
 
 from sae_core.corpus.clips import Corpus
+from sae_core.corpus.inspection import copy_groups
 from sae_core.corpus.trial_lists import TrialList, kept_trial_lists, read_kept_trials
 from sae_core.corpus.values import AttributeValue
 from sae_core.files.artifacts import fingerprint
@@ -45,8 +46,9 @@ class TrialSet:
     corpus: all clips. pool_rows: i64[m], the clips they were drawn from. rows: i64[n], the clips that take part,
     ascending. trials: pairs of positions in `rows`. vectors: f32[n, d], their embeddings. scores: f32[p], the cosine of
     each pair. groups: trial group → bool[p]. is_listed: whether they come from a list. n_training: trials with a clip
-    of a speaker that the SAE was trained on. published_list: the list that came with the corpus, where they are
-    from one. n_not_drawn: how many of its trials were left out by chance, since it is too long to score all of them.
+    of a speaker that the SAE was trained on. copy_groups: of all clips, equal where two are exact copies.
+    published_list: the list that came with the corpus, where they are from one. n_not_drawn: how many of its trials
+    were left out by chance, since it is too long to score all of them.
     """
 
     corpus: Corpus
@@ -58,6 +60,7 @@ class TrialSet:
     groups: dict[str, Bool[np.ndarray, " p"]]
     is_listed: bool
     n_training: int
+    copy_groups: Int[np.ndarray, " clips"]
     published_list: TrialList | None = None
     n_not_drawn: int = 0
 
@@ -116,7 +119,26 @@ def draw_trials(
     """
     pool = unseen_rows(view, among)
     trials = sample_trials(view.workspace.corpus, pool, n_trials=n_trials, seed=seed)
+    trials = drop_copies(trials, copies_in(view))
+    if not trials.is_target.any():
+        raise CorpusError(
+            "holds no two clips of one unseen speaker that are not copies of each other",
+            where=view.workspace.path,
+            remedy="import more clips of each speaker",
+        )
     return _trial_set(view, trials, pool, is_listed=False)
+
+
+def drop_copies(trials: Trials, copy_groups: Int[np.ndarray, " clips"]) -> Trials:
+    """The trials that do not compare a clip with an exact copy of it, which says nothing of speakers."""
+    groups = copy_groups[trials.enrol_rows]
+    return trials.select((groups < 0) | (groups != copy_groups[trials.test_rows]))
+
+
+def copies_in(view: SaeView) -> Int[np.ndarray, " n"]:
+    """See `copy_groups`; read once a workspace."""
+    workspace = view.workspace
+    return workspace.kept("copies", lambda: copy_groups(workspace.path, workspace.corpus))
 
 
 def read_trial_list(view: SaeView, text: str, *, name: str) -> TrialSet:
@@ -193,4 +215,5 @@ def _trial_set(view: SaeView, trials: Trials, pool: np.ndarray, *, is_listed: bo
         groups=group_trials(corpus, trials),
         is_listed=is_listed,
         n_training=int((is_training[trials.enrol_rows] | is_training[trials.test_rows]).sum()),
+        copy_groups=copies_in(view),
     )

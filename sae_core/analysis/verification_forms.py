@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float32, Int64
 from scipy.sparse import csr_matrix
 
 from sae_core.analysis.steering_experiment import SteeringExperiment, rebuilt
-from sae_core.analysis.trial_sets import FEW_SPEAKERS, TrialSet
+from sae_core.analysis.trial_sets import FEW_SPEAKERS, TrialSet, drop_copies
 from sae_core.corpus.clips import Corpus
 from sae_core.files.errors import CorpusError
 from sae_core.measures.identity import ablation_eers, changes_with_interval, speaker_variances
@@ -107,6 +107,7 @@ def _trials_by_value(trial_set: TrialSet) -> Iterator[tuple[str, str, Trials | N
                 trials: Trials | None = listed.select(carries[listed.enrol_rows] & carries[listed.test_rows])
             else:
                 trials = _sample_within(corpus, pool[carries[pool]])
+                trials = None if trials is None else drop_copies(trials, trial_set.copy_groups)
             yield attribute, value, trials if trials is not None and _is_testable(corpus, trials) else None
 
 

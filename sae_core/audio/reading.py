@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import soundfile
 import soxr
 from jaxtyping import Float, UInt8
 
+from sae_core.audio.looks import SoundFacts, SoundLook
 from sae_core.audio.recordings import (
     MIX_DOWN,
     REMEDY,
@@ -30,6 +32,7 @@ __all__ = [
     "mel_picture",
     "probe",
     "read",
+    "read_and_look",
 ]
 
 MAX_CLIP_S = 30 * 60.0
@@ -53,7 +56,7 @@ _PICTURE_WINDOW_S = 0.032
 
 
 def probe(path: Path) -> AudioInfo:
-    """What the recording in `path` is, told by its content.
+    """What the recording in `path` is, detected from its content.
 
     The duration is measured: the end that the header names must decode, or else all that decodes is counted. AudioError
     when nothing does, or when its rate lies outside `SAMPLE_RATES_HZ`.
@@ -70,6 +73,7 @@ def probe(path: Path) -> AudioInfo:
             recording.sample_rate_hz,
             recording.n_channels,
             n_samples / recording.sample_rate_hz,
+            recording.checksum(),
         )
 
 
@@ -87,22 +91,57 @@ def read(
     A damaged recording gives what decodes when the whole is asked for. AudioError when nothing does, when the stretch
     ends more than `SHORTFALL_S` after the recording, lasts longer than `MAX_CLIP_S`, or the channel does not exist.
     """
-    if not 0 <= start_s < float("inf") or (duration_s is not None and not 0 < duration_s < float("inf")):
-        raise ValueError(f"start_s {start_s} and duration_s {duration_s} name no stretch of a recording")
-    path = Path(path)
-    if duration_s is not None and duration_s > MAX_CLIP_S + SHORTFALL_S:
-        raise _too_long(path)
+    path, stretch = Path(path), _Stretch(start_s, duration_s, channel)
+    stretch.check(path)
     with open_recording(path, is_seeking=start_s > 0) as recording:
-        _check_rate(recording, path)
-        _check_channel(recording, channel, path)
-        rate = recording.sample_rate_hz
-        start, wanted = (
-            round(start_s * rate),
-            None if duration_s is None else max(1, round(duration_s * rate)),
-        )
-        limit = round(MAX_CLIP_S * rate) + rate if wanted is None else wanted
-        native = _Counted(_take(recording.blocks(start), limit, channel))
-        waveform = _resample(native, rate, sample_rate_hz or rate)
+        return _read_from(recording, path, stretch, sample_rate_hz or recording.sample_rate_hz)
+
+
+def read_and_look(
+    path: Path, *, start_s: float, duration_s: float, channel: int, sample_rate_hz: int
+) -> tuple[Float[np.ndarray, " t"], SoundFacts]:
+    """What `read` returns and raises, and what the samples look like before they are mixed and resampled."""
+    path, stretch = Path(path), _Stretch(start_s, duration_s, channel)
+    stretch.check(path)
+    with open_recording(path, is_seeking=start_s > 0) as recording:
+        look = SoundLook(recording.sample_rate_hz)
+        waveform = _read_from(recording, path, stretch, sample_rate_hz, look)
+    return waveform, look.facts()
+
+
+@dataclass(frozen=True)
+class _Stretch:
+    start_s: float
+    duration_s: float | None
+    channel: int
+
+    def check(self, path: Path) -> None:
+        """ValueError where it can be none of any recording, AudioError where it is too long."""
+        is_stretch = self.duration_s is None or 0 < self.duration_s < float("inf")
+        if not (is_stretch and 0 <= self.start_s < float("inf")):
+            raise ValueError(
+                f"start_s {self.start_s} and duration_s {self.duration_s} name no stretch of a recording"
+            )
+        if self.duration_s is not None and self.duration_s > MAX_CLIP_S + SHORTFALL_S:
+            raise _too_long(path)
+
+
+def _read_from(
+    recording: Recording,
+    path: Path,
+    stretch: _Stretch,
+    sample_rate_hz: int,
+    look: SoundLook | None = None,
+) -> Float[np.ndarray, " t"]:
+    """What `read` returns; `look` is shown the samples before they are mixed and resampled."""
+    _check_rate(recording, path)
+    _check_channel(recording, stretch.channel, path)
+    rate, start_s = recording.sample_rate_hz, stretch.start_s
+    start = round(start_s * rate)
+    wanted = None if stretch.duration_s is None else max(1, round(stretch.duration_s * rate))
+    limit = round(MAX_CLIP_S * rate) + rate if wanted is None else wanted
+    native = _Counted(_take(recording.blocks(start), limit, stretch.channel, look))
+    waveform = _resample(native, rate, sample_rate_hz)
     if not native.n_samples:
         raise AudioError(
             f"holds no sound at {start_s:.2f} s",
@@ -158,11 +197,13 @@ class _Counted:
 
 
 def _take(
-    blocks: Iterator[Float[np.ndarray, "t c"]], n_samples: int, channel: int
+    blocks: Iterator[Float[np.ndarray, "t c"]], n_samples: int, channel: int, look: SoundLook | None
 ) -> Iterator[Float[np.ndarray, " t"]]:
-    """The first `n_samples` as mono blocks."""
+    """The first `n_samples` as mono blocks, each shown to `look` as it was."""
     for block in blocks:
         piece = block[:n_samples]
+        if look is not None:
+            look.add(piece if channel == MIX_DOWN else piece[:, channel : channel + 1])
         yield piece.mean(axis=1, dtype=np.float32) if channel == MIX_DOWN else piece[:, channel]
         n_samples -= len(piece)
         if not n_samples:
@@ -206,7 +247,8 @@ def encode_mp3(waveform: Float[np.ndarray, " t"], sample_rate_hz: int) -> bytes:
     """The waveform as a mono MP3, which every browser plays, at the lowest MP3 rate that is not below its own."""
     rate_hz = _mp3_rate_hz(sample_rate_hz)
     samples = np.nan_to_num(waveform, nan=0.0, posinf=1.0, neginf=-1.0).astype(np.float32)
-    samples = _resample([samples], sample_rate_hz, rate_hz).clip(-1.0, 1.0)
+    samples = _resample([samples], sample_rate_hz, rate_hz)
+    samples /= max(1.0, float(np.abs(samples).max(initial=0.0)))  # quieter rather than distorted
     stream = io.BytesIO()
     soundfile.write(stream, samples, rate_hz, format="MP3")
     return stream.getvalue()
@@ -218,14 +260,16 @@ def browser_audio(path: Path, *, start_s: float, duration_s: float, channel: int
     A small recording that every browser plays and that is just the clip goes out as it is, anything else as an MP3 of
     the stretch. AudioError as `read` raises it.
     """
-    path = Path(path)
-    with open_recording(path) as recording:
+    path, stretch = Path(path), _Stretch(start_s, duration_s, channel)
+    stretch.check(path)
+    with open_recording(path, is_seeking=start_s > 0) as recording:
         rate_hz = _mp3_rate_hz(recording.sample_rate_hz)
-        is_plain = start_s == 0 and channel == MIX_DOWN and path.stat().st_size <= MAX_BROWSER_BYTES
+        is_all = start_s == 0 and channel == MIX_DOWN and path.stat().st_size <= MAX_BROWSER_BYTES
         mime = _BROWSER_TYPES.get((recording.container, recording.codec))
-        if mime and is_plain and recording.n_channels <= 2 and _lasts(recording, duration_s):
-            return path.read_bytes(), mime
-    waveform = read(path, start_s=start_s, duration_s=duration_s, channel=channel, sample_rate_hz=rate_hz)
+        is_playable = mime is not None and recording.is_plain and recording.n_channels <= 2
+        if mime and is_playable and is_all and _lasts(recording, duration_s):
+            return recording.content(), mime
+        waveform = _read_from(recording, path, stretch, rate_hz)
     return encode_mp3(waveform, rate_hz), "audio/mpeg"
 
 

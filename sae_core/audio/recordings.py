@@ -10,6 +10,7 @@ import contextlib
 import io
 import os
 import stat
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -31,6 +32,7 @@ MIX_DOWN = -1
 SAMPLE_RATES_HZ = (1_000, 768_000)
 BLOCK_SAMPLES = 2**14
 SMALL_BYTES = 2**24
+CHECKED_BYTES = 2**20
 MENDED_SAMPLES, MENDED_PIECES = 4_096, 16
 """Behind damage the next place to decode from is looked for in so many steps of so many samples."""
 MAX_GAP_S = 60.0
@@ -66,6 +68,8 @@ class AudioInfo:
     sample_rate_hz: int
     n_channels: int
     duration_s: float
+    checksum: str = ""
+    """Of the bytes of the file: equal where they are, of a file above `CHECKED_BYTES` its beginning and its end."""
 
 
 @runtime_checkable
@@ -77,11 +81,21 @@ class Recording(Protocol):
     sample_rate_hz: int
     n_channels: int
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether other programs hear the same: one recording, as its header says, its samples in their usual range."""
+
     def blocks(self, start: int) -> Iterator[Float[np.ndarray, "t c"]]:
         """Decoded pieces from sample `start` on, until the recording ends or can be decoded no further."""
 
     def measure(self) -> int:
         """How many samples a channel really has: the header is believed only where its end can be decoded."""
+
+    def content(self) -> bytes:
+        """The bytes of the file, read without opening it again."""
+
+    def checksum(self) -> str:
+        """See `AudioInfo.checksum`."""
 
 
 @contextlib.contextmanager
@@ -99,7 +113,7 @@ def open_recording(path: Path, *, is_seeking: bool = False) -> Iterator[Recordin
             raise AudioError(
                 f"is not a recording that can be decoded ({error})", where=path, remedy=REMEDY
             ) from error
-        yield _Joined(recording, _open_sections(file, others, stack)) if others else recording
+        yield _Joined(file, recording, _open_sections(file, others, stack)) if others else recording
 
 
 def _open(path: Path) -> BinaryIO:
@@ -140,6 +154,25 @@ class _File:
                 "is empty (0 bytes)", where=path, remedy="copy it again, or take it out of the folder"
             )
         return cls(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, stream)
+
+
+class _OfFile:
+    """What a recording knows of the file it lies in."""
+
+    _recorded: _File
+
+    def content(self) -> bytes:
+        """The bytes of the file, read without opening it again."""
+        return os.pread(self._recorded.stream.fileno(), self._recorded.n_bytes, 0)
+
+    def checksum(self) -> str:
+        """See `AudioInfo.checksum`."""
+        descriptor, n_bytes = self._recorded.stream.fileno(), self._recorded.n_bytes
+        found = zlib.crc32(os.pread(descriptor, CHECKED_BYTES // 2, 0))
+        if n_bytes > CHECKED_BYTES // 2:
+            start = max(CHECKED_BYTES // 2, n_bytes - CHECKED_BYTES // 2)
+            found = zlib.crc32(os.pread(descriptor, CHECKED_BYTES // 2, start), found)
+        return f"{n_bytes:x}-{found:08x}"
 
 
 def _bytes_of(file: _File) -> Bytes:
@@ -256,10 +289,13 @@ def _try_libsndfile(
         return None, f"libsndfile: {error.error_string.rstrip('.')}; "
 
 
-class _Joined:
+class _Joined(_OfFile):
     """A recording and those behind it in the same file, at the rate and with the channels of the first."""
 
-    def __init__(self, first: Recording, others: Iterator[Recording]) -> None:
+    is_plain = False
+
+    def __init__(self, file: _File, first: Recording, others: Iterator[Recording]) -> None:
+        self._recorded = file
         self._first, self._unopened = first, others
         self._opened: list[Recording] = []
         self.container, self.codec = first.container, first.codec
@@ -325,11 +361,11 @@ def _fitted(
         yield stream.resample_chunk(nothing, last=True)
 
 
-class _SndfileRecording:
+class _SndfileRecording(_OfFile):
     def __init__(
         self, file: _File, section: Section, stack: contextlib.ExitStack, second: Callable[[], Recording]
     ) -> None:
-        self._is_whole = section == Section(0, file.n_bytes)
+        self._recorded, self._is_whole = file, section == Section(0, file.n_bytes)
         self._source, self._view, self._second = file.stream, _View(file, section), second
         self._file: soundfile.SoundFile | None = None
         stack.callback(self._close)
@@ -344,6 +380,11 @@ class _SndfileRecording:
             self._gain = np.float32(self._gain_of_floats())
         elif self.codec == "pcm_32" and sample_bits(FileBytes(file.stream.fileno())) == 24:
             self._gain = np.float32(self._gain_of_24_bits())
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether other programs hear the same."""
+        return self._is_whole and bool(self._gain == 1)
 
     def _open(self) -> soundfile.SoundFile:
         self._close()
@@ -436,7 +477,7 @@ class _SndfileRecording:
         if not file.seekable():
             return self.n_declared
         is_all = self.n_declared and self._seek(self.n_declared - 1)
-        if is_all and any(len(block) for block in self._blocks_from_here()):
+        if is_all and any(len(block) for block in self._blocks_from_here(n_at_once=1)):
             return self.n_declared
         return sum(len(block) for block in self.blocks(0))
 
@@ -452,9 +493,9 @@ class _SndfileRecording:
         self._open()
         return False
 
-    def _blocks_from_here(self) -> Iterator[Float[np.ndarray, "t c"]]:
+    def _blocks_from_here(self, *, n_at_once: int = BLOCK_SAMPLES) -> Iterator[Float[np.ndarray, "t c"]]:
         """Pieces until the file ends or is damaged."""
-        n_samples = max(1, BLOCK_SAMPLES // self.n_channels)
+        n_samples = max(1, n_at_once // self.n_channels)
         while self._file is not None:
             # The error that damage raises hides how much was decoded before it: what is no longer NaN was.
             block = np.full((n_samples, self.n_channels), np.nan, dtype=np.float32)
@@ -468,7 +509,7 @@ class _SndfileRecording:
                 return
 
 
-class _FfmpegRecording:
+class _FfmpegRecording(_OfFile):
     """The default sound track of a container. Its time begins with the first sample that decodes."""
 
     _media: Any = None
@@ -477,6 +518,7 @@ class _FfmpegRecording:
 
     def __init__(self, file: _File, section: Section, stack: contextlib.ExitStack) -> None:
         self._recorded, self._view = file, _View(file, section)
+        self._is_whole = section == Section(0, file.n_bytes)
         stack.callback(self._close)
         frame = self._open()
         if frame.format.name.removesuffix("p") not in _FULL_SCALE:
@@ -515,6 +557,11 @@ class _FfmpegRecording:
     def _close(self) -> None:
         if self._media is not None:
             self._media.close()
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether other programs hear the same."""
+        return self._is_whole and self._has_index
 
     @property
     def _has_index(self) -> bool:

@@ -50,6 +50,13 @@ def _add_import(verbs: Verbs) -> None:
     parser.add_argument(
         "--channel", type=int, metavar="N", help="take this channel (from 0) instead of mixing down"
     )
+    parser.add_argument(
+        "--channels",
+        choices=("mix", "split"),
+        default="mix",
+        help="split: both sides of a two-channel call become clips of speakers of their own, <call>/left and "
+        "<call>/right; mix (default): the mean of both",
+    )
     parser.add_argument("--window-s", type=float, metavar="S", help="cut recordings into clips of S seconds")
     parser.add_argument(
         "--no-measure", action="store_true", help="leave pitch, noise, bandwidth, … to `measure`"
@@ -60,10 +67,14 @@ def run_import(options: argparse.Namespace) -> None:
     """Run `import`."""
     from sae_core.corpus.importing import ImportSettings, import_corpus
 
-    settings = ImportSettings(options.labels, options.channel, options.window_s, options.layout)
+    settings = ImportSettings(
+        options.labels, options.channel, options.window_s, options.layout, channels=options.channels
+    )
     with Bar("import") as bar:
         report = import_corpus(options.folder, options.workspace, settings, progress=bar)
     print(f"{len(report.corpus):,} clips in {options.workspace}, read as {report.layout}: {report.evidence}")
+    for notice in report.notices:
+        print(f"note: {notice}")
     say_failures(len(report.failures), options.workspace / "import_failures.parquet")
     if not options.no_measure:
         measure(options.workspace)

@@ -16,6 +16,9 @@ from sae_core.files.artifacts import file_digest, fingerprint, read_json, read_t
 from sae_core.files.errors import CorpusError
 
 CLIP_COLUMNS = ("clip_id", "audio_path", "start_s", "duration_s", "audio_channel", "speaker_id", "split")
+VERSION_COLUMN = "audio_version"
+"""Which recording lay under the path: null for the first, else what tells it from the one before. Only where one was
+replaced since the first import does the table have this column."""
 SPLITS = ("train", "selection", "held-out")
 SPLIT_SHARES = (0.6, 0.2, 0.2)
 MAX_ATTRIBUTE_VALUES = 200
@@ -124,8 +127,10 @@ class Corpus:
 
     @cached_property
     def audio_fingerprint(self) -> str:
-        """Changes when a clip, its place in a recording or the order of rows changes: the parent of embeddings."""
-        columns = ("clip_id", "audio_path", "start_s", "duration_s", "audio_channel")
+        """Changes when a clip, its place in a recording, the order of rows or a recording under its path changes: the
+        parent of embeddings."""
+        columns = ["clip_id", "audio_path", "start_s", "duration_s", "audio_channel"]
+        columns += [VERSION_COLUMN] if VERSION_COLUMN in self.table.columns else []
         return fingerprint(*(self._digest_of(name) for name in columns))
 
     @cached_property
@@ -246,7 +251,7 @@ def attribute_columns(table: pd.DataFrame) -> tuple[str, ...]:
     for name in table.columns:
         column = table[name]
         is_number = pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
-        if name in CLIP_COLUMNS or is_number:
+        if name in (*CLIP_COLUMNS, VERSION_COLUMN) or is_number:
             continue
         if 1 <= column.nunique(dropna=True) <= MAX_ATTRIBUTE_VALUES:
             chosen.append(str(name))

@@ -9,7 +9,7 @@ import pandas as pd
 from sae_core.corpus import labels as label_file
 from sae_core.corpus.clips import Corpus, attribute_columns
 from sae_core.corpus.cutting import CutSettings, cut_clips
-from sae_core.corpus.inspection import probe_all
+from sae_core.corpus.inspection import Probes, probe_all
 from sae_core.corpus.layouts import IMPORTERS, recognise_layout
 from sae_core.corpus.placing import place_rows
 from sae_core.corpus.rows import SUBSET_COLUMN, Rows
@@ -27,7 +27,7 @@ class ImportSettings:
     """What is asked of an import.
 
     labels: a table with a row a clip (see `labels.LAYOUT`); None lets the folder speak for itself.
-    channel, window_s: see `CutSettings`. layout: one of `IMPORTERS`; None takes the one that fits.
+    channel, window_s, channels: see `CutSettings`. layout: one of `IMPORTERS`; None takes the one that fits.
     CorpusError when they cannot be.
     """
 
@@ -35,6 +35,7 @@ class ImportSettings:
     channel: int | None = None
     window_s: float | None = None
     layout: str | None = None
+    channels: str = "mix"
 
     def __post_init__(self) -> None:
         if self.layout is not None and self.layout not in IMPORTERS:
@@ -47,12 +48,12 @@ class ImportSettings:
                 where=self.labels,
                 remedy="give either --labels or --layout",
             )
-        CutSettings(self.channel, self.window_s)
+        _ = self.cuts
 
     @property
     def cuts(self) -> CutSettings:
         """How recordings become clips."""
-        return CutSettings(self.channel, self.window_s)
+        return CutSettings(self.channel, self.window_s, self.channels)
 
 
 @dataclass(frozen=True)
@@ -60,13 +61,14 @@ class ImportReport:
     """What an import made.
 
     failures: `audio_path` and `reason` of every recording or row that gave no clip. layout: how the folder was read,
-    one of `IMPORTERS` or "labels". evidence: why so, in words.
+    one of `IMPORTERS` or "labels". evidence: why so, in words. notices: what else to know, a sentence each.
     """
 
     corpus: Corpus
     failures: pd.DataFrame
     layout: str = ""
     evidence: str = ""
+    notices: tuple[str, ...] = ()
 
 
 def import_corpus(
@@ -113,7 +115,7 @@ def import_rows(
         raise ArtifactError("is no folder", where=workspace, remedy="choose another --workspace")
     placed = place_rows(rows, folder)
     names = list(dict.fromkeys(placed.table["audio_path"]))
-    probes = probe_all(folder, names, workspace, progress=progress) if names else {}
+    probes = probe_all(folder, names, workspace, progress=progress) if names else Probes()
     clips, failed = cut_clips(placed, probes, settings)
     failures = pd.DataFrame([*rows.unread, *failed], columns=["audio_path", "reason"], dtype="str")
     if not len(clips):
@@ -127,7 +129,7 @@ def import_rows(
         write_json(
             workspace / "workspace.json", {"format_version": FORMAT_VERSION, "name": folder.resolve().name}
         )
-    return ImportReport(Corpus.load(workspace), failures)
+    return ImportReport(Corpus.load(workspace), failures, notices=probes.notices())
 
 
 def _by_clip(trials: Mapping[str, pd.DataFrame], clips: pd.DataFrame) -> dict[str, pd.DataFrame]:

@@ -145,6 +145,7 @@ def test_finished_probes_are_not_done_again(calls, workspace, monkeypatch):
 
     monkeypatch.setattr(inspection, "probe", probe_some)
     monkeypatch.setattr(inspection, "N_WAITING", 1)
+    monkeypatch.setattr(inspection, "N_AT_ONCE", 1)
     with pytest.raises(KeyboardInterrupt):
         import_corpus(calls, workspace)
     assert not (workspace / "clips.parquet").exists()
@@ -178,6 +179,7 @@ def test_an_import_killed_outright_goes_on_where_it_was(calls, workspace, tmp_pa
                 os.kill(os.getpid(), signal.SIGKILL)
             return real(path)
         inspection.probe, inspection.N_WAITING, inspection.SAVE_EVERY_S = probe, 1, 0.0
+        inspection.N_AT_ONCE = 1
         import_corpus(Path(sys.argv[1]), Path(sys.argv[2]))
     """)
     ended = subprocess.run(
