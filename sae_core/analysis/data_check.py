@@ -11,9 +11,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from sae_core.corpus.acoustics import load_acoustics
 from sae_core.corpus.clips import Corpus
 from sae_core.corpus.decisions import Decisions
 from sae_core.embedding.embeddings import Embeddings
+from sae_core.files.errors import ArtifactError
 from sae_core.files.progress import Progress, ignore
 from sae_core.measures.data_check import CheckedCorpus, check
 from sae_core.workspace.note_entries import DECISION, Subject
@@ -40,9 +42,11 @@ def check_workspace(
     Columns of `measures.data_check`, with `row` and `other_row` into the clips table, `decision` what was decided (""
     if nothing) and `words` in a sentence.
 
-    digests: equal where the sound is the same to the byte, "" where unknown. ArtifactError when the notes
-    cannot be read.
+    digests: equal where the sound is the same, "" where unknown; None takes those that `measure` left.
+    ArtifactError when the notes cannot be read.
     """
+    if digests is None:
+        digests = _measured_digests(workspace)
     rows = _drawn(len(workspace.corpus))
     found = check(_checked(workspace.corpus, embeddings, rows, digests), progress=progress)
     for side in ("row", "other_row"):
@@ -56,6 +60,14 @@ def check_workspace(
     ]
     found["words"] = [_words(one, clips) for one in found.to_dict("records")]
     return found
+
+
+def _measured_digests(workspace: Workspace) -> np.ndarray | None:
+    try:
+        checks = load_acoustics(workspace.path, workspace.corpus).checks
+    except ArtifactError:
+        return None
+    return None if checks is None else checks["sound_digest"].fillna("").astype(str).to_numpy(object)
 
 
 def _drawn(n: int) -> np.ndarray:

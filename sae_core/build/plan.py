@@ -15,6 +15,7 @@ import pandas as pd
 
 from sae_core.corpus.clips import Corpus
 from sae_core.corpus.importing import ImportSettings, import_corpus
+from sae_core.corpus.inspection import changed_recordings
 from sae_core.embedding.embedders import EMBEDDERS, check_packages
 from sae_core.files.artifacts import (
     ArtifactMeta,
@@ -48,7 +49,7 @@ class BuildPlan:
     """What a build makes of what, as JSON beside the workspace; a field left None is chosen for the corpus.
 
     source: the folder of recordings, or a workspace whose clips are taken; relative ones lie in the new workspace.
-    labels, channel, window_s, layout: see `ImportSettings`.
+    labels, channel, window_s, layout, channels: see `ImportSettings`.
     embedder, model: see `open_embedder`.
     variants, n_latents, ks, seeds: the grid of SAEs, see `SweepGrid`.
     n_epochs: passes over the clips. n_at_once: clips measured and SAEs trained at once, by default one a
@@ -62,6 +63,7 @@ class BuildPlan:
     channel: int | None = None
     window_s: float | None = None
     layout: str | None = None
+    channels: str | None = None
     embedder: str = "titanet"
     model: str | None = None
     variants: tuple[str, ...] | None = None
@@ -99,7 +101,8 @@ class BuildPlan:
     def import_settings(self, workspace: Path) -> ImportSettings:
         """What is asked of the import."""
         labels = None if self.labels is None else workspace / self.labels
-        return ImportSettings(labels, self.channel, self.window_s, self.layout)
+        channels = self.channels or "mix"
+        return ImportSettings(labels, self.channel, self.window_s, self.layout, channels=channels)
 
     def grid(self, n_train: int) -> "SweepGrid":
         """The SAEs to train on n clips; ValueError where the chosen parts leave none."""
@@ -217,22 +220,34 @@ def _within(step: str, report: BuildReport) -> Progress:
 def _import(plan: BuildPlan, path: Path, progress: Progress) -> str:
     source = (path / plan.source).resolve()
     wanted = _import_mark(plan, source)
+    notices: tuple[str, ...] = ()
     if (path / "clips.parquet").exists():
         _check_same_clips(path, source, wanted)
-        return f"{len(Corpus.load(path)):,} clips, kept as they were imported"
+        if not _is_changed(plan, path):
+            return f"{len(Corpus.load(path)):,} clips, kept as they were imported"
     if (source / "clips.parquet").exists():
         Corpus.load(source).save(path)
-        update_settings(path, name=path.resolve().name)
     else:
-        import_corpus(source, path, plan.import_settings(path), progress=progress)
-        update_settings(path, name=path.resolve().name)
+        notices = import_corpus(source, path, plan.import_settings(path), progress=progress).notices
+    update_settings(path, name=path.resolve().name)
     _remember(path, **{"import": wanted, "source": str(source)})
     n_failed = len(read_failures(path / "import_failures.parquet"))
-    return f"{len(Corpus.load(path)):,} clips" + (f"; {n_failed:,} could not be imported" if n_failed else "")
+    words = f"{len(Corpus.load(path)):,} clips" + (
+        f"; {n_failed:,} could not be imported" if n_failed else ""
+    )
+    return "; ".join([words, *notices])
+
+
+def _is_changed(plan: BuildPlan, path: Path) -> bool:
+    """Whether recordings were replaced since this plan imported them, so that it does so again."""
+    corpus = Corpus.load(path)
+    is_own = _record(path).get("import") == _import_mark(plan, (path / plan.source).resolve())
+    return is_own and bool(changed_recordings(corpus.audio_root, path))
 
 
 def _import_mark(plan: BuildPlan, source: Path) -> str:
-    return fingerprint(str(source), plan.labels, plan.channel, plan.window_s, plan.layout)
+    chosen = [] if plan.channels is None else [plan.channels]
+    return fingerprint(str(source), plan.labels, plan.channel, plan.window_s, plan.layout, *chosen)
 
 
 def _check_same_clips(path: Path, source: Path, wanted: str) -> None:
@@ -255,7 +270,8 @@ def _measure(plan: BuildPlan, path: Path, progress: Progress) -> str:
     found = measure_workspace(path, n_processes=plan.n_at_once, progress=progress)
     n_failed = len(found.failures)
     words = f"{len(found.table) - n_failed:,} clips measured"
-    return words + (f"; {n_failed:,} could not be" if n_failed else "")
+    words += f"; {n_failed:,} could not be" if n_failed else ""
+    return "; ".join([words, *found.warnings(Corpus.load(path))])
 
 
 def _embed(plan: BuildPlan, path: Path, progress: Progress) -> str:

@@ -47,6 +47,7 @@ def _add_import(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--labels", type=Path, metavar="FILE", help="see import")
     parser.add_argument("--layout", metavar="NAME", help="see import")
     parser.add_argument("--channel", type=int, metavar="N", help="see import")
+    parser.add_argument("--channels", choices=("mix", "split"), help="see import")
     parser.add_argument("--window-s", type=float, metavar="S", help="see import")
 
 
@@ -107,6 +108,7 @@ def _plan_of(options: argparse.Namespace) -> "BuildPlan":
         channel=options.channel,
         window_s=options.window_s,
         layout=options.layout,
+        channels=options.channels,
         embedder=options.embedder,
         model=options.model,
         variants=options.variants,

@@ -31,10 +31,13 @@ def run_measure(options: argparse.Namespace) -> None:
 def measure(workspace: Path, *, n_processes: int | None = None, rebuild: bool = False) -> None:
     """Measure a workspace's clips under a bar and say what came of it."""
     from sae_core.corpus.acoustics import measure_workspace
+    from sae_core.corpus.clips import Corpus
 
     began = monotonic()
     with Bar("measure") as bar:
         found = measure_workspace(workspace, n_processes=n_processes, rebuild=rebuild, progress=bar)
     n_measured = len(found.table) - len(found.failures)
     print(f"{n_measured:,} of {len(found.table):,} clips measured ({monotonic() - began:.1f} s)")
+    for warning in found.warnings(Corpus.load(workspace)):
+        print(f"warning: {warning}")
     say_failures(len(found.failures), workspace / "acoustics_failures.parquet")

@@ -1,9 +1,11 @@
 """Acoustic measures of every clip: made once, several clips at a time, kept beside the clips, and never half.
 
-Row i of `acoustics.parquet` is clip i; what a clip does not have, such as the pitch of a noise, is null there. Finished
-parts of a run that was stopped are kept and not made again.
+Row i of `acoustics.parquet` is clip i; what a clip does not have, such as the pitch of a noise, is null there. Row i of
+`sound_checks.parquet` holds what its samples look like, seen in the same pass. Finished parts of a run that was stopped
+are kept and not made again; where some recordings were replaced or added, only their clips are measured.
 """
 
+import hashlib
 import logging
 import multiprocessing
 import os
@@ -20,8 +22,10 @@ import pandas as pd
 from jaxtyping import Int64
 
 from sae_core.audio import reading
+from sae_core.audio.looks import FACT_COLUMNS
 from sae_core.audio.measures import SAMPLE_RATE_HZ, SOUND_COLUMNS, measure_sound
-from sae_core.corpus.clips import Corpus
+from sae_core.corpus.clips import Corpus, clip_marks
+from sae_core.corpus.sound_checks import sound_warnings
 from sae_core.files.artifacts import ArtifactMeta, fingerprint, read_table, write_table
 from sae_core.files.errors import ArtifactError, StaleArtifactError, VoxScopeError
 from sae_core.files.processes import end_with_parent
@@ -34,6 +38,11 @@ MEASURED_S = 120.0
 PART_CLIPS = 64
 ACOUSTIC_COLUMNS = (*SOUND_COLUMNS, "duration_s")
 
+CHECKS_FILE = "sound_checks.parquet"
+CHECK_COLUMNS = (*FACT_COLUMNS, "level_dbfs", "sound_digest", "clip_mark")
+"""`SoundFacts`, the level of what embedders hear, a digest of it ("" where there is none), and what the clip was."""
+_FACTS = (*FACT_COLUMNS, "level_dbfs")
+_MEASURED = (*SOUND_COLUMNS, *_FACTS, "sound_digest")
 _PARTS = "acoustics_parts"
 _log = logging.getLogger(__name__)
 
@@ -43,12 +52,20 @@ class Acoustics:
     """The measures of every clip, row by row.
 
     table: one nullable Float32 column for each of `ACOUSTIC_COLUMNS`. failures: row, clip_id and reason of clips whose
-    sound could not be had; they have a duration alone. fingerprint: of all of it.
+    sound could not be had; they have a duration alone. fingerprint: of all of it. checks: `CHECK_COLUMNS` of every
+    clip; None where an earlier version measured them.
     """
 
     table: pd.DataFrame
     failures: pd.DataFrame
     fingerprint: str
+    checks: pd.DataFrame | None = None
+
+    def warnings(self, corpus: Corpus) -> tuple[str, ...]:
+        """What the sound of the clips gives reason to warn of, a sentence a kind; none where it was not looked at."""
+        if self.checks is None:
+            return ()
+        return sound_warnings(corpus, pd.concat([self.table[["f0_median_hz"]], self.checks], axis=1))
 
     def values(self, column: str) -> np.ndarray:
         """One measure of every clip as f32[n], NaN where a clip has none: for arithmetic that asks `isfinite` first."""
@@ -64,24 +81,68 @@ def measure_workspace(
     corpus, ArtifactError when the workspace cannot be written or a process is ended from outside.
     """
     path, corpus = Path(path), Corpus.load(path)
-    known = None if rebuild else _known(path, corpus)
-    rows = np.arange(len(corpus)) if known is None else known.failures["row"].to_numpy(dtype=np.int64)
-    table = _empty(corpus) if known is None else known.table.copy()
+    table, rows, is_same = _begin(path, corpus, rebuild=rebuild)
     parts = [
         _Part(corpus, rows[start : start + PART_CLIPS], path) for start in range(0, len(rows), PART_CLIPS)
     ]
     reasons: dict[int, str] = {}
     n_done = 0
     for part, found in _each_part(parts, n_processes or os.cpu_count() or 1, rebuild=rebuild):
-        table.loc[part.rows, list(SOUND_COLUMNS)] = found[list(SOUND_COLUMNS)].to_numpy()
+        table.loc[part.rows, list(_MEASURED)] = found[list(_MEASURED)].to_numpy()
         is_failed = found["reason"] != ""
         reasons |= dict(zip(part.rows[is_failed].tolist(), found["reason"][is_failed], strict=True))
         n_done += len(part.rows)
         progress(n_done, len(rows), "measuring")
-    if known is None or len(reasons) < len(rows):
+    if not is_same or len(reasons) < len(rows):
         _save(path, corpus, table, reasons)
     shutil.rmtree(path / _PARTS, ignore_errors=True)
     return load_acoustics(path, corpus)
+
+
+def _begin(
+    path: Path, corpus: Corpus, *, rebuild: bool
+) -> tuple[pd.DataFrame, Int64[np.ndarray, " m"], bool]:
+    """The measures that are known already, the rows that have none, and whether they are of these very clips."""
+    table, everything = _empty(corpus), np.arange(len(corpus))
+    if rebuild:
+        return table, everything, False
+    known = _known(path, corpus)
+    if known is not None:
+        table[list(SOUND_COLUMNS)] = known.table[list(SOUND_COLUMNS)]
+        if known.checks is not None:
+            names = [*_FACTS, "sound_digest"]
+            table[names] = known.checks[names]
+        return table, known.failures["row"].to_numpy(dtype=np.int64), True
+    return _take_over(path, corpus, table)
+
+
+def _take_over(
+    path: Path, corpus: Corpus, table: pd.DataFrame
+) -> tuple[pd.DataFrame, Int64[np.ndarray, " m"], bool]:
+    """The same from measures of other clips: those of clips that are the same stretch of the same recording."""
+    everything = np.arange(len(corpus))
+    try:
+        meta = ArtifactMeta.read(path / "acoustics.json", kind="acoustics", remedy="")
+        meta.check_files(path, remedy="", whole=True)
+        measured = read_table(path / "acoustics.parquet", columns=SOUND_COLUMNS)
+        checks = read_table(path / CHECKS_FILE, columns=CHECK_COLUMNS)
+        failed = read_table(path / "acoustics_failures.parquet", columns=("row",))["row"]
+    except ArtifactError:
+        return table, everything, False
+    if meta.settings != _SETTINGS or len(measured) != len(checks):
+        return table, everything, False
+    before = pd.concat([measured, checks], axis=1).drop(index=failed)
+    places = (
+        pd.Index(before["clip_mark"]).get_indexer(clip_marks(corpus))
+        if before["clip_mark"].is_unique
+        else None
+    )
+    if places is None:
+        return table, everything, False
+    is_there = places >= 0
+    taken = before.iloc[places[is_there]][list(_MEASURED)]
+    table.loc[is_there, list(_MEASURED)] = taken.to_numpy()
+    return table, everything[~is_there], False
 
 
 def load_acoustics(path: Path, corpus: Corpus) -> Acoustics:
@@ -99,7 +160,10 @@ def load_acoustics(path: Path, corpus: Corpus) -> Acoustics:
         raise StaleArtifactError(
             "was measured in another way or of other clips", where=path / "acoustics.parquet", remedy=remedy
         )
-    return Acoustics(table[list(ACOUSTIC_COLUMNS)].astype("Float32"), failures, meta.fingerprint)
+    checks = None
+    if (path / CHECKS_FILE).exists():
+        checks = read_table(path / CHECKS_FILE, columns=CHECK_COLUMNS, remedy=remedy)
+    return Acoustics(table[list(ACOUSTIC_COLUMNS)].astype("Float32"), failures, meta.fingerprint, checks)
 
 
 def stored_state(path: Path, corpus: Corpus) -> tuple[str, str, str | None] | None:
@@ -142,12 +206,12 @@ class _Part:
         file = self.workspace / _PARTS / f"{int(self.rows[0]):09d}-{mark}.parquet"
         if file.exists() and not is_new:
             try:
-                return read_table(file, columns=(*SOUND_COLUMNS, "reason"))
+                return read_table(file, columns=(*_MEASURED, "reason"))
             except ArtifactError as error:
                 _log.warning("%s is damaged and is made again (%s)", file, error)
         found = [_measure_clip(self.corpus, place) for place in range(len(self.rows))]
-        table = pd.DataFrame(found, columns=[*SOUND_COLUMNS, "reason"])
-        table = table.astype(dict.fromkeys(SOUND_COLUMNS, "Float32"))
+        table = pd.DataFrame(found, columns=[*_MEASURED, "reason"])
+        table = table.astype(dict.fromkeys((*SOUND_COLUMNS, *_FACTS), "Float32"))
         write_table(file, table)
         return table
 
@@ -156,9 +220,9 @@ def _measure_clip(corpus: Corpus, place: int) -> tuple[float | str | None, ...]:
     """Every measure of one clip, then why it has none or ""."""
     clip = corpus.table.iloc[place]
     duration_s = MEASURED_S if pd.isna(clip["duration_s"]) else min(float(clip["duration_s"]), MEASURED_S)
-    nothing = (None,) * len(SOUND_COLUMNS)
+    nothing = (*(None,) * len((*SOUND_COLUMNS, *_FACTS)), "")
     try:
-        waveform = reading.read(
+        waveform, facts = reading.read_and_look(
             corpus.audio_file(place),
             start_s=0.0 if pd.isna(clip["start_s"]) else float(clip["start_s"]),
             duration_s=duration_s,
@@ -170,7 +234,17 @@ def _measure_clip(corpus: Corpus, place: int) -> tuple[float | str | None, ...]:
     if not np.isfinite(waveform).all():
         return *nothing, "holds samples that are no numbers (NaN or infinite)"
     found = measure_sound(waveform)
-    return *(getattr(found, name) for name in SOUND_COLUMNS), ""
+    level = float(10 * np.log10(max(np.var(waveform, dtype=np.float64), 1e-12)))
+    heard = np.rint(waveform * 2**15).astype("<i4").tobytes()
+    is_silent = np.std(waveform, dtype=np.float64) < reading.SILENCE_RMS
+    digest = "" if is_silent else hashlib.blake2b(heard, digest_size=16).hexdigest()
+    return (
+        *(getattr(found, name) for name in SOUND_COLUMNS),
+        *(getattr(facts, name) for name in FACT_COLUMNS),
+        level,
+        digest,
+        "",
+    )
 
 
 def _each_part(
@@ -221,8 +295,9 @@ def _known(path: Path, corpus: Corpus) -> Acoustics | None:
 
 def _empty(corpus: Corpus) -> pd.DataFrame:
     n = len(corpus)
-    columns = {name: pd.array([None] * n, dtype="Float32") for name in SOUND_COLUMNS}
-    return pd.DataFrame({**columns, "duration_s": corpus.table["duration_s"].astype("Float32").array})
+    columns = {name: pd.array([None] * n, dtype="Float32") for name in (*SOUND_COLUMNS, *_FACTS)}
+    durations = corpus.table["duration_s"].astype("Float32").array
+    return pd.DataFrame({**columns, "duration_s": durations, "sound_digest": pd.array([""] * n, dtype="str")})
 
 
 def _save(path: Path, corpus: Corpus, table: pd.DataFrame, reasons: dict[int, str]) -> None:
@@ -237,8 +312,10 @@ def _save(path: Path, corpus: Corpus, table: pd.DataFrame, reasons: dict[int, st
     (path / "acoustics.json").unlink(missing_ok=True)
     write_table(path / "acoustics.parquet", table[list(ACOUSTIC_COLUMNS)])
     write_table(path / "acoustics_failures.parquet", failures)
+    checks = table.assign(clip_mark=clip_marks(corpus))
+    write_table(path / CHECKS_FILE, checks[list(CHECK_COLUMNS)])
     columns = [table[name].to_numpy(dtype=np.float32, na_value=np.nan) for name in ACOUSTIC_COLUMNS]
     mark = fingerprint(*columns, rows)
     ArtifactMeta("acoustics", mark, {"audio": corpus.audio_fingerprint}, dict(_SETTINGS)).write(
-        path / "acoustics.json", files=("acoustics.parquet", "acoustics_failures.parquet")
+        path / "acoustics.json", files=("acoustics.parquet", "acoustics_failures.parquet", CHECKS_FILE)
     )

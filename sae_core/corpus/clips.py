@@ -225,6 +225,20 @@ def _column_digest(column: pd.Series) -> bytes:
     ).digest()
 
 
+def clip_marks(corpus: Corpus) -> list[str]:
+    """What each clip is, in 16 hex digits: equal where it is the same stretch and channel of the same recording, so
+    that what was made of it in another order of rows, or among others, still holds."""
+    names = ["audio_path", "start_s", "duration_s", "audio_channel"]
+    names += [VERSION_COLUMN] if VERSION_COLUMN in corpus.table.columns else []
+    table = corpus.table[names].assign(**{name: corpus.table[name].fillna("") for name in names[4:]})
+    hashed = pd.util.hash_pandas_object(table.reset_index(drop=True), index=False)
+    # the mark of a recording that was never replaced must not hang on whether another one was
+    if VERSION_COLUMN in names:
+        plain = pd.util.hash_pandas_object(table[names[:4]].reset_index(drop=True), index=False)
+        hashed = hashed.where((table[VERSION_COLUMN] != "").to_numpy(), plain)
+    return [f"{value:016x}" for value in hashed.tolist()]
+
+
 def split_of(group: str) -> str:
     """The split of a speaker (or recording) by name alone: reordering or adding rows moves none."""
     place = int.from_bytes(hashlib.blake2b(group.encode(), digest_size=8).digest(), "big") / 2**64

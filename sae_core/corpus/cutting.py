@@ -95,16 +95,19 @@ def cut_clips(
     sides = pd.Series(columns[4], index=clips.index, dtype="object")
     clips["clip_id"] = _name_clips(clips, np.asarray(columns[3], dtype=bool), sides, rows, sources)
     clips["speaker_id"] = _side_speakers(clips, sides)
-    copy_of = probes.copy_of if isinstance(probes, Probes) else {}
-    groups = _split_groups(clips, sides, copy_of)
-    taken_from = _joined_by_copies(clips, groups, copy_of) if copy_of else {}
+    groups = _split_groups(clips, sides)
+    taken_from = _joined_by_copies(clips, groups, probes.copy_of if isinstance(probes, Probes) else {})
     clips["split"] = _split_clips(clips, groups, taken_from, rows, sources)
     others = [name for name in clips.columns if name not in ROW_COLUMNS]
     order = ("clip_id", "audio_path", "start_s", "duration_s", "audio_channel", "speaker_id", "split")
-    clips = clips[[*order, *others]]
-    if isinstance(probes, Probes) and probes.version_of:
-        clips[VERSION_COLUMN] = clips["audio_path"].map(probes.version_of).astype("str")
-    return clips, list(dict.fromkeys(failures))
+    return _with_versions(clips[[*order, *others]], probes), list(dict.fromkeys(failures))
+
+
+def _with_versions(clips: pd.DataFrame, probes: Mapping[str, AudioInfo | str]) -> pd.DataFrame:
+    """The clips with `VERSION_COLUMN` where a recording was replaced."""
+    if not (isinstance(probes, Probes) and probes.version_of):
+        return clips
+    return clips.assign(**{VERSION_COLUMN: clips["audio_path"].map(probes.version_of).astype("str")})
 
 
 def _side_speakers(clips: pd.DataFrame, sides: pd.Series) -> pd.Series:
@@ -231,18 +234,18 @@ def _row_numbers(is_meant: pd.Series, rows: Rows, sources: list[int]) -> list[ob
     return list(dict.fromkeys(rows.table.index[sources[place]] for place in np.flatnonzero(is_meant)))
 
 
-def _split_groups(clips: pd.DataFrame, sides: pd.Series, copy_of: Mapping[str, str]) -> pd.Series:
+def _split_groups(clips: pd.DataFrame, sides: pd.Series) -> pd.Series:
     """What must stay in one split, by clip: a speaker, or a recording where the speaker is unknown or both sides of a
-    call are clips; copies of unknown speaker go with the recording that they are copies of."""
+    call are clips."""
     speakers = clips["speaker_id"].astype("object").where(sides.isna())
-    recordings = clips["audio_path"].astype("object")
-    if copy_of:
-        recordings = recordings.map(lambda name: copy_of.get(name, name))
-    return ("speaker:" + speakers).where(speakers.notna(), "recording:" + recordings)
+    recordings = "recording:" + clips["audio_path"].astype("object")
+    return ("speaker:" + speakers).where(speakers.notna(), recordings)
 
 
 def _joined_by_copies(clips: pd.DataFrame, groups: pd.Series, copy_of: Mapping[str, str]) -> dict[str, str]:
     """Group → the group whose split it takes, for groups that share a recording."""
+    if not copy_of:
+        return {}
     first_of = clips["audio_path"].map(lambda name: copy_of.get(name, name))
     head: dict[str, str] = {}
 
@@ -251,9 +254,9 @@ def _joined_by_copies(clips: pd.DataFrame, groups: pd.Series, copy_of: Mapping[s
             group = head[group]
         return group
 
-    for _, members in groups.groupby(first_of):
+    for _, members in groups[first_of.isin(set(copy_of.values()))].groupby(first_of):
         together = sorted({find(group) for group in members.unique()})
-        if 1 < len(together) <= MAX_JOINED_SPEAKERS:
+        if sum(group.startswith("speaker:") for group in together) <= MAX_JOINED_SPEAKERS:
             head.update(dict.fromkeys(together[1:], together[0]))
     return {group: find(group) for group in head}
 

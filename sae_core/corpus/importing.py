@@ -129,7 +129,7 @@ def import_rows(
         write_json(
             workspace / "workspace.json", {"format_version": FORMAT_VERSION, "name": folder.resolve().name}
         )
-    return ImportReport(Corpus.load(workspace), failures, notices=probes.notices())
+    return ImportReport(Corpus.load(workspace), failures, notices=probes.notices(channels=settings.channels))
 
 
 def _by_clip(trials: Mapping[str, pd.DataFrame], clips: pd.DataFrame) -> dict[str, pd.DataFrame]:

@@ -4,6 +4,7 @@ What is found is kept in the workspace: what each recording is, a checksum of it
 taken its place under the same path.
 """
 
+import contextlib
 import hashlib
 import os
 from collections.abc import Iterable, Iterator, Mapping
@@ -17,9 +18,10 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Int64
 
-from sae_core.audio.reading import AudioInfo, probe
-from sae_core.audio.recordings import CHECKED_BYTES
+from sae_core.audio.reading import AudioInfo, probe, read_and_look
+from sae_core.audio.recordings import CHECKED_BYTES, MIX_DOWN
 from sae_core.corpus.clips import Corpus
+from sae_core.corpus.sound_checks import SPLIT_HINT
 from sae_core.files.artifacts import read_table, write_table
 from sae_core.files.errors import ArtifactError, AudioError
 from sae_core.files.progress import Progress, ignore
@@ -33,6 +35,7 @@ SAVE_EVERY_S = 15.0
 N_WAITING = 64
 N_AT_ONCE = 16
 N_NAMED = 3
+N_LOOKED_AT, LOOKED_AT_S = 32, 30.0
 
 Stamp = tuple[int, int]
 
@@ -55,6 +58,7 @@ class Probes(dict[str, AudioInfo | str]):
 
     copy_of: recording → the first recording with the same bytes, for each that is a copy. version_of: recording → what
     tells it from the one that lay under the same path before. replaced: those that were replaced since the last import.
+    two_sided: two-channel recordings whose sides differ, of the first `N_LOOKED_AT` that were looked at.
     """
 
     def __init__(self, found: Mapping[str, AudioInfo | str] | None = None) -> None:
@@ -62,9 +66,13 @@ class Probes(dict[str, AudioInfo | str]):
         self.copy_of: dict[str, str] = {}
         self.version_of: dict[str, str] = {}
         self.replaced: tuple[str, ...] = ()
+        self.two_sided: tuple[str, ...] = ()
 
-    def notices(self) -> tuple[str, ...]:
-        """What people should know about the recordings, a sentence each, with counts and the first names."""
+    def notices(self, *, channels: str = "mix") -> tuple[str, ...]:
+        """What people should know about the recordings, a sentence each, with counts and the first names.
+
+        channels: as they are imported, see `CutSettings`.
+        """
         found = []
         if self.copy_of:
             pairs = [f"{copy} = {first}" for copy, first in islice(self.copy_of.items(), N_NAMED)]
@@ -76,6 +84,11 @@ class Probes(dict[str, AudioInfo | str]):
             found.append(
                 f"{_count(len(self.replaced), 'recording was', 'recordings were')} replaced under the same path since "
                 f"the last import, such as {', '.join(self.replaced[:N_NAMED])}: what was made of them is made again"
+            )
+        if self.two_sided and channels == "mix":
+            found.append(
+                f"{_count(len(self.two_sided), 'recording has', 'recordings have')} {SPLIT_HINT}, such as "
+                f"{', '.join(self.two_sided[:N_NAMED])} (the first {N_LOOKED_AT} with two channels were looked at)"
             )
         return tuple(found)
 
@@ -114,6 +127,7 @@ def probe_all(root: Path, names: Iterable[str], workspace: Path, *, progress: Pr
     _keep_copies(workspace / CACHE, known, found)
     found.version_of = {name: known[name].version for name in names if name in known and known[name].version}
     found.replaced = tuple(sorted(replaced))
+    found.two_sided = look_at_sides(root, found)
     return found
 
 
@@ -154,6 +168,27 @@ def _find_copies(root: Path, found: Mapping[str, AudioInfo | str]) -> dict[str, 
             if digest is not None and firsts.setdefault(digest, name) != name:
                 copies[name] = firsts[digest]
     return dict(sorted(copies.items()))
+
+
+def look_at_sides(root: Path, infos: Mapping[str, AudioInfo | str]) -> tuple[str, ...]:
+    """Which of the first `N_LOOKED_AT` two-channel recordings have two different sides, as both ends of a call."""
+    stereo = [name for name, info in infos.items() if isinstance(info, AudioInfo) and info.n_channels == 2]
+    two_sided = []
+    for name in stereo[:N_LOOKED_AT]:
+        info = infos[name]
+        assert isinstance(info, AudioInfo)
+        with contextlib.suppress(AudioError, ValueError):
+            duration_s = min(info.duration_s, LOOKED_AT_S)
+            _, facts = read_and_look(
+                root / name,
+                start_s=0.0,
+                duration_s=duration_s,
+                channel=MIX_DOWN,
+                sample_rate_hz=info.sample_rate_hz,
+            )
+            if facts.has_two_sides:
+                two_sided.append(name)
+    return tuple(two_sided)
 
 
 def _keep_copies(cache: Path, known: dict[str, _Known], found: Probes) -> None:

@@ -1,5 +1,6 @@
 """Embeddings of a corpus: one unit vector a clip, memory-mapped, with the clips that have none set apart."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,6 +19,7 @@ from sae_core.files.artifacts import (
 )
 from sae_core.files.errors import ArtifactError
 
+MARKS_FILE = "clip_marks.parquet"
 FAILURE_COLUMNS = ("row", "clip_id", "reason")
 
 
@@ -91,8 +93,16 @@ class Embeddings:
         mark = fingerprint(unit, embedder, revision)
         return cls(unit, failures[list(FAILURE_COLUMNS)], embedder, revision, sample_rate_hz, mark)
 
-    def save(self, folder: Path, *, parents: dict[str, str]) -> None:
-        """Write vectors.npy, failures.parquet and, last, meta.json into `folder`."""
+    def save(self, folder: Path, *, parents: dict[str, str], clip_marks: Sequence[str] | None = None) -> None:
+        """Write vectors.npy, failures.parquet and, last, meta.json into `folder`.
+
+        clip_marks: what each clip was (see `clips.clip_marks`), kept beside them so that vectors can be taken over when
+        other clips were added or replaced.
+        """
+        files = ["vectors.npy", "failures.parquet"]
+        if clip_marks is not None:
+            write_table(folder / MARKS_FILE, pd.DataFrame({"clip_mark": list(clip_marks)}))
+            files.append(MARKS_FILE)
         write_array(folder / "vectors.npy", np.asarray(self.vectors))
         write_table(folder / "failures.parquet", self.failures)
         settings = {
@@ -101,7 +111,7 @@ class Embeddings:
             "sample_rate_hz": self.sample_rate_hz,
         }
         ArtifactMeta("embeddings", self.fingerprint, parents, settings).write(
-            folder / "meta.json", files=("vectors.npy", "failures.parquet")
+            folder / "meta.json", files=files
         )
 
     @classmethod

@@ -15,9 +15,9 @@ import pandas as pd
 import torch
 
 from sae_core.audio import reading
-from sae_core.corpus.clips import Corpus
+from sae_core.corpus.clips import Corpus, clip_marks
 from sae_core.embedding.embedders import Embedder
-from sae_core.embedding.embeddings import FAILURE_COLUMNS, Embeddings
+from sae_core.embedding.embeddings import FAILURE_COLUMNS, MARKS_FILE, Embeddings
 from sae_core.embedding.shards import (
     SHARD_CLIPS,
     Shard,
@@ -27,7 +27,7 @@ from sae_core.embedding.shards import (
     read_shard,
     write_shard,
 )
-from sae_core.files.artifacts import ArtifactMeta, write_table
+from sae_core.files.artifacts import ArtifactMeta, read_table, write_table
 from sae_core.files.errors import ArtifactError, CorpusError, VoxScopeError
 from sae_core.files.progress import Progress, ignore
 
@@ -84,14 +84,17 @@ def extract(
     """Embed every clip and save the result in `folder`; clips that cannot be embedded are in its failures.
 
     engine: who does it; by default this process. Goes on where an earlier run stopped, whatever its engine. Vectors
-    already saved there for this corpus and embedder are kept, and only the clips that failed then are tried again.
-    Raises CorpusError when not one clip can be embedded.
+    already saved there by this embedder are kept for all clips that are the same stretches of the same recordings; new
+    and replaced clips are embedded, and those that failed then. Raises CorpusError when not one clip can be embedded.
     """
     known = _known_embeddings(corpus, embedder, folder)
-    rows = np.arange(len(corpus)) if known is None else known.failures["row"].to_numpy(dtype=np.int64)
+    marks = clip_marks(corpus)
+    if known is None:
+        vectors, rows = _take_over(marks, embedder, folder)
+    else:
+        vectors, rows = np.array(known.vectors), known.failures["row"].to_numpy(dtype=np.int64)
     jobs = plan_shards(corpus, embedder, folder / "shards", rows=rows, shard_clips=shard_clips)
     (engine or LocalEngine()).embed(jobs, embedder, progress)
-    vectors = np.zeros((len(corpus), embedder.dim), np.float32) if known is None else np.array(known.vectors)
     reasons: dict[int, str] = {}
     for job in jobs:
         shard = read_shard(job.file)
@@ -101,6 +104,26 @@ def extract(
         _tidy(folder)
         return known
     return _finish(corpus, embedder, folder, vectors=vectors, reasons=reasons)
+
+
+def _take_over(marks: Sequence[str], embedder: Embedder, folder: Path) -> tuple[np.ndarray, np.ndarray]:
+    """The vectors that this embedder made of the same clips in an earlier corpus, and the rows that have none."""
+    vectors, everything = np.zeros((len(marks), embedder.dim), np.float32), np.arange(len(marks))
+    try:
+        meta = ArtifactMeta.read(folder / "meta.json", kind="embeddings", remedy="embed again")
+        meta.check_files(folder, remedy="embed again", whole=True)
+        known = Embeddings.load(folder, remedy="embed again")
+        before = read_table(folder / MARKS_FILE, columns=("clip_mark",))["clip_mark"]
+    except ArtifactError:
+        return vectors, everything
+    is_same = (known.embedder, known.revision, known.dim) == (embedder.name, embedder.revision, embedder.dim)
+    if not is_same or len(before) != len(known):
+        return vectors, everything
+    usable = before[known.is_valid].drop_duplicates()
+    places = pd.Index(usable).get_indexer(list(marks))
+    is_there = places >= 0
+    vectors[is_there] = known.vectors[usable.index.to_numpy()[places[is_there]]]
+    return vectors, everything[~is_there]
 
 
 def embed_shard(
@@ -277,9 +300,10 @@ def _finish(
         sample_rate_hz=embedder.sample_rate_hz,
     )
     # Written in full before anything older is touched: a full disk costs nothing that was already made.
-    embeddings.save(folder / "staging", parents={"audio": corpus.audio_fingerprint})
+    parents = {"audio": corpus.audio_fingerprint}
+    embeddings.save(folder / "staging", parents=parents, clip_marks=clip_marks(corpus))
     (folder / "meta.json").unlink(missing_ok=True)
-    for name in ("vectors.npy", "failures.parquet", "meta.json"):
+    for name in ("vectors.npy", "failures.parquet", MARKS_FILE, "meta.json"):
         (folder / "staging" / name).replace(folder / name)
     _tidy(folder)
     return embeddings

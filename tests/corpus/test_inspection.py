@@ -214,3 +214,88 @@ def test_opens_of_one_recording(tmp_path):
         assert {path: opened.count(path) for path in names} == dict.fromkeys(names, number)
     is_counting[0] = False
     assert len(Corpus.load(tmp_path / "w")) == 3
+
+
+def test_a_call_of_two_sides_is_hinted_at(calls, tmp_path):
+    report = import_corpus(calls, tmp_path / "w")
+    assert (
+        "8 recordings have two different sides" in report.notices[0]
+        and "--channels split" in report.notices[0]
+    )
+    assert import_corpus(calls, tmp_path / "w", ImportSettings(channels="split")).notices == ()
+
+
+def test_only_what_was_replaced_or_added_is_measured_and_embedded_again(tmp_path, monkeypatch):
+    from sae_core.build.steps import embed_workspace
+    from sae_core.corpus import acoustics
+    from sae_core.corpus.acoustics import measure_workspace
+    from sae_core.embedding import extraction
+
+    heard = {"measured": [], "embedded": []}
+    look, hear = acoustics._measure_clip, extraction._hear
+    monkeypatch.setattr(
+        acoustics,
+        "_measure_clip",
+        lambda corpus, place: (
+            heard["measured"].append(corpus.table["clip_id"].iloc[place]) or look(corpus, place)
+        ),
+    )
+    monkeypatch.setattr(
+        extraction,
+        "_hear",
+        lambda clips, place, embedder: (
+            heard["embedded"].append(clips.table["clip_id"].iloc[place]) or hear(clips, place, embedder)
+        ),
+    )
+
+    def chain():
+        for names in heard.values():
+            names.clear()
+        import_corpus(tmp_path / "in", tmp_path / "w")
+        return measure_workspace(tmp_path / "w", n_processes=1), embed_workspace(tmp_path / "w", "ge2e")
+
+    for number in range(5):
+        record(tmp_path / "in" / f"{number}.wav", 1.5, seed=number)
+    measures, vectors = chain()
+    assert sorted(heard["measured"]) == sorted(heard["embedded"]) == ["0", "1", "2", "3", "4"]
+
+    record(tmp_path / "in" / "2.wav", 1.5, seed=22)
+    record(tmp_path / "in" / "0_new.wav", 1.5, seed=23)
+    after_measures, after_vectors = chain()
+    assert sorted(heard["measured"]) == sorted(heard["embedded"]) == ["0_new", "2"]
+    table = Corpus.load(tmp_path / "w").table["clip_id"].tolist()
+    kept = [table.index(name) for name in "0134"]
+    np.testing.assert_array_equal(after_vectors.vectors[kept], vectors.vectors[[0, 1, 3, 4]])
+    assert np.abs(after_vectors.vectors[table.index("2")] - vectors.vectors[2]).max() > 1e-3
+    pd.testing.assert_frame_equal(
+        after_measures.table.iloc[kept].reset_index(drop=True),
+        measures.table.iloc[[0, 1, 3, 4]].reset_index(drop=True),
+    )
+    assert after_measures.checks["sound_digest"].nunique() == 6
+
+    _ = chain()
+    assert heard == {"measured": [], "embedded": []}
+
+
+def test_a_build_notices_what_was_replaced(tmp_path):
+    from sae_core.build.plan import BuildPlan, _import
+
+    for number in range(3):
+        record(tmp_path / "in" / f"{number}.wav", seed=number)
+    plan, workspace = BuildPlan(str(tmp_path / "in"), embedder="ge2e"), tmp_path / "w"
+    _import(plan, workspace, lambda *_: None)
+    assert "kept as they were imported" in _import(plan, workspace, lambda *_: None)
+    record(tmp_path / "in" / "1.wav", 2.0, seed=9)
+    assert "1 recording was replaced" in _import(plan, workspace, lambda *_: None)
+    assert Corpus.load(workspace).table["duration_s"].tolist() == [1.0, 2.0, 1.0]
+    assert "kept as they were imported" in _import(plan, workspace, lambda *_: None)
+
+
+def test_a_plan_carries_the_channels(calls, tmp_path):
+    from sae_core.build.plan import BuildPlan, _import
+
+    plan = BuildPlan.from_json({"source": str(calls), "channels": "split", "embedder": "ge2e"})
+    _import(plan, tmp_path / "w", lambda *_: None)
+    assert len(Corpus.load(tmp_path / "w")) == 17
+    with pytest.raises(Exception, match="--channels one of mix, split"):
+        BuildPlan(str(calls), channels="both")

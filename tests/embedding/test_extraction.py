@@ -108,7 +108,12 @@ def test_each_clip_has_the_vector_of_its_own_samples(tones, undisturbed):
         waveform = reading.read(tones.audio_file(row), start_s=clip.start_s, duration_s=clip.duration_s)
         vector = embedder.embed(torch.from_numpy(waveform)[None], torch.tensor([len(waveform)]))[0].numpy()
         assert embeddings.vectors[row] == pytest.approx(vector / np.linalg.norm(vector), abs=1e-6)
-    assert sorted(contents(undisturbed)) == ["failures.parquet", "meta.json", "vectors.npy"]
+    assert sorted(contents(undisturbed)) == [
+        "clip_marks.parquet",
+        "failures.parquet",
+        "meta.json",
+        "vectors.npy",
+    ]
     assert len(np.unique(embeddings.vectors.round(5), axis=0)) == len(tones)
 
 

@@ -35,7 +35,7 @@ def test_folders_become_labels(calls, workspace):
 def test_one_level_is_a_value_and_no_level_says_nothing(tmp_path, workspace):
     for name in ("plain.wav", "music/hold.wav"):
         (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
-        soundfile.write(tmp_path / "in" / name, voice(1), 16_000)
+        soundfile.write(tmp_path / "in" / name, voice(1, seed=len(name)), 16_000)
     table = import_corpus(tmp_path / "in", workspace).corpus.table.set_index("clip_id")
     assert table["speaker_id"].isna().all()
     assert table.loc["music--hold", "folder"] == "music"
