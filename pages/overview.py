@@ -6,9 +6,10 @@ import streamlit as st
 from pages.figures.method.method import method_figure
 from pages.figures.player import clip_cards
 from pages.figures.player.player import ClipCard, clip_list
+from pages.parts.overview import corpus
 from pages.parts.overview.health import health_panel
 from pages.parts.overview.reach import reach_panel
-from pages.shared import links, tables, wording
+from pages.shared import links, wording
 from pages.shared.heading import Heading
 from pages.shared.session import open_page, try_next
 from sae_core.workspace.workspace import SaeView, Workspace
@@ -76,7 +77,7 @@ def draw_corpus(workspace: Workspace) -> None:
         f"{summary.n_speakers:,}",
         help="Different speakers; a recording of unknown speaker counts as one.",
     )
-    grid = tables.corpus_grid(summary)
+    grid = corpus.corpus_grid(summary)
     if len(grid):
         st.dataframe(
             grid,
@@ -84,7 +85,7 @@ def draw_corpus(workspace: Workspace) -> None:
             height=212,
             placeholder="",
             key="corpus_grid",
-            column_config=tables.corpus_columns(grid),
+            column_config=corpus.corpus_columns(grid),
         )
 
 

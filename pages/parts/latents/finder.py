@@ -6,6 +6,7 @@ from functools import partial
 import pandas as pd
 import streamlit as st
 
+from pages.parts.latents import table as latents_table
 from pages.shared import links, tables
 from pages.shared.choices import nearest_latents, number_below, tell_unknown
 from pages.shared.problems import part_of_page
@@ -36,15 +37,15 @@ def find_latents(view: SaeView) -> int:
             width=210,
         )
         evidence = _choose_evidence(view)
-        table = tables.latent_table(view, evidence)
+        table = latents_table.latent_table(view, evidence)
         values = _choose_values(table)
         only_starred = st.toggle("Starred", key="starred", bind="query-params", help=STARRED_HELP)
-        order = st.selectbox("Order", list(tables.ORDERS), key="order", bind="query-params", width=150)
+        order = st.selectbox("Order", list(latents_table.ORDERS), key="order", bind="query-params", width=150)
         limits = _choose_limits()
     found = _filter(table, text=text or "", values=values, limits=limits)
     if only_starred:
         found = found[found["star"] != ""]
-    column, is_ascending = tables.ORDERS[order or "Best F1"]
+    column, is_ascending = latents_table.ORDERS[order or "Best F1"]
     found = found.sort_values(column, ascending=is_ascending, kind="stable", na_position="last")
     numbers = [int(latent) for latent in found["latent"]]
     before = st.session_state.get(IN_ORDER)
@@ -116,7 +117,7 @@ def _choose_limits() -> dict[str, float | bool]:
 def _filter(
     table: pd.DataFrame, *, text: str, values: list[str], limits: dict[str, float | bool]
 ) -> pd.DataFrame:
-    keep = tables.search_latents(table, text)
+    keep = latents_table.search_latents(table, text)
     if values:
         keep &= (table["attribute"].astype("object") + "=" + table["value"].astype("object")).isin(values)
     if limits["f1"]:
@@ -151,12 +152,12 @@ def _leave_what_is_hidden(numbers: list[int]) -> None:
 
 def _draw_table(found: pd.DataFrame, numbers: list[int], chosen: int) -> None:
     row_table(
-        found[[tables.SHOWN[0], *tables.noted(found), *tables.SHOWN[1:]]],
+        found[[latents_table.SHOWN[0], *tables.noted(found), *latents_table.SHOWN[1:]]],
         key=TABLE,
         chosen=numbers.index(chosen) if chosen in numbers else None,
         on_choice=lambda row: _choose(numbers[row]),
         height_px=TABLE_HEIGHT_PX,
-        column_config=tables.latent_columns(),
+        column_config=latents_table.latent_columns(),
     )
 
 
