@@ -79,27 +79,13 @@ def own_workspace(small_workspace: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def _navigation_under_app_test(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let AppTest run app.py more than once beside a folder named pages/.
-
-    Streamlit looks for that folder anew at every AppTest run and, finding it, skips app.py for its old automatic
-    navigation; a running server asks once only, before `st.navigation` says otherwise.
-    """
-    from streamlit.runtime.pages_manager import PagesManager
-
-    start = PagesManager.__init__
-
-    def start_without_folder(self: PagesManager, *args: object, **kwargs: object) -> None:
-        start(self, *args, **kwargs)  # type: ignore[arg-type]
-        PagesManager.uses_pages_directory = False
-
-    monkeypatch.setattr(PagesManager, "__init__", start_without_folder)
-
-
-@pytest.fixture
-def app_test(_navigation_under_app_test: None, monkeypatch: pytest.MonkeyPatch):
+def app_test(monkeypatch: pytest.MonkeyPatch):
     """`app_test(folder, page, **query)` returns an AppTest of the whole app on that workspace, not yet run."""
     from streamlit.testing.v1 import AppTest
+
+    from tests.app_tests import prepare_streamlit
+
+    prepare_streamlit()
 
     def open_app(workspace: Path, page: str | None = None, /, **query: str) -> AppTest:
         monkeypatch.setenv("VOXSCOPE_WORKSPACE", str(workspace))

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from tests.plain_maps import lay_out_plainly
+from tests.sealing import reseal
 
 DIM, N_LATENTS, K = 24, 12, 3
 LONG = "a value that is very long " * 12
@@ -37,6 +38,7 @@ def write_odd_workspace(kind: str, folder: Path) -> Path:
     sae = train_in_workspace(Workspace(folder), config, TrainingConfig(n_epochs=4, batch_size=16))
     if kind == "dead latents":
         _kill(sae)
+        reseal(sae / "meta.json")
     index_workspace(folder)
     lay_out, workspace_maps.lay_out = workspace_maps.lay_out, _lay_out
     try:

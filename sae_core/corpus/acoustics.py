@@ -27,6 +27,7 @@ from sae_core.audio.measures import SAMPLE_RATE_HZ, SOUND_COLUMNS, measure_sound
 from sae_core.corpus.clips import Corpus, clip_marks
 from sae_core.corpus.sound_checks import sound_warnings
 from sae_core.files.artifacts import ArtifactMeta, fingerprint, read_table, write_table
+from sae_core.files.contents import numbers, text, whole_numbers
 from sae_core.files.errors import ArtifactError, StaleArtifactError, VoxScopeError
 from sae_core.files.processes import end_with_parent
 from sae_core.files.progress import Progress, ignore
@@ -43,6 +44,7 @@ CHECK_COLUMNS = (*FACT_COLUMNS, "level_dbfs", "sound_digest", "clip_mark")
 """`SoundFacts`, the level of what embedders hear, a digest of it ("" where there is none), and what the clip was."""
 _FACTS = (*FACT_COLUMNS, "level_dbfs")
 _MEASURED = (*SOUND_COLUMNS, *_FACTS, "sound_digest")
+_KINDS = dict.fromkeys(ACOUSTIC_COLUMNS, numbers(may_lack=True))
 _PARTS = "acoustics_parts"
 _log = logging.getLogger(__name__)
 
@@ -154,8 +156,9 @@ def load_acoustics(path: Path, corpus: Corpus) -> Acoustics:
     meta = ArtifactMeta.read(path / "acoustics.json", kind="acoustics", remedy=remedy)
     meta.check_parents({"audio": corpus.audio_fingerprint}, where=path / "acoustics.parquet", remedy=remedy)
     meta.check_files(path, remedy=remedy)
-    table = read_table(path / "acoustics.parquet", columns=ACOUSTIC_COLUMNS, remedy=remedy)
-    failures = read_table(path / "acoustics_failures.parquet", columns=("row", "reason"), remedy=remedy)
+    failed = {"row": whole_numbers(0, len(corpus) - 1), "reason": text(may_lack=True)}
+    table = read_table(path / "acoustics.parquet", columns=_KINDS, remedy=remedy)
+    failures = read_table(path / "acoustics_failures.parquet", columns=failed, remedy=remedy)
     if meta.settings != _SETTINGS or len(table) != len(corpus):
         raise StaleArtifactError(
             "was measured in another way or of other clips", where=path / "acoustics.parquet", remedy=remedy

@@ -13,7 +13,8 @@ import pandas as pd
 from jaxtyping import Bool, Int
 
 from sae_core.files.artifacts import file_digest, fingerprint, read_json, read_table, write_json, write_table
-from sae_core.files.errors import CorpusError
+from sae_core.files.contents import column_fault, labels, numbers, text, whole_numbers
+from sae_core.files.errors import ArtifactError, CorpusError
 
 CLIP_COLUMNS = ("clip_id", "audio_path", "start_s", "duration_s", "audio_channel", "speaker_id", "split")
 VERSION_COLUMN = "audio_version"
@@ -24,6 +25,14 @@ SPLIT_SHARES = (0.6, 0.2, 0.2)
 MAX_ATTRIBUTE_VALUES = 200
 UNKNOWN_VALUES = ("", "unknown")
 
+_SETTINGS = {"audio_root": (str, type(None)), "attributes": (list, type(None))}
+_KINDS = {
+    **dict.fromkeys(("clip_id", "audio_path", "split"), text()),
+    "start_s": numbers(0.0),
+    "duration_s": numbers(0.0),
+    "audio_channel": whole_numbers(-1, 10_000),  # −1 is `MIX_DOWN`
+    "speaker_id": text(may_lack=True),
+}
 _SAFE_ID = re.compile(r"[^\w.\-+]+")
 
 
@@ -179,9 +188,13 @@ class Corpus:
     def load(cls, folder: Path) -> "Corpus":
         """Return the corpus saved in `folder`; ArtifactError or CorpusError when it is missing or damaged."""
         remedy = f"run: python -m sae_core import FOLDER --workspace {folder}"
-        settings = read_json(folder / "corpus.json", remedy=remedy)
-        table = read_table(folder / "clips.parquet", columns=CLIP_COLUMNS, remedy=remedy)
-        attributes = tuple(str(name) for name in settings.get("attributes", ()))
+        settings = read_json(folder / "corpus.json", keys=_SETTINGS, remedy=remedy)
+        attributes = tuple(settings.get("attributes") or ())
+        if not all(isinstance(name, str) for name in attributes) or len(set(attributes)) < len(attributes):
+            raise ArtifactError(
+                "names attributes in a way that cannot be", where=folder / "corpus.json", remedy=remedy
+            )
+        table = read_table(folder / "clips.parquet", columns=_KINDS, remedy=remedy)
         missing = [name for name in attributes if name not in table.columns]
         if missing:
             raise CorpusError(
@@ -189,7 +202,9 @@ class Corpus:
                 where=folder / "clips.parquet",
                 remedy=remedy,
             )
-        corpus = cls(table, folder / str(settings.get("audio_root", ".")), attributes)
+        if fault := column_fault(table, dict.fromkeys(attributes, labels())):
+            raise ArtifactError(fault, where=folder / "clips.parquet", remedy=remedy)
+        corpus = cls(table, folder / (settings.get("audio_root") or "."), attributes)
         corpus._digests.update(_stored_digests(settings, folder / "clips.parquet"))
         return corpus
 

@@ -7,11 +7,14 @@ from pathlib import Path
 import pandas as pd
 
 from sae_core.files.artifacts import read_json, read_table, write_json, write_table
+from sae_core.files.contents import key_fault, text, truths
 from sae_core.files.errors import ArtifactError, CorpusError
 
 FOLDER = "trials"
 INDEX = "lists.json"
 COLUMNS = ("is_target", "enrol", "test")
+_KINDS = {"is_target": truths(), "enrol": text(), "test": text()}
+_ENTRY = {"n_listed": int, "n_kept": int, "file": str}
 REMEDY = "import the corpus again"
 
 
@@ -62,7 +65,7 @@ def read_kept_trials(workspace: Path, name: str) -> pd.DataFrame:
         raise CorpusError(
             f"holds no list of trials {name!r} (it has {there})", where=workspace, remedy="choose another"
         )
-    return read_table(workspace / FOLDER / index[name]["file"], columns=COLUMNS, remedy=REMEDY)
+    return read_table(workspace / FOLDER / index[name]["file"], columns=_KINDS, remedy=REMEDY)
 
 
 def _index(workspace: Path) -> dict[str, dict]:
@@ -71,7 +74,7 @@ def _index(workspace: Path) -> dict[str, dict]:
         return {}
     index = read_json(path, remedy=REMEDY)
     for entry in index.values():
-        is_known = isinstance(entry, dict) and {"n_listed", "n_kept", "file"} <= set(entry)
-        if not is_known or Path(str(entry["file"])).name != entry["file"]:
+        is_known = isinstance(entry, dict) and not key_fault(entry, _ENTRY)
+        if not is_known or Path(entry["file"]).name != entry["file"]:
             raise ArtifactError("is no index of trial lists", where=path, remedy=REMEDY)
     return index

@@ -10,6 +10,7 @@ import pandas as pd
 from jaxtyping import Bool, Float32, Int
 
 from sae_core.files.artifacts import (
+    CHECKED_AT_OPEN_BYTES,
     ArtifactMeta,
     fingerprint,
     read_array,
@@ -17,10 +18,12 @@ from sae_core.files.artifacts import (
     write_array,
     write_table,
 )
+from sae_core.files.contents import key_fault, text, whole_numbers
 from sae_core.files.errors import ArtifactError
 
 MARKS_FILE = "clip_marks.parquet"
 FAILURE_COLUMNS = ("row", "clip_id", "reason")
+_NORM_TOLERANCE = 1e-3
 
 
 @dataclass(frozen=True)
@@ -120,18 +123,32 @@ class Embeddings:
         meta = ArtifactMeta.read(folder / "meta.json", kind="embeddings", remedy=remedy)
         meta.check_files(folder, remedy=remedy)
         vectors = read_array(folder / "vectors.npy", remedy=remedy)
-        if vectors.ndim != 2 or vectors.dtype != np.float32:
+        if vectors.ndim != 2 or vectors.dtype != np.float32 or not vectors.shape[1]:
             raise ArtifactError(
                 f"is {vectors.dtype} of shape {vectors.shape}, not float32 n×d",
                 where=folder / "vectors.npy",
                 remedy=remedy,
             )
-        failures = read_table(folder / "failures.parquet", columns=FAILURE_COLUMNS, remedy=remedy)
-        return cls(
-            vectors,
-            failures,
-            str(meta.settings["embedder"]),
-            str(meta.settings["revision"]),
-            int(meta.settings["sample_rate_hz"]),
-            meta.fingerprint,
+        kinds = {
+            "row": whole_numbers(0, len(vectors) - 1),
+            "clip_id": text(may_lack=True),
+            "reason": text(may_lack=True),
+        }
+        failures = read_table(folder / "failures.parquet", columns=kinds, remedy=remedy)
+        said = meta.settings
+        if fault := key_fault(said, {"embedder": str, "revision": str, "sample_rate_hz": int}):
+            raise ArtifactError(fault, where=folder / "meta.json", remedy=remedy)
+        found = cls(
+            vectors, failures, said["embedder"], said["revision"], said["sample_rate_hz"], meta.fingerprint
         )
+        found._check_norms(folder / "vectors.npy", remedy=remedy)
+        return found
+
+    def _check_norms(self, where: Path, *, remedy: str) -> None:
+        """ArtifactError where a small file holds a clip's vector that is not of norm 1; large ones are left to their
+        digests."""
+        if self.vectors.nbytes > CHECKED_AT_OPEN_BYTES:
+            return
+        norms = np.linalg.norm(self.vectors.astype(np.float64), axis=1)
+        if not (np.abs(norms - self.is_valid) <= _NORM_TOLERANCE).all():
+            raise ArtifactError("holds vectors that are not of norm 1", where=where, remedy=remedy)

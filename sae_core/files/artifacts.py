@@ -21,14 +21,22 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import DTypeLike
 
+from sae_core.files.contents import Kind, Types, column_fault, key_fault, with_numbers
 from sae_core.files.errors import ArtifactError, StaleArtifactError
 from sae_core.files.formats import FORMAT_VERSION, check_version, modern_json, modern_settings, modern_table
 
 CHECKED_AT_OPEN_BYTES = 4 * 1024 * 1024
 """Files up to this size are read once and compared with their digest whenever they are opened."""
 MAX_JSON_BYTES = 64 * 1024 * 1024
+MAX_JSON_DEPTH = 64
 MAX_SAFETENSORS_HEADER_BYTES = 16 * 1024 * 1024
 
+_META_KEYS: dict[str, Types] = {
+    "fingerprint": str,
+    "parents": dict,
+    "settings": dict,
+    "files": (dict, type(None)),
+}
 _WRITE_REMEDIES = {
     errno.ENOSPC: "free some space on that disk and run the same command again; finished work is kept",
     errno.EDQUOT: "free some of your disk quota and run the same command again; finished work is kept",
@@ -78,20 +86,51 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
         temporary.write_text(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n", "utf-8")
 
 
-def read_json(path: Path, *, remedy: str | None = None) -> dict[str, Any]:
-    """Return the JSON object in `path`; ArtifactError when it is missing, too large, or not an object."""
+def read_json(
+    path: Path, *, keys: Mapping[str, Types] | None = None, remedy: str | None = None
+) -> dict[str, Any]:
+    """Return the JSON object in `path`; ArtifactError when it is missing, too large, not an object, or holds other
+    types under `keys` than these say."""
     path = Path(path)
     try:
         if path.stat().st_size > MAX_JSON_BYTES:
             raise ArtifactError("is too large to be one of VoxScope's JSON files", where=path, remedy=remedy)
-        value = json.loads(path.read_text("utf-8"))
+        value = _parse_json(path.read_text("utf-8"))
     except FileNotFoundError as error:
         raise ArtifactError("does not exist", where=path, remedy=remedy) from error
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise ArtifactError(f"is not valid JSON ({error})", where=path, remedy=remedy) from error
+    except OSError as error:
+        raise ArtifactError(f"cannot be read ({error.strerror})", where=path, remedy=remedy) from error
     if not isinstance(value, dict):
         raise ArtifactError("holds no JSON object", where=path, remedy=remedy)
-    return modern_json(path.name, value)
+    value = modern_json(path.name, value)
+    if fault := key_fault(value, keys or {}):
+        raise ArtifactError(fault, where=path, remedy=remedy)
+    return value
+
+
+def _parse_json(text: str) -> Any:
+    """The value that JSON holds; ValueError or RecursionError where it is none, or holds what no other file could:
+    NaN, a number of thousands of digits, half a character."""
+
+    def refuse(word: str) -> None:
+        raise ValueError(f"{word} is no number")
+
+    value = json.loads(text, parse_constant=refuse)
+    if text.count("{") + text.count("[") > MAX_JSON_DEPTH and _is_deep(value, MAX_JSON_DEPTH):
+        raise ValueError(f"it is nested deeper than {MAX_JSON_DEPTH} levels")
+    if "\\ud" in text.lower():
+        try:
+            json.dumps(value, ensure_ascii=False).encode()
+        except UnicodeEncodeError as error:
+            raise ValueError("half of a character stands alone") from error
+    return value
+
+
+def _is_deep(value: Any, n_levels: int) -> bool:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return n_levels == 0 or any(_is_deep(item, n_levels - 1) for item in inner)
 
 
 def write_array(path: Path, array: np.ndarray) -> None:
@@ -141,21 +180,27 @@ def write_table(path: Path, table: pd.DataFrame) -> None:
 
 
 def read_table(
-    path: Path, *, columns: Sequence[str] | None = None, remedy: str | None = None
+    path: Path, *, columns: Sequence[str] | Mapping[str, Kind] | None = None, remedy: str | None = None
 ) -> pd.DataFrame:
-    """Return a Parquet table; ArtifactError when it is missing, damaged or lacks one of `columns`."""
+    """Return a Parquet table; ArtifactError when it is missing, damaged, lacks one of `columns` or, where these say
+    what each may hold, holds anything else."""
     try:
         table = modern_table(Path(path).name, pq.read_table(path, columns=None).to_pandas())
     except FileNotFoundError as error:
         raise ArtifactError("does not exist", where=path, remedy=remedy) from error
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, ValueError, TypeError, KeyError) as error:
+        # what pandas noted in the file of its own columns may be damaged, too
         raise ArtifactError(
             f"is not a readable Parquet table ({error})", where=path, remedy=remedy
         ) from error
     missing = [name for name in columns or () if name not in table.columns]
     if missing:
         raise ArtifactError(f"lacks the columns {', '.join(missing)}", where=path, remedy=remedy)
-    return table
+    if not isinstance(columns, Mapping):
+        return table
+    if fault := column_fault(table, columns):
+        raise ArtifactError(fault, where=path, remedy=remedy)
+    return with_numbers(table, columns)
 
 
 def write_tensors(
@@ -255,17 +300,12 @@ class ArtifactMeta:
         """Return the meta in `path`; ArtifactError when missing, damaged, of another kind or a newer format."""
         raw = read_json(path, remedy=remedy)
         check_version(raw.get("format_version"), where=path, remedy=remedy)
+        if fault := key_fault(raw, _META_KEYS):
+            raise ArtifactError(fault, where=path, remedy=remedy)
         if raw.get("kind") != kind:
             raise ArtifactError(f"describes {raw.get('kind')!r}, not {kind!r}", where=path, remedy=remedy)
-        try:
-            files = {str(name): str(described) for name, described in dict(raw.get("files", {})).items()}
-            return cls(
-                kind, str(raw["fingerprint"]), dict(raw["parents"]), modern_settings(raw["settings"]), files
-            )
-        except (KeyError, TypeError, ValueError) as error:
-            raise ArtifactError(
-                "lacks its fingerprint, parents or settings", where=path, remedy=remedy
-            ) from error
+        files = {name: str(described) for name, described in (raw.get("files") or {}).items()}
+        return cls(kind, raw["fingerprint"], raw["parents"], modern_settings(raw["settings"]), files)
 
     def check_parents(self, current: Mapping[str, str], *, where: Path, remedy: str) -> None:
         """Raise StaleArtifactError when a parent's fingerprint differs from the `current` one."""
@@ -280,7 +320,7 @@ class ArtifactMeta:
         """
         for name, described in self.files.items():
             path, n_bytes = folder / name, described.partition(":")[0]
-            if Path(name).name != name or not n_bytes.isdecimal():
+            if Path(name).name != name or not (n_bytes.isascii() and n_bytes.isdigit() and len(n_bytes) < 20):
                 raise ArtifactError(
                     f"names {name[:80]!r} in a way that cannot be", where=folder, remedy=remedy
                 )

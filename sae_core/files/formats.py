@@ -40,10 +40,10 @@ _JSON_FILES = ("metrics.json", "status.json")
 
 def check_version(found: object, *, where: str | Path, remedy: str | None = None) -> None:
     """Raise ArtifactError where a file is of a format version that is not read here."""
-    if found not in READABLE_VERSIONS:
+    if type(found) is not int or found not in READABLE_VERSIONS:
         readable = " and ".join(map(str, READABLE_VERSIONS))
         raise ArtifactError(
-            f"has format version {found!r}, this VoxScope reads {readable}",
+            f"has format version {repr(found)[:40]}, this VoxScope reads {readable}",
             where=where,
             remedy=remedy or "update VoxScope",
         )

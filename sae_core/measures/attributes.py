@@ -16,6 +16,7 @@ from jaxtyping import Bool, Float32, Int64
 
 from sae_core.corpus.clips import Corpus, clip_halves
 from sae_core.files.artifacts import read_table, write_table
+from sae_core.files.contents import numbers, text, whole_numbers
 from sae_core.files.errors import ArtifactError
 from sae_core.files.progress import Progress, ignore
 from sae_core.measures.intervals import SpeakerCounts, bounds, draw_speakers
@@ -130,11 +131,18 @@ class AttributeStatistics:
     @classmethod
     def load(cls, folder: Path, *, n_latents: int, remedy: str) -> "AttributeStatistics":
         """Return the statistics in `folder`; ArtifactError when missing, damaged or of another size."""
-        values = read_table(folder / "attribute_values.parquet", remedy=remedy)
+        values = read_table(folder / "attribute_values.parquet", columns=_VALUE_KINDS, remedy=remedy)
+        places = {"latent": whole_numbers(0, n_latents - 1), "value_row": whole_numbers(0, len(values) - 1)}
         intervals = read_table(
-            folder / "attribute_intervals.parquet", columns=INTERVAL_COLUMNS, remedy=remedy
+            folder / "attribute_intervals.parquet",
+            columns={**places, **dict.fromkeys(INTERVAL_COLUMNS, numbers(may_lack=True))},
+            remedy=remedy,
         )
-        long = read_table(folder / "attributes.parquet", columns=MEASURES, remedy=remedy)
+        long = read_table(
+            folder / "attributes.parquet",
+            columns=dict.fromkeys(MEASURES, numbers(may_lack=True)),
+            remedy=remedy,
+        )
         if len(long) != n_latents * len(values):
             raise ArtifactError(
                 "does not fit the SAE beside it", where=folder / "attributes.parquet", remedy=remedy
@@ -188,9 +196,9 @@ def questions_of(targets: list[AttributeTarget]) -> list[tuple[list[int], Labels
         kind = np.min_scalar_type(-max(len(columns), 2))
         labels = [np.where(mask, NOT_MEASURED, NOT_ASKED).astype(kind) for mask in masks]
         for number, column in enumerate(columns):
-            for mask, numbers in zip(masks, labels, strict=True):
-                numbers[mask & targets[column].is_positive] = number
-        selection, reported = (Labels(numbers, len(columns)) for numbers in labels)
+            for mask, numbered in zip(masks, labels, strict=True):
+                numbered[mask & targets[column].is_positive] = number
+        selection, reported = (Labels(numbered, len(columns)) for numbered in labels)
         labelled.append((columns, selection, reported))
     return labelled
 
@@ -227,6 +235,11 @@ def _describe_values(corpus: Corpus, targets: list[AttributeTarget]) -> pd.DataF
     )
 
 
+_VALUE_KINDS = {
+    **dict.fromkeys(("attribute", "value", "evidence"), text()),
+    **dict.fromkeys(("n_clips", "n_speakers"), whole_numbers()),
+    **dict.fromkeys(("n_reported", "n_reported_positive", "n_reported_speakers"), whole_numbers()),
+}
 INTERVAL_COLUMNS = ("precision_low", "precision_high", "recall_low", "recall_high", "f1_low", "f1_high")
 
 

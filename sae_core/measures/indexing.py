@@ -11,6 +11,7 @@ from jaxtyping import Float32
 from sae_core.corpus.clips import Corpus
 from sae_core.embedding.embeddings import Embeddings
 from sae_core.files.artifacts import ArtifactMeta, fingerprint, write_table
+from sae_core.files.contents import Kind, numbers, text, truths, whole_numbers
 from sae_core.files.errors import ArtifactError
 from sae_core.files.progress import Progress, ignore
 from sae_core.measures.attributes import (
@@ -74,6 +75,28 @@ def build_index(
 def index_parents(corpus: Corpus, embeddings: Embeddings, sae: ArtifactMeta) -> dict[str, str]:
     """The fingerprints an index is made from: SAE, embeddings and labels."""
     return {"sae": sae.fingerprint, "embeddings": embeddings.fingerprint, "labels": corpus.labels_fingerprint}
+
+
+def latent_kinds(n_latents: int) -> dict[str, Kind]:
+    """What each column of the latents table holds."""
+    best = {
+        f"{prefix}{name}": kind
+        for prefix in ("best_", "seen_")
+        for names, kind in (
+            (("attribute", "value"), text(may_lack=True)),
+            ((*MEASURES, *INTERVAL_COLUMNS), numbers(may_lack=True)),
+        )
+        for name in names
+    }
+    return {
+        "latent": whole_numbers(0, n_latents - 1),
+        **dict.fromkeys(("n_active", "n_speakers"), whole_numbers()),
+        **dict.fromkeys(("firing_rate", "max_activation", "mean_activation"), numbers(0.0)),
+        **dict.fromkeys(("top_speaker_fraction", "top_source_fraction"), numbers(0.0, 1.0)),
+        **dict.fromkeys(("top_speaker", "top_source", "warning"), text(may_lack=True)),
+        **best,
+        "is_named": truths(),
+    }
 
 
 def _finished(folder: Path, parents: dict[str, str]) -> ArtifactMeta | None:

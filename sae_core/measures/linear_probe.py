@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float, Float64, Int64
 from sae_core.corpus.clips import Corpus
 from sae_core.embedding.embeddings import Embeddings
 from sae_core.files.artifacts import ArtifactMeta, fingerprint, read_table, write_table
+from sae_core.files.contents import numbers, text
 from sae_core.files.errors import ArtifactError
 from sae_core.files.progress import Progress, ignore
 from sae_core.measures.attributes import UNSEEN_SPEAKERS, AttributeTarget, attribute_targets
@@ -23,6 +24,7 @@ COLUMNS = (
     "evidence",
     *(f"{name}{part}" for name in PROBE_MEASURES for part in ("", "_low", "_high")),
 )
+_KINDS = {name: text() if name in COLUMNS[:3] else numbers(may_lack=True) for name in COLUMNS}
 
 
 def probe_attributes(
@@ -60,7 +62,7 @@ def read_probes(corpus: Corpus, embeddings: Embeddings, folder: Path) -> pd.Data
         if meta.parents != _parents(corpus, embeddings):
             return None
         meta.check_files(folder, remedy="")
-        return read_table(folder / "probes.parquet", columns=COLUMNS)
+        return read_table(folder / "probes.parquet", columns=_KINDS)
     except ArtifactError:
         return None
 

@@ -74,10 +74,13 @@ class SparseCodes:
         """Return the codes in `folder`, memory-mapped; ArtifactError when missing, damaged or out of range."""
         latents = read_array(folder / "code_latents.npy", remedy=remedy)
         activations = read_array(folder / "code_activations.npy", remedy=remedy)
-        if latents.dtype != np.int32 or activations.dtype != np.float32 or latents.shape != activations.shape:
+        is_right = latents.dtype == np.int32 and activations.dtype == np.float32
+        if not is_right or latents.shape != activations.shape:
             raise ArtifactError(
                 "does not match code_activations.npy", where=folder / "code_latents.npy", remedy=remedy
             )
+        if latents.ndim != 2:
+            raise ArtifactError("is no n×k array", where=folder / "code_latents.npy", remedy=remedy)
         if latents.nbytes <= CHECKED_AT_OPEN_BYTES and latents.size:
             is_sound = 0 <= latents.min() and latents.max() < n_latents and np.isfinite(activations).all()
             if not is_sound or activations.min() < 0:

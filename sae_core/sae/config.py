@@ -9,9 +9,22 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from sae_core.files.artifacts import read_json, read_tensors
+from sae_core.files.contents import key_fault, numbers, whole_numbers
 from sae_core.files.errors import ArtifactError
 from sae_core.files.formats import FORMAT_VERSION, check_version
 
+TRAINING_KINDS = {
+    **dict.fromkeys(("step", "n_seen"), whole_numbers()),
+    **dict.fromkeys(("fvu_train", "fvu_held_out", "l0", "dead_fraction"), numbers(may_lack=True)),
+    **dict.fromkeys(("clips_per_s", "learning_rate"), numbers(may_lack=True)),
+}
+"""What training.parquet holds: one row a report during training."""
+_NUMBER = (int, float)
+_METRICS = {
+    **dict.fromkeys(("train", "held-out"), (dict, type(None))),
+    **dict.fromkeys(("gamma", "n_train"), (*_NUMBER, type(None))),
+}
+_SPLIT_METRICS = dict.fromkeys(("explained_variance", "cosine_mean", "l0", "dead_fraction"), _NUMBER)
 Variant = Literal["topk", "matryoshka"]
 RETRAIN = "train it again: python -m sae_core train"
 
@@ -119,6 +132,15 @@ def read_weights(folder: Path, config: SaeConfig, *, remedy: str = RETRAIN) -> d
     arrays = read_tensors(where, remedy=remedy)
     _check_weights(config, arrays, where=where, remedy=remedy)
     return arrays
+
+
+def read_metrics(where: Path, *, remedy: str = RETRAIN) -> dict[str, Any]:
+    """Return what training measured of an SAE; ArtifactError when it is missing, damaged or says too little."""
+    metrics = read_json(where, keys=_METRICS, remedy=remedy)
+    for split in ("train", "held-out"):
+        if metrics.get(split) and (fault := key_fault(metrics[split], _SPLIT_METRICS)):
+            raise ArtifactError(f"{fault} in {split}", where=where, remedy=remedy)
+    return metrics
 
 
 def _check_weights(config: SaeConfig, arrays: Mapping[str, np.ndarray], *, where: Path, remedy: str) -> None:

@@ -8,6 +8,7 @@ from safetensors import SafetensorError, safe_open
 
 from sae_core.files.artifacts import read_table
 from sae_core.files.errors import ArtifactError
+from sae_core.sae.config import TRAINING_KINDS
 from sae_core.sae.training import CHECKPOINT, TABLE_COLUMNS
 
 CURVE_COLUMNS = ("sae", "is_finished", *TABLE_COLUMNS)
@@ -29,7 +30,7 @@ def training_curves(path: Path) -> pd.DataFrame:
 
 def _finished(folder: Path) -> pd.DataFrame | None:
     try:
-        return read_table(folder / "training.parquet", columns=TABLE_COLUMNS)
+        return read_table(folder / "training.parquet", columns=TRAINING_KINDS)
     except ArtifactError:
         return None
 

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float32, Int32, Int64, UInt64
 from scipy.sparse import csr_matrix
 
-from sae_core.files.artifacts import read_array, write_array, writing_in_pieces
+from sae_core.files.artifacts import CHECKED_AT_OPEN_BYTES, read_array, write_array, writing_in_pieces
 from sae_core.files.errors import ArtifactError
 from sae_core.sae.codes import SparseCodes
 
@@ -110,6 +110,14 @@ class FeatureIndex:
         write_array(folder / "index_offsets.npy", offsets)
         return cls.load(folder, remedy="index again")
 
+    def holds_rows_of(self, n_clips: int) -> bool:
+        """Whether a small index names only clips that are there, each with an activation above 0; large ones are left
+        to their digests."""
+        if not len(self.rows) or self.rows.nbytes > CHECKED_AT_OPEN_BYTES:
+            return True
+        are_rows = self.rows.min() >= 0 and self.rows.max() < n_clips
+        return bool(are_rows and np.isfinite(self.activations).all() and self.activations.min() > 0)
+
     def save(self, folder: Path) -> None:
         """Write index_offsets.npy, index_rows.npy and index_activations.npy."""
         write_array(folder / "index_offsets.npy", self.offsets)
@@ -124,6 +132,15 @@ class FeatureIndex:
             np.asarray(read_array(folder / f"index_{name}.npy", remedy=remedy))
             for name in ("offsets", "rows", "activations")
         )
+        for name, array, kind in (
+            ("offsets", offsets, np.int64), ("rows", rows, np.int32), ("activations", activations, np.float32)
+        ):  # fmt: skip
+            if array.dtype != kind or array.ndim != 1:
+                raise ArtifactError(
+                    f"is {array.dtype} of shape {array.shape}, not one row of {np.dtype(kind)}",
+                    where=folder / f"index_{name}.npy",
+                    remedy=remedy,
+                )
         if not len(offsets) or not int(offsets[-1]) == len(rows) == len(activations):
             raise ArtifactError(
                 "does not fit the postings beside it", where=folder / "index_offsets.npy", remedy=remedy

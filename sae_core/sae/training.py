@@ -21,7 +21,6 @@ from sae_core.embedding.embeddings import Embeddings
 from sae_core.files.artifacts import (
     ArtifactMeta,
     fingerprint,
-    read_json,
     read_tensors,
     write_json,
     write_table,
@@ -31,6 +30,7 @@ from sae_core.files.errors import ArtifactError, CorpusError, StaleArtifactError
 from sae_core.files.progress import Progress, ignore
 from sae_core.sae.batches import TrainingInputs, shuffled_batches
 from sae_core.sae.codes import SparseCodes
+from sae_core.sae.config import TRAINING_KINDS, read_metrics
 from sae_core.sae.distributed import Team, together
 from sae_core.sae.model import RETRAIN, SaeConfig, SparseAutoencoder, WeightType
 from sae_core.sae.quality import activity_metrics, gamma, max_decoder_cosine, reconstruction_metrics
@@ -38,16 +38,7 @@ from sae_core.sae.step import SaeFit, StepSettings
 
 logger = logging.getLogger(__name__)
 
-TABLE_COLUMNS = (
-    "step",
-    "n_seen",
-    "fvu_train",
-    "fvu_held_out",
-    "l0",
-    "dead_fraction",
-    "clips_per_s",
-    "learning_rate",
-)
+TABLE_COLUMNS = tuple(TRAINING_KINDS)
 N_TABLE_ROWS = 100
 N_HELD_OUT_SAMPLE = 1024
 N_MEASURED = 1_000_000
@@ -157,7 +148,7 @@ def train(
         elif done is None:
             _fit(task, team, ignore)
         team.wait()
-    return done or read_json(task.folder / "metrics.json", remedy=RETRAIN)
+    return done or read_metrics(task.folder / "metrics.json")
 
 
 def _are_equal(vectors: Float32[np.ndarray, "n d"], rows: Int[np.ndarray, " t"]) -> bool:
@@ -248,7 +239,7 @@ class _Task:
             meta.check_files(self.folder, remedy=RETRAIN, whole=True)
             if SparseAutoencoder.load(self.folder).fingerprint != meta.fingerprint:
                 return None
-            return read_json(self.folder / "metrics.json", remedy=RETRAIN)
+            return read_metrics(self.folder / "metrics.json")
         except ArtifactError:
             return None
 

@@ -31,8 +31,9 @@ from sae_core.files.errors import ArtifactError, CorpusError, StaleArtifactError
 from sae_core.files.formats import FORMAT_VERSION, check_version
 from sae_core.measures import listening, naming, profiles
 from sae_core.measures.attributes import AttributeStatistics
-from sae_core.measures.indexing import index_parents
+from sae_core.measures.indexing import index_parents, latent_kinds
 from sae_core.sae.codes import SparseCodes
+from sae_core.sae.config import TRAINING_KINDS, read_config, read_metrics
 from sae_core.sae.decoder import Decoder
 from sae_core.sae.feature_index import FeatureIndex
 from sae_core.workspace.note_entries import Subject
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
     from sae_core.sae.model import SparseAutoencoder
 
 T = TypeVar("T")
+_WORDS = (str, type(None))
+_SETTINGS = dict.fromkeys(("name", "default_sae", "embedder", "embedder_model"), _WORDS)
 # what is written last when a part is rebuilt
 _WATCHED = (
     "workspace.json",
@@ -223,11 +226,11 @@ class SaeView:
         self.folder = workspace.path / "saes" / name
         train = f"run: python -m sae_core train --workspace {workspace.path}"
         meta = ArtifactMeta.read(self.folder / "meta.json", kind="sae", remedy=train)
-        self.config: dict[str, Any] = read_json(self.folder / "config.json", remedy=train)
         self.embeddings = workspace.embeddings(str(meta.settings.get("embedder", "")))
         current = {"embeddings": self.embeddings.fingerprint, "splits": workspace.corpus.split_fingerprint}
         meta.check_parents(current, where=self.folder, remedy=train)
         meta.check_files(self.folder, remedy=train)
+        self.config: dict[str, Any] = read_config(self.folder, remedy=train).to_json()
         remedy = f"run: python -m sae_core index --workspace {workspace.path}"
         built = ArtifactMeta.read(self.folder / "index.json", kind="index", remedy=remedy)
         built.check_parents(
@@ -237,11 +240,13 @@ class SaeView:
         n_latents = int(self.config["n_latents"])
         self.weights_fingerprint = meta.fingerprint
         self.fingerprint = fingerprint(meta.fingerprint, built.fingerprint, built.parents)
-        self.metrics: dict[str, Any] = read_json(self.folder / "metrics.json", remedy=train)
-        self.training = read_table(self.folder / "training.parquet", remedy=train)
+        self.metrics = read_metrics(self.folder / "metrics.json", remedy=train)
+        self.training = read_table(self.folder / "training.parquet", columns=TRAINING_KINDS, remedy=train)
         self.codes = SparseCodes.load(self.folder, n_latents=n_latents, remedy=remedy)
         self.index = FeatureIndex.load(self.folder, remedy=remedy)
-        self.latents = read_table(self.folder / "latents.parquet", remedy=remedy)
+        self.latents = read_table(
+            self.folder / "latents.parquet", columns=latent_kinds(n_latents), remedy=remedy
+        )
         self.statistics = AttributeStatistics.load(self.folder, n_latents=n_latents, remedy=remedy)
         self._check_sizes(remedy)
         # names follow from the statistics by one rule, whichever version wrote the table
@@ -252,9 +257,10 @@ class SaeView:
         """ArtifactError where parts do not belong together: another number of clips, latents or dimensions."""
         n, n_latents = len(self.workspace.corpus), self.n_latents
         fits = {
-            "code_latents.npy": len(self.codes) == n,
+            "code_latents.npy": len(self.codes) == n and self.codes.k == self.config["k"],
             "index_offsets.npy": len(self.index.offsets) == n_latents + 1,
-            "latents.parquet": len(self.latents) == n_latents,
+            "index_rows.npy": self.index.holds_rows_of(n),
+            "latents.parquet": np.array_equal(self.latents["latent"], np.arange(n_latents)),
             "config.json": int(self.config.get("dim", -1)) == self.embeddings.dim,
         }
         for name, is_right in fits.items():
@@ -396,7 +402,7 @@ def read_settings(path: Path) -> dict[str, Any]:
     file = path / "workspace.json"
     if not file.exists():
         return {}
-    settings = read_json(file)
+    settings = read_json(file, keys=_SETTINGS)
     check_version(settings.get("format_version"), where=file)
     return settings
 
