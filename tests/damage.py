@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sae_core.files.artifacts import ArtifactMeta, read_json, write_array, write_json, write_tensors
-from sae_core.workspace.verifying import METAS
+from sae_core.workspace.integrity import METAS
 from tests.sealing import reseal
 
 ODD = (

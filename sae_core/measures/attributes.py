@@ -135,17 +135,19 @@ class AttributeStatistics:
         places = {"latent": whole_numbers(0, n_latents - 1), "value_row": whole_numbers(0, len(values) - 1)}
         intervals = read_table(
             folder / "attribute_intervals.parquet",
-            columns={**places, **dict.fromkeys(INTERVAL_COLUMNS, numbers(may_lack=True))},
+            columns=places | dict.fromkeys(INTERVAL_COLUMNS, numbers(may_lack=True)),
             remedy=remedy,
         )
-        long = read_table(
-            folder / "attributes.parquet",
-            columns=dict.fromkeys(MEASURES, numbers(may_lack=True)),
-            remedy=remedy,
-        )
-        if len(long) != n_latents * len(values):
+        kinds = places | dict.fromkeys(MEASURES, numbers(may_lack=True))
+        long = read_table(folder / "attributes.parquet", columns=kinds, remedy=remedy)
+        cells = np.divmod(np.arange(n_latents * len(values)), max(len(values), 1))
+        if not np.array_equal(long[["latent", "value_row"]].to_numpy().T, np.array(cells)):
             raise ArtifactError(
                 "does not fit the SAE beside it", where=folder / "attributes.parquet", remedy=remedy
+            )
+        if intervals.duplicated(["latent", "value_row"]).any():
+            raise ArtifactError(
+                "says two things of one value", where=folder / "attribute_intervals.parquet", remedy=remedy
             )
         shape = (n_latents, len(values))
         measures = {name: long[name].to_numpy(dtype=np.float32).reshape(shape) for name in MEASURES}

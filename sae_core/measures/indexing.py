@@ -15,6 +15,7 @@ from sae_core.files.contents import Kind, numbers, text, truths, whole_numbers
 from sae_core.files.errors import ArtifactError
 from sae_core.files.progress import Progress, ignore
 from sae_core.measures.attributes import (
+    INTERVAL_COLUMNS,
     SEEN_SPEAKERS,
     SOURCE_ATTRIBUTE,
     AttributeStatistics,
@@ -22,6 +23,7 @@ from sae_core.measures.attributes import (
     measure_attributes,
 )
 from sae_core.measures.naming import describe_values, name_latents
+from sae_core.measures.threshold_measures import MEASURES
 from sae_core.sae.feature_index import FeatureIndex
 
 INDEX_FILES = (
