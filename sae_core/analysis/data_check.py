@@ -14,15 +14,17 @@ import pandas as pd
 from sae_core.corpus.acoustics import load_acoustics
 from sae_core.corpus.clips import Corpus
 from sae_core.corpus.decisions import Decisions
+from sae_core.corpus.sound_checks import find_faults
 from sae_core.embedding.embeddings import Embeddings
 from sae_core.files.errors import ArtifactError
 from sae_core.files.progress import Progress, ignore
-from sae_core.measures.data_check import CheckedCorpus, check
+from sae_core.measures.data_check import COLUMNS, MAX_FINDINGS_A_KIND, CheckedCorpus, check
 from sae_core.workspace.note_entries import DECISION, Subject
 from sae_core.workspace.notes import Notes
 from sae_core.workspace.workspace import Workspace
 
 LEAVE_OUT, KEEP, MERGE = "leave out", "keep", "merge"
+SOUND_KINDS = ("silent", "no speech", "clipped", "out of range", "cancelling", "two sides")
 CAN_MERGE = ("speaker under two names", "leak between splits")
 SOURCE_COLUMNS = ("source", "channel", "device", "microphone", "session", "corpus", "subset")
 MAX_CHECKED = 50_000
@@ -45,13 +47,16 @@ def check_workspace(
     digests: equal where the sound is the same, "" where unknown; None takes those that `measure` left.
     ArtifactError when the notes cannot be read.
     """
-    if digests is None:
-        digests = _measured_digests(workspace)
+    sounds = _sounds(workspace)
+    if digests is None and sounds is not None:
+        digests = sounds["sound_digest"].fillna("").astype(str).to_numpy(object)
     rows = _drawn(len(workspace.corpus))
     found = check(_checked(workspace.corpus, embeddings, rows, digests), progress=progress)
     for side in ("row", "other_row"):
         places = found[side].to_numpy(np.int64)
         found[side] = np.where(places >= 0, rows[places], -1)
+    if len(about_sound := _sound_findings(sounds)):
+        found = pd.concat([found, about_sound], ignore_index=True)
     clips = workspace.corpus.table["clip_id"].to_numpy(object)
     decided = decisions_on(workspace.notes)
     found["decision"] = [
@@ -62,12 +67,24 @@ def check_workspace(
     return found
 
 
-def _measured_digests(workspace: Workspace) -> np.ndarray | None:
+def _sounds(workspace: Workspace) -> pd.DataFrame | None:
+    """The measures and the sound checks of every clip, as `measure` left them; None where it has not run."""
     try:
-        checks = load_acoustics(workspace.path, workspace.corpus).checks
+        found = load_acoustics(workspace.path, workspace.corpus)
     except ArtifactError:
         return None
-    return None if checks is None else checks["sound_digest"].fillna("").astype(str).to_numpy(object)
+    return None if found.checks is None else pd.concat([found.table, found.checks], axis=1)
+
+
+def _sound_findings(sounds: pd.DataFrame | None) -> pd.DataFrame:
+    """Clips that are silent, clipped, without speech, … by what was measured of them: certain, so infinitely strong."""
+    faults = {} if sounds is None else find_faults(sounds)
+    found = [
+        (kind, np.inf, 1.0, int(row), -1, "", "")
+        for kind in SOUND_KINDS
+        for row in np.flatnonzero(faults.get(kind, ()))[:MAX_FINDINGS_A_KIND]
+    ]
+    return pd.DataFrame(found, columns=list(COLUMNS))
 
 
 def _drawn(n: int) -> np.ndarray:
@@ -125,6 +142,12 @@ def _words(found: Mapping[str, object], clips: np.ndarray) -> str:
         "speaker label": f"{one} is labelled {subject} and sounds like {counterpart}.",
         "attribute label": f"{one} is labelled {subject}; the clips nearest to it are {counterpart}.",
         "outlier": f"{one} sounds like no other clip.",
+        "silent": f"{one} is silent.",
+        "no speech": f"No pitch was found in {one}: hardly any speech, or none.",
+        "clipped": f"{one} is clipped.",
+        "out of range": f"{one} lies beyond full scale.",
+        "cancelling": f"The channels of {one} cancel each other when they are mixed.",
+        "two sides": f"The two channels of {one} carry different sounds, as the two sides of a call do.",
         "source stands for a value": f"{score:.0%} of the clips with {subject} come from {counterpart}.",
     }[str(found["kind"])]
 

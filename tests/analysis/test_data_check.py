@@ -76,3 +76,24 @@ def test_names_follow_chains_and_circles_end():
     names = decisions.rename(pd.Series(["a", "b", "c", None, "x"], dtype="str"))
     assert names[:3].tolist() == ["c", "c", "c"] and pd.isna(names[3])
     assert names[4] in {"x", "y"}
+
+
+def test_what_was_measured_of_the_sound_is_among_the_findings(workspace, monkeypatch):
+    n = len(workspace.corpus)
+    faults = {"clipped": np.arange(n) == 4, "silent": np.arange(n) == 8, "same sound": np.ones(n, bool)}
+    sounds = pd.DataFrame({"sound_digest": pd.Series([""] * n, dtype="str")})
+    monkeypatch.setattr("sae_core.analysis.data_check._sounds", lambda _: sounds)
+    monkeypatch.setattr("sae_core.analysis.data_check.find_faults", lambda _: faults)
+    found = check_workspace(workspace, workspace.embeddings(EMBEDDER)).set_index("kind")
+    clips = workspace.corpus.table["clip_id"]
+    assert found.loc["clipped", "row"] == 4 and found.loc["clipped", "words"] == f"{clips[4]} is clipped."
+    assert found.loc["silent", "row"] == 8 and "same sound" not in found.index
+    assert found.loc["clipped", "subject"] == "" and found["row"].dtype == np.int64
+
+
+def test_every_kind_of_finding_is_explained_on_the_page():
+    from pages.parts.data_check.findings import MEANINGS
+    from sae_core.analysis.data_check import SOUND_KINDS
+    from sae_core.measures.data_check import KINDS
+
+    assert set(MEANINGS) == {*KINDS, *SOUND_KINDS}

@@ -10,7 +10,7 @@ from pages.shared import links
 from pages.shared.heading import Heading
 from pages.shared.notes_panel import AUTHOR, NO_NAME, ask_author
 from pages.shared.wording import plain
-from sae_core.analysis.data_check import CAN_MERGE, KEEP, LEAVE_OUT, MERGE, decide
+from sae_core.analysis.data_check import CAN_MERGE, KEEP, LEAVE_OUT, MERGE, SOUND_KINDS, decide
 from sae_core.files.errors import VoxScopeError
 from sae_core.workspace.workspace import SaeView
 
@@ -21,6 +21,7 @@ ABOUT_A_CLIP = (
     "speaker label",
     "attribute label",
     "outlier",
+    *SOUND_KINDS,
 )
 REFUSED = "refused decision"
 

@@ -22,6 +22,13 @@ MEANINGS = {
     "speaker label": "The clip is closer to another speaker than to its own.",
     "attribute label": "The nearest clips carry another value. Either the label is wrong or the clip is unusual.",
     "outlier": "Nothing else sounds like it: noise, silence, another kind of sound.",
+    "silent": "Nothing is heard in these clips, so they have no embedding.",
+    "no speech": "No pitch was found: noise, music without a voice, or a whisper.",
+    "clipped": "Tops of the waveform were cut off when it was recorded.",
+    "out of range": "Samples lie beyond full scale, so players distort them.",
+    "cancelling": "Mixed to one channel, most of the sound is lost. Import one channel alone.",
+    "two sides": "Two channels with different sounds, as both sides of a call have; mixed, two speakers become one. "
+    "Import with each side as clips of its own (`--channels split`).",
     "source stands for a value": "Nearly all clips with this value come from one place, so a latent that seems to "
     "detect the value may detect the place.",
 }
