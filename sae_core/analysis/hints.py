@@ -42,7 +42,7 @@ ACOUSTIC_MEASURES = {
     "f0_median_hz": AcousticMeasure(
         "Pitch (F0)", "Median fundamental frequency of the voiced parts.", "pitch", "Hz"
     ),
-    "f0_std_semitones": AcousticMeasure(
+    "f0_range_semitones": AcousticMeasure(
         "Pitch movement",
         "From the 10th to the 90th percentile of the pitch within a clip.",
         "of pitch movement",

@@ -24,7 +24,7 @@ COVERED = 0.9
 """A range is cut so that it holds this share of the latent's clips."""
 GRAINS = {
     "f0_median_hz": 10.0,
-    "f0_std_semitones": 0.5,
+    "f0_range_semitones": 0.5,
     "snr_db": 1.0,
     "bandwidth_hz": 100.0,
     "loudness_lufs": 0.5,

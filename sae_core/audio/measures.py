@@ -34,13 +34,14 @@ _VOICING, _SILENCE, _OCTAVE_COST, _OCTAVE_JUMP_COST, _VOICED_UNVOICED_COST = 0.4
 class SoundMeasures:
     """The acoustic measures of one clip.
 
-    f0_median_hz, f0_std_semitones: the median pitch of voiced frames, and from their 10th to their 90th percentile.
+    f0_median_hz, f0_range_semitones: the median pitch of voiced frames, and the range from their 10th to their 90th
+        percentile.
     snr_db: see `snr_db`. bandwidth_hz: see `bandwidth_hz`. loudness_lufs: integrated, after ITU-R BS.1770-4.
     syllables_per_s: see `syllables_per_s`.
     """
 
     f0_median_hz: float | None
-    f0_std_semitones: float | None
+    f0_range_semitones: float | None
     snr_db: float | None
     bandwidth_hz: float | None
     loudness_lufs: float | None

@@ -17,9 +17,11 @@ from sae_core.corpus.clips import Corpus
 from sae_core.corpus.importing import ImportSettings, import_corpus
 from sae_core.corpus.inspection import changed_recordings
 from sae_core.embedding.embedders import EMBEDDERS, check_packages
+from sae_core.embedding.embeddings import load_embeddings
 from sae_core.files.artifacts import (
     ArtifactMeta,
     fingerprint,
+    read_failures,
     read_json,
     write_json,
     write_table,
@@ -27,7 +29,8 @@ from sae_core.files.artifacts import (
 from sae_core.files.errors import ArtifactError, CorpusError, VoxScopeError
 from sae_core.files.formats import FORMAT_VERSION
 from sae_core.files.progress import Progress, ignore
-from sae_core.workspace.workspace import SaeView, Workspace, load_embeddings, read_failures, update_settings
+from sae_core.files.settings import update_settings
+from sae_core.workspace.workspace import SaeView, Workspace
 
 if TYPE_CHECKING:
     from sae_core.build.sweep import SweepGrid

@@ -14,11 +14,12 @@ from sae_core.embedding.extraction import Engine, extract
 from sae_core.files.artifacts import ArtifactMeta
 from sae_core.files.errors import ArtifactError, CorpusError, StaleArtifactError
 from sae_core.files.progress import Progress, ignore
+from sae_core.files.settings import update_settings
 from sae_core.measures.attributes import SOURCE_ATTRIBUTE, UNSEEN_SPEAKERS, AttributeStatistics
 from sae_core.measures.indexing import build_index
 from sae_core.sae.model import SaeConfig
 from sae_core.sae.training import TrainingConfig, suggest_config, train
-from sae_core.workspace.workspace import Workspace, update_settings
+from sae_core.workspace.workspace import Workspace
 
 
 def embed_workspace(

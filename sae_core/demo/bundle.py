@@ -93,8 +93,8 @@ def build_demo(
     from sae_core.corpus.acoustics import measure_workspace
     from sae_core.corpus.importing import ImportSettings, import_corpus
     from sae_core.demo.recipe import gather
+    from sae_core.files.settings import update_settings
     from sae_core.sae.training import TrainingConfig
-    from sae_core.workspace.workspace import update_settings
 
     if out is None and not is_checkout():
         raise ArtifactError(

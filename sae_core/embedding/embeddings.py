@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float32, Int
 
+from sae_core.corpus.clips import Corpus
 from sae_core.files.artifacts import (
     CHECKED_AT_OPEN_BYTES,
     ArtifactMeta,
@@ -19,7 +20,7 @@ from sae_core.files.artifacts import (
     write_table,
 )
 from sae_core.files.contents import key_fault, text, whole_numbers
-from sae_core.files.errors import ArtifactError
+from sae_core.files.errors import ArtifactError, StaleArtifactError
 
 MARKS_FILE = "clip_marks.parquet"
 FAILURE_COLUMNS = ("row", "clip_id", "reason")
@@ -152,3 +153,17 @@ class Embeddings:
         norms = np.linalg.norm(self.vectors.astype(np.float64), axis=1)
         if not (np.abs(norms - self.is_valid) <= _NORM_TOLERANCE).all():
             raise ArtifactError("holds vectors that are not of norm 1", where=where, remedy=remedy)
+
+
+def load_embeddings(path: Path, corpus: Corpus, embedder: str) -> Embeddings:
+    """Return one embedder's work in a workspace folder; StaleArtifactError when the clips have changed since."""
+    folder = path / "embeddings" / embedder
+    remedy = f"run: python -m sae_core embed --workspace {path} --embedder {embedder}"
+    found = Embeddings.load(folder, remedy=remedy)
+    meta = ArtifactMeta.read(folder / "meta.json", kind="embeddings", remedy=remedy)
+    meta.check_parents({"audio": corpus.audio_fingerprint}, where=folder, remedy=remedy)
+    if len(found) != len(corpus):
+        raise StaleArtifactError(
+            f"has {len(found)} rows for {len(corpus)} clips", where=folder, remedy=remedy
+        )
+    return found

@@ -203,6 +203,11 @@ def read_table(
     return with_numbers(table, columns)
 
 
+def read_failures(path: Path) -> pd.DataFrame:
+    """A failures table, empty when there is none."""
+    return read_table(path) if path.exists() else pd.DataFrame({"reason": pd.Series(dtype="str")})
+
+
 def write_tensors(
     path: Path, tensors: Mapping[str, np.ndarray], *, metadata: Mapping[str, str] | None = None
 ) -> None:

@@ -21,7 +21,7 @@ _LATENTS = {"top_speaker_share": "top_speaker_fraction", "top_source_share": "to
 _COLUMNS: dict[str, dict[str, str]] = {
     "latents.parquet": _LATENTS,
     "training.parquet": {"dead_share": "dead_fraction"},
-    "acoustics.parquet": {"f0_spread_semitones": "f0_std_semitones"},
+    "acoustics.parquet": {"f0_spread_semitones": "f0_range_semitones"},
     "lineage.parquet": {"parent": "predecessor", "child": "successor"},
     "attribute_values.parquet": {},
     "probes.parquet": {},

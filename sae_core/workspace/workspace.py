@@ -19,16 +19,15 @@ from jaxtyping import Float32, UInt8
 from sae_core.audio import reading
 from sae_core.corpus import acoustics
 from sae_core.corpus.clips import Corpus
-from sae_core.embedding.embeddings import Embeddings
+from sae_core.embedding.embeddings import Embeddings, load_embeddings
 from sae_core.files.artifacts import (
     ArtifactMeta,
     fingerprint,
-    read_json,
+    read_failures,
     read_table,
-    write_json,
 )
 from sae_core.files.errors import ArtifactError, CorpusError, StaleArtifactError, VoxScopeError
-from sae_core.files.formats import FORMAT_VERSION, check_version
+from sae_core.files.settings import read_settings
 from sae_core.measures import listening, naming, profiles
 from sae_core.measures.attributes import AttributeStatistics
 from sae_core.measures.indexing import index_parents, latent_kinds
@@ -43,8 +42,6 @@ if TYPE_CHECKING:
     from sae_core.sae.model import SparseAutoencoder
 
 T = TypeVar("T")
-_WORDS = (str, type(None))
-_SETTINGS = dict.fromkeys(("name", "default_sae", "embedder", "embedder_model"), _WORDS)
 # what is written last when a part is rebuilt
 _WATCHED = (
     "workspace.json",
@@ -395,40 +392,6 @@ def workspace_stamp(path: str | Path) -> str:
     """Changes whenever a part of the workspace is rebuilt: a server that has it open then opens it anew."""
     files = sorted(file for pattern in _WATCHED for file in Path(path).glob(pattern))
     return fingerprint([[str(file), file.stat().st_mtime_ns, file.stat().st_size] for file in files])
-
-
-def read_settings(path: Path) -> dict[str, Any]:
-    """What workspace.json says; ArtifactError when it is damaged or of a newer format. None yet means empty."""
-    file = path / "workspace.json"
-    if not file.exists():
-        return {}
-    settings = read_json(file, keys=_SETTINGS)
-    check_version(settings.get("format_version"), where=file)
-    return settings
-
-
-def update_settings(path: Path, **changes: object) -> None:
-    """Change some of workspace.json and keep the rest."""
-    write_json(path / "workspace.json", {**read_settings(path), "format_version": FORMAT_VERSION, **changes})
-
-
-def load_embeddings(path: Path, corpus: Corpus, embedder: str) -> Embeddings:
-    """Return one embedder's work in a workspace folder; StaleArtifactError when the clips have changed since."""
-    folder = path / "embeddings" / embedder
-    remedy = f"run: python -m sae_core embed --workspace {path} --embedder {embedder}"
-    found = Embeddings.load(folder, remedy=remedy)
-    meta = ArtifactMeta.read(folder / "meta.json", kind="embeddings", remedy=remedy)
-    meta.check_parents({"audio": corpus.audio_fingerprint}, where=folder, remedy=remedy)
-    if len(found) != len(corpus):
-        raise StaleArtifactError(
-            f"has {len(found)} rows for {len(corpus)} clips", where=folder, remedy=remedy
-        )
-    return found
-
-
-def read_failures(path: Path) -> pd.DataFrame:
-    """A failures table, empty when there is none."""
-    return read_table(path) if path.exists() else pd.DataFrame({"reason": pd.Series(dtype="str")})
 
 
 def _broken(name: str, error: VoxScopeError, command: str) -> Part:

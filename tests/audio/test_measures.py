@@ -50,7 +50,7 @@ def syllables(rate_hz, duration_s=4.0, *, f0_hz=130.0):
 def test_a_pulse_train_has_the_pitch_it_was_made_with(f0_hz):
     found = measure_sound(pulses(f0_hz))
     assert found.f0_median_hz == pytest.approx(f0_hz, rel=0.01)
-    assert found.f0_std_semitones == pytest.approx(0, abs=0.1)
+    assert found.f0_range_semitones == pytest.approx(0, abs=0.1)
 
 
 def test_a_pitch_is_found_under_noise():
@@ -62,7 +62,7 @@ def test_a_pitch_is_found_under_noise():
 def test_the_spread_of_a_glide_is_eight_tenths_of_it():
     """Up one octave, evenly in semitones: between the 10th and the 90th percentile lie 0.8 · 12."""
     found = measure_sound(pulses(120 * 2 ** (times(2.0) / 2.0)))
-    assert found.f0_std_semitones == pytest.approx(9.6, abs=0.3)
+    assert found.f0_range_semitones == pytest.approx(9.6, abs=0.3)
     assert found.f0_median_hz == pytest.approx(120 * np.sqrt(2), rel=0.02)
 
 
@@ -75,7 +75,7 @@ def test_frames_without_voice_have_no_pitch():
 
 def test_noise_has_neither_pitch_nor_syllables():
     found = measure_sound(0.1 * noise(3.0))
-    assert (found.f0_median_hz, found.f0_std_semitones, found.syllables_per_s) == (None, None, None)
+    assert (found.f0_median_hz, found.f0_range_semitones, found.syllables_per_s) == (None, None, None)
 
 
 @pytest.mark.parametrize("wanted_db", [0, 5, 10, 15, 20])
@@ -169,6 +169,6 @@ def test_measures_are_numbers_within_their_range_or_none(n, level, kind):
     assert all(value is None or np.isfinite(value) for value in vars(found).values())
     if found.f0_median_hz is not None:
         assert PITCH_RANGE_HZ[0] * 0.99 <= found.f0_median_hz <= PITCH_RANGE_HZ[1] * 1.01
-        assert found.f0_std_semitones >= 0
+        assert found.f0_range_semitones >= 0
     if found.bandwidth_hz is not None:
         assert 0 < found.bandwidth_hz <= RATE / 2

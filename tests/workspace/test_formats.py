@@ -69,7 +69,7 @@ def test_nothing_of_it_counts_as_stale_or_unfinished(workspace, folder, capsys):
     view = workspace.sae(workspace.sae_names()[0])
     assert is_trained(view.folder, workspace.corpus, view.embeddings)
     assert view.model().fingerprint == view.weights_fingerprint, "an SAE is the same under either version"
-    assert load_acoustics(folder, workspace.corpus).table["f0_std_semitones"].notna().any()
+    assert load_acoustics(folder, workspace.corpus).table["f0_range_semitones"].notna().any()
     assert "dead_fraction" in view.metrics["held-out"] and "dead_fraction" in view.training
     assert {"top_speaker_fraction", "seen_value"} <= set(view.latents)
     assert len(open_map(view, "clips").rows)

@@ -195,7 +195,7 @@ def test_the_stamp_follows_rebuilding_and_nothing_else(own_workspace):
 
 
 def test_failures_are_read_or_empty(tmp_path):
-    from sae_core.workspace.workspace import read_failures
+    from sae_core.files.artifacts import read_failures
 
     assert read_failures(tmp_path / "none.parquet").empty
     artifacts.write_table(tmp_path / "some.parquet", pd.DataFrame({"reason": ["silent"]}))
