@@ -11,33 +11,27 @@ from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
-
 from sae_core.corpus.clips import Corpus
 from sae_core.corpus.importing import ImportSettings, import_corpus
 from sae_core.corpus.inspection import changed_recordings
 from sae_core.embedding.embedders import EMBEDDERS, check_packages
 from sae_core.embedding.embeddings import load_embeddings
 from sae_core.files.artifacts import (
-    ArtifactMeta,
     fingerprint,
     read_failures,
     read_json,
     write_json,
-    write_table,
 )
 from sae_core.files.errors import ArtifactError, CorpusError, VoxScopeError
 from sae_core.files.formats import FORMAT_VERSION
-from sae_core.files.progress import Progress, ignore
+from sae_core.files.progress import Progress
 from sae_core.files.settings import update_settings
-from sae_core.workspace.workspace import SaeView, Workspace
+from sae_core.workspace.workspace import Workspace
 
 if TYPE_CHECKING:
     from sae_core.build.sweep import SweepGrid
 
 RECORD = "build.json"
-LINEAGE_TABLE, LINEAGE_META = "lineage.parquet", "lineage.json"
-LINEAGE_COLUMNS = ("before", "after", "predecessor", "successor", "cosine", "beyond_chance", "lift")
 MAX_AT_ONCE = 4
 CHECKPOINT_EVERY_S = 5.0
 SMALL_CORPUS_STEPS, USUAL_EPOCHS = 400, 60
@@ -342,56 +336,10 @@ def _index(plan: BuildPlan, path: Path, progress: Progress) -> str:
 
 
 def _lineage(plan: BuildPlan, path: Path, progress: Progress) -> str:  # noqa: ARG001 - as every step
+    from sae_core.build.lineage import store_lineage
+
     n_related = store_lineage(path, progress=progress)
     return f"{n_related:,} pairs of related latents between SAEs"
-
-
-def store_lineage(path: Path, *, progress: Progress = ignore) -> int:
-    """Write which latents of each SAE become which of the next larger one of its variant and k, and how nested ones
-    refine themselves, into `lineage.parquet`; return how many pairs there are.
-
-    Columns: `LINEAGE_COLUMNS`. The table is for other programs: pages trace what they show on demand, in
-    hundredths of a second. A finished one of the same SAEs is kept.
-    """
-    from sae_core.analysis.movement import refine_sae, trace_saes
-
-    views, pairs = _successions(Workspace(path))
-    parents = {view.name: view.fingerprint for view in views}
-    try:
-        meta = ArtifactMeta.read(path / LINEAGE_META, kind="lineage", remedy="run build again")
-        if meta.parents == parents:
-            return int(meta.settings["n_related"])
-    except ArtifactError:
-        pass
-    parts = []
-    for number, (before, after) in enumerate(pairs):
-        progress(number, len(pairs), f"{before.name} → {after.name}")
-        edges = refine_sae(before) if before is after else trace_saes(before, after).edges
-        parts.append(edges.assign(before=before.name, after=after.name)[list(LINEAGE_COLUMNS)])
-    found = [part for part in parts if len(part)]
-    table = pd.concat(found, ignore_index=True) if found else pd.DataFrame(columns=list(LINEAGE_COLUMNS))
-    write_table(path / LINEAGE_TABLE, table)
-    mark = fingerprint(*table.to_csv(index=False).encode().splitlines())
-    ArtifactMeta("lineage", mark, parents, {"n_related": len(table)}).write(
-        path / LINEAGE_META, files=(LINEAGE_TABLE,)
-    )
-    return len(table)
-
-
-def _successions(workspace: Workspace) -> tuple[list[SaeView], list[tuple[SaeView, SaeView]]]:
-    """The indexed SAEs, small ones first, and the pairs to trace: each nested one with itself, and each with the next
-    larger one of its variant, k, seed and embedder."""
-    from sae_core.analysis.movement import order_by_size
-
-    views = [workspace.sae(name) for name in order_by_size(workspace)]
-    pairs = [(view, view) for view in views if view.config.get("prefixes")]
-    latest: dict[tuple[object, ...], SaeView] = {}
-    for view in views:
-        family = (view.embeddings.embedder, *(view.config[name] for name in ("variant", "k", "seed")))
-        if family in latest:
-            pairs.append((latest[family], view))
-        latest[family] = view
-    return views, pairs
 
 
 def _maps(plan: BuildPlan, path: Path, progress: Progress) -> str:  # noqa: ARG001 - as every step
