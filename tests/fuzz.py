@@ -80,7 +80,8 @@ def make_workspace(folder: Path) -> Path:
     shutil.copytree(REPOSITORY / "tests" / "workspaces" / "format1", folder)
     from sae_core.corpus.clips import Corpus
     from sae_core.corpus.trial_lists import keep_trial_lists
-    from sae_core.workspace.workspace import open_workspace, update_settings
+    from sae_core.files.settings import update_settings
+    from sae_core.workspace.workspace import open_workspace
     from tests.damage import seal
 
     corpus = Corpus.load(folder)
