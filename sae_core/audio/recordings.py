@@ -10,6 +10,7 @@ import contextlib
 import io
 import os
 import stat
+import threading
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -53,6 +54,8 @@ _FULL_SCALE = {"u8": 2.0**7, "s16": 2.0**15, "s32": 2.0**31, "s64": 2.0**63, "fl
 # An MP3 frame may lean on half a second of frames before it (the bit reservoir), other codecs on less.
 _PREROLL_S = 0.6
 _TAIL_S = 1.0
+_PLAIN_CONTAINERS = ("wav", "wavex", "rf64", "aiff", "au", "w64")
+_UNCOMPRESSED = ("pcm_s8", "pcm_u8", "pcm_16", "pcm_24", "pcm_32", "float", "double", "ulaw", "alaw")
 _LOOKED_AT_PIECES, _LOOKED_AT_SAMPLES = 64, 4_096
 
 
@@ -156,6 +159,9 @@ class _File:
         return cls(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, stream)
 
 
+_kept = threading.local()
+
+
 class _OfFile:
     """What a recording knows of the file it lies in."""
 
@@ -167,12 +173,19 @@ class _OfFile:
 
     def checksum(self) -> str:
         """See `AudioInfo.checksum`."""
-        descriptor, n_bytes = self._recorded.stream.fileno(), self._recorded.n_bytes
-        found = zlib.crc32(os.pread(descriptor, CHECKED_BYTES // 2, 0))
-        if n_bytes > CHECKED_BYTES // 2:
-            start = max(CHECKED_BYTES // 2, n_bytes - CHECKED_BYTES // 2)
-            found = zlib.crc32(os.pread(descriptor, CHECKED_BYTES // 2, start), found)
-        return f"{n_bytes:x}-{found:08x}"
+        n_bytes = self._recorded.n_bytes
+        n_first = min(n_bytes, CHECKED_BYTES // 2)
+        n_last = min(n_bytes - n_first, CHECKED_BYTES // 2)
+        found = self._checksum_of(0, n_first, 0)
+        return f"{n_bytes:x}-{self._checksum_of(n_bytes - n_last, n_last, found) if n_last else found:08x}"
+
+    def _checksum_of(self, start: int, n_bytes: int, before: int) -> int:
+        """Goes on from the checksum `before`; the buffer is kept, since fresh memory costs more than the checksum."""
+        if not hasattr(_kept, "buffer"):
+            _kept.buffer = memoryview(bytearray(CHECKED_BYTES // 2))
+        held = _kept.buffer[:n_bytes]
+        n_read = os.preadv(self._recorded.stream.fileno(), [held], start)
+        return zlib.crc32(held[:n_read], before)
 
 
 def _bytes_of(file: _File) -> Bytes:
@@ -474,8 +487,11 @@ class _SndfileRecording(_OfFile):
 
     def measure(self) -> int:
         file = self._file or self._open()
-        if not file.seekable():
-            return self.n_declared
+        is_sized = self.container in _PLAIN_CONTAINERS and self.codec in _UNCOMPRESSED
+        if is_sized or not file.seekable():
+            return (
+                self.n_declared
+            )  # of samples of a fixed size libsndfile counts those that the file has room for
         is_all = self.n_declared and self._seek(self.n_declared - 1)
         if is_all and any(len(block) for block in self._blocks_from_here(n_at_once=1)):
             return self.n_declared
