@@ -53,8 +53,8 @@ def plant_embeddings(n_clips=240, dim=16, *, seed=0, failed=()):
 
 
 def plant_measures(n_clips=240, *, seed=0, **columns):
-    """Acoustic measures: random and rounded so that ties abound, some pitches missing; but for the columns given."""
-    from sae_core.corpus.acoustics import ACOUSTIC_COLUMNS
+    """Acoustic measures, and checks that found nothing: random and rounded so that ties abound, some pitches missing; but for the columns given."""
+    from sae_core.corpus.acoustics import ACOUSTIC_COLUMNS, CHECK_COLUMNS
 
     rng = np.random.default_rng(seed)
     table = pd.DataFrame(
@@ -66,4 +66,6 @@ def plant_measures(n_clips=240, *, seed=0, **columns):
     table.loc[rng.random(n_clips) < 0.2, "f0_median_hz"] = None
     for name, values in columns.items():
         table[name] = pd.array(np.asarray(values, dtype=float), "Float32")
+    for name in set(CHECK_COLUMNS) - {"clip_mark"} - set(table):
+        table[name] = "" if name == "sound_digest" else pd.array([None] * n_clips, "Float32")
     return table

@@ -13,9 +13,11 @@ from sae_core.analysis.hints import ACOUSTIC_MEASURES, NOT_MEASURED, NOTHING, SI
 from sae_core.analysis.latent_acoustics import FEWEST_VOICES, ClipSample
 from sae_core.corpus import acoustics
 from sae_core.corpus.acoustics import ACOUSTIC_COLUMNS, Acoustics
+from sae_core.files.artifacts import write_table
 from sae_core.files.errors import ArtifactError, StaleArtifactError
 from sae_core.workspace.workspace import Workspace
 from tests.planting import plant_measures
+from tests.sealing import reseal
 
 PITCH, BANDWIDTH = ACOUSTIC_COLUMNS.index("f0_median_hz"), ACOUSTIC_COLUMNS.index("bandwidth_hz")
 
@@ -182,8 +184,9 @@ def test_unmeasured_and_stale_clips_are_told_apart(planted):
         latent_acoustics.relate_to_sound(view, latent)
     view = plant(planted)
     assert hint(view, latent) == NOTHING
-    table = plant_measures(len(view.workspace.corpus) - 1)
-    acoustics._save(planted, view.workspace.corpus, table, {})
+    acoustics._save(planted, view.workspace.corpus, plant_measures(len(view.workspace.corpus)), {})
+    write_table(planted / "acoustics.parquet", plant_measures(len(view.workspace.corpus) - 1))
+    reseal(planted / "acoustics.json")
     with pytest.raises(StaleArtifactError):
         acoustics.load_acoustics(planted, view.workspace.corpus)
 
