@@ -45,13 +45,12 @@ def choose_trials(view: SaeView) -> TrialSet | None:
         drawing = st.container(horizontal=True, vertical_alignment="bottom", width="content", key="drawing")
         with st.popover("Own trial list", icon=":material/upload_file:"):
             listed = st.file_uploader(
-                "A list in VoxCeleb's format",
-                type=["txt", "csv", "lst"],
+                "A list of trials",
                 key="trial_list",
                 max_upload_size=trial_choice.MAX_LIST_MIB,
-                help="One trial per line: `1 enrol test` for one speaker, `0 enrol test` for two; clips by clip_id or "
-                "path. "
-                "At most 200,000 lines. The list is kept for this visit only.",
+                help="One trial per line: `1 enrol test` for one speaker, `0 enrol test` for two, or `enrol test "
+                "target` and `nontarget`; commas and tabs will do; clips by clip_id or path. At most 200,000 lines. "
+                "The list is kept for this visit only.",
             )
     if listed is not None:
         with drawing:

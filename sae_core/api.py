@@ -152,8 +152,9 @@ def import_corpus(
         file = _label_file(labels, Path(scratch))
         settings = importing.ImportSettings(file, channel, window_s, layout)
         report = importing.import_corpus(Path(folder), Path(workspace), settings, progress=bar)
-    is_table = isinstance(labels, pd.DataFrame)
-    return replace(report, evidence="the table says what is where") if is_table else report
+    if not isinstance(labels, pd.DataFrame):
+        return report
+    return replace(report, summary=replace(report.summary, evidence="the table says what is where"))
 
 
 def measure_acoustics(

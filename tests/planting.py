@@ -53,7 +53,7 @@ def plant_embeddings(n_clips=240, dim=16, *, seed=0, failed=()):
 
 
 def plant_measures(n_clips=240, *, seed=0, **columns):
-    """Acoustic measures, and checks that found nothing: random and rounded so that ties abound, some pitches missing."""
+    """Acoustic measures, and checks that found nothing: random, rounded so that ties abound, some pitches missing."""
     from sae_core.corpus.acoustics import ACOUSTIC_COLUMNS, CHECK_COLUMNS
 
     rng = np.random.default_rng(seed)

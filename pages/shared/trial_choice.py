@@ -11,6 +11,7 @@ from pages.shared.wording import counted, value_words
 from sae_core.analysis.steering_experiment import SteeringExperiment, SteeringOutcome
 from sae_core.analysis.trial_sets import TrialSet, draw_trials, open_trial_list, read_trial_list, usual_among
 from sae_core.analysis.verification_forms import Comparison, compare_forms, rank_latents
+from sae_core.corpus.texts import decode
 from sae_core.corpus.trial_lists import kept_trial_lists
 from sae_core.corpus.values import AttributeValue
 from sae_core.measures.steering import Change
@@ -124,7 +125,12 @@ def describe_trials(trial_set: TrialSet) -> str:
 def _where_from(trial_set: TrialSet) -> str:
     published_list = trial_set.published_list
     if published_list is None:
-        return "from your list" if trial_set.is_listed else "drawn among selection and held-out voices"
+        left_out = f" ({trial_set.left_out})" if trial_set.left_out else ""
+        return (
+            f"from your list{left_out}"
+            if trial_set.is_listed
+            else "drawn among selection and held-out voices"
+        )
     n_missing = published_list.n_listed - len(trial_set.trials) - trial_set.n_not_drawn
     drawn = f"; drawn at random, {trial_set.n_not_drawn:,} more were not" if trial_set.n_not_drawn else ""
     missing = f"; {n_missing:,} of its {published_list.n_listed:,} want a clip" if n_missing else ""
@@ -146,7 +152,7 @@ def kept_trials(view: SaeView, name: str) -> TrialSet:
 @cached(keep=4, spinner="Reading the list …")
 def listed_trials(view: SaeView, content: bytes, *, name: str) -> TrialSet:
     """The trial set of an uploaded list."""
-    return read_trial_list(view, content.decode("utf-8", errors="replace"), name=name)
+    return read_trial_list(view, decode(content) or "", name=name)
 
 
 Settings = tuple[tuple[int, ...], AttributeValue | None, bool]

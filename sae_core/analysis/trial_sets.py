@@ -12,6 +12,7 @@ from jaxtyping import Bool, Float32, Int
 
 from sae_core.corpus.clips import Corpus
 from sae_core.corpus.inspection import copy_groups
+from sae_core.corpus.texts import Text
 from sae_core.corpus.trial_lists import TrialList, kept_trial_lists, read_kept_trials
 from sae_core.corpus.values import AttributeValue
 from sae_core.files.artifacts import fingerprint
@@ -49,6 +50,7 @@ class TrialSet:
     of a speaker that the SAE was trained on. copy_groups: of all clips, equal where two are exact copies.
     published_list: the list that came with the corpus, where they are from one. n_not_drawn: how many of its trials
     were left out by chance, since it is too long to score all of them.
+    left_out: which lines of somebody's own list were left out, in words.
     """
 
     corpus: Corpus
@@ -63,6 +65,7 @@ class TrialSet:
     copy_groups: Int[np.ndarray, " clips"]
     published_list: TrialList | None = None
     n_not_drawn: int = 0
+    left_out: str = ""
 
     @cached_property
     def fingerprint(self) -> str:
@@ -141,12 +144,13 @@ def copies_in(view: SaeView) -> Int[np.ndarray, " n"]:
     return workspace.kept("copies", lambda: copy_groups(workspace.path, workspace.corpus))
 
 
-def read_trial_list(view: SaeView, text: str, *, name: str) -> TrialSet:
-    """Return the trials of a list in VoxCeleb's format; CorpusError names the line that is wrong.
+def read_trial_list(view: SaeView, text: Text | str, *, name: str) -> TrialSet:
+    """Return the trials of a list, in any order people write them; CorpusError where it is none.
 
     Trials of clips without an embedding are left out: they have no score.
     """
-    return _listed_set(view, parse_trials(text, view.workspace.corpus, where=name), where=name)
+    trials, left_out = parse_trials(text, view.workspace.corpus, where=name)
+    return replace(_listed_set(view, trials, where=name), left_out=left_out)
 
 
 def open_trial_list(view: SaeView, name: str) -> TrialSet:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from sae_core.corpus.clips import Corpus
 from sae_core.corpus.importing import ImportSettings, import_corpus
 from sae_core.corpus.inspection import changed_recordings
+from sae_core.corpus.summary import ImportSummary, warn_of_few
 from sae_core.embedding.embedders import EMBEDDERS, check_packages
 from sae_core.embedding.embeddings import load_embeddings
 from sae_core.files.artifacts import (
@@ -37,7 +38,8 @@ CHECKPOINT_EVERY_S = 5.0
 SMALL_CORPUS_STEPS, USUAL_EPOCHS = 400, 60
 _GRID_FIELDS = ("variants", "n_latents", "ks", "seeds")
 _KINDS = dict.fromkeys(("n_latents", "ks", "seeds", "channel", "n_epochs", "n_at_once"), int) | {
-    "window_s": float
+    "window_s": float,
+    "takes_clips": bool,
 }
 
 
@@ -46,7 +48,9 @@ class BuildPlan:
     """What a build makes of what, as JSON beside the workspace; a field left None is chosen for the corpus.
 
     source: the folder of recordings, or a workspace whose clips are taken; relative ones lie in the new workspace.
-    labels, channel, window_s, layout, channels: see `ImportSettings`.
+    labels, channel, window_s, layout, channels, speakers, splits: see `ImportSettings`.
+    takes_clips: whether the source is a workspace of ours whose clips are taken. A folder of recordings is never read
+        as one by what lies in it: whoever packed it could name any folder of this machine.
     embedder, model: see `open_embedder`.
     variants, n_latents, ks, seeds: the grid of SAEs, see `SweepGrid`.
     n_epochs: passes over the clips. n_at_once: clips measured and SAEs trained at once, by default one a
@@ -61,6 +65,9 @@ class BuildPlan:
     window_s: float | None = None
     layout: str | None = None
     channels: str | None = None
+    speakers: str | None = None
+    splits: str | None = None
+    takes_clips: bool = False
     embedder: str = "titanet"
     model: str | None = None
     variants: tuple[str, ...] | None = None
@@ -98,8 +105,15 @@ class BuildPlan:
     def import_settings(self, workspace: Path) -> ImportSettings:
         """What is asked of the import."""
         labels = None if self.labels is None else workspace / self.labels
-        channels = self.channels or "mix"
-        return ImportSettings(labels, self.channel, self.window_s, self.layout, channels=channels)
+        return ImportSettings(
+            labels,
+            self.channel,
+            self.window_s,
+            self.layout,
+            channels=self.channels or "mix",
+            speakers=self.speakers,
+            splits=self.splits,
+        )
 
     def grid(self, n_train: int) -> "SweepGrid":
         """The SAEs to train on n clips; ValueError where the chosen parts leave none."""
@@ -129,6 +143,8 @@ class BuildPlan:
 
 
 def _is_kind(value: object, kind: type) -> bool:
+    if kind is bool:
+        return isinstance(value, bool)
     return isinstance(value, (int, float) if kind is float else kind) and not isinstance(value, bool)
 
 
@@ -215,6 +231,9 @@ def _within(step: str, report: BuildReport) -> Progress:
 
 
 def _import(plan: BuildPlan, path: Path, progress: Progress) -> str:
+    from sae_core.analysis.data_check import decisions_for_import
+    from sae_core.corpus.zips import unpacked_notices
+
     source = (path / plan.source).resolve()
     wanted = _import_mark(plan, source)
     notices: tuple[str, ...] = ()
@@ -222,10 +241,17 @@ def _import(plan: BuildPlan, path: Path, progress: Progress) -> str:
         _check_same_clips(path, source, wanted)
         if not _is_changed(plan, path):
             return f"{len(Corpus.load(path)):,} clips, kept as they were imported"
-    if (source / "clips.parquet").exists():
+    if plan.takes_clips:
         Corpus.load(source).save(path)
     else:
-        notices = import_corpus(source, path, plan.import_settings(path), progress=progress).notices
+        notices = import_corpus(
+            source,
+            path,
+            plan.import_settings(path),
+            progress=progress,
+            decisions=decisions_for_import(path),
+            told=() if Path(plan.source).is_absolute() else unpacked_notices(path),
+        ).notices
     update_settings(path, name=path.resolve().name)
     _remember(path, **{"import": wanted, "source": str(source)})
     n_failed = len(read_failures(path / "import_failures.parquet"))
@@ -242,8 +268,21 @@ def _is_changed(plan: BuildPlan, path: Path) -> bool:
     return is_own and bool(changed_recordings(corpus.audio_root, path))
 
 
+def summary_of(path: Path) -> ImportSummary | None:
+    """What the import into a workspace understood, with a word where there are fewer clips than latents; None where
+    none is kept."""
+    summary = ImportSummary.load(path)
+    if summary is None:
+        return None
+    grid = suggest_grid(max(1, summary.splits.get("train", (0, 0))[1]))
+    return warn_of_few(summary, min(grid.n_latents))
+
+
 def _import_mark(plan: BuildPlan, source: Path) -> str:
-    chosen = [] if plan.channels is None else [plan.channels]
+    chosen = [plan.channels] if plan.channels is not None else []
+    chosen += [
+        f"{name}={value}" for name in ("speakers", "splits") if (value := getattr(plan, name)) is not None
+    ]
     return fingerprint(str(source), plan.labels, plan.channel, plan.window_s, plan.layout, *chosen)
 
 

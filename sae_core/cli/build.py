@@ -46,6 +46,8 @@ def add_verbs(verbs: Verbs) -> None:
 def _add_import(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--labels", type=Path, metavar="FILE", help="see import")
     parser.add_argument("--layout", metavar="NAME", help="see import")
+    parser.add_argument("--speakers", metavar="NAME", help="see import")
+    parser.add_argument("--splits", metavar="NAME", help="see import")
     parser.add_argument("--channel", type=int, metavar="N", help="see import")
     parser.add_argument("--channels", choices=("mix", "split"), help="see import")
     parser.add_argument("--window-s", type=float, metavar="S", help="see import")
@@ -81,7 +83,7 @@ def run_build(options: argparse.Namespace) -> None:
 
     workspace = _workspace_of(options)
     plan = read_plan(workspace) if options.source is None else _plan_of(options)
-    with BuildBar() as bar:
+    with BuildBar(workspace) as bar:
         run_job(plan, workspace, report=bar)
     say_next(f"serve --workspace {workspace}")
 
@@ -91,7 +93,7 @@ def _workspace_of(options: argparse.Namespace) -> Path:
         return Path(options.workspace)
     if options.source is None:
         raise ValueError("say what to build: build FOLDER --workspace W, or build --workspace W to go on")
-    if not (options.source / "clips.parquet").exists():
+    if not _is_workspace(options.source):
         raise CorpusError(
             "is no workspace", where=options.source, remedy="say where the workspace is to be: --workspace W"
         )
@@ -101,10 +103,12 @@ def _workspace_of(options: argparse.Namespace) -> Path:
 def _plan_of(options: argparse.Namespace) -> "BuildPlan":
     from sae_core.build.plan import BuildPlan
 
-    labels = options.labels or _labels_in(options)
     return BuildPlan(
         str(options.source.resolve()),
-        labels=None if labels is None else str(labels.resolve()),
+        labels=None if options.labels is None else str(options.labels.resolve()),
+        speakers=options.speakers,
+        splits=options.splits,
+        takes_clips=_is_workspace(options.source),
         channel=options.channel,
         window_s=options.window_s,
         layout=options.layout,
@@ -121,22 +125,17 @@ def _plan_of(options: argparse.Namespace) -> "BuildPlan":
     )
 
 
-def _labels_in(options: argparse.Namespace) -> Path | None:
-    """The table of labels at the top of the folder, as the Build page would take it."""
-    from sae_core.corpus.surveys import find_labels
-
-    if options.layout is not None or not options.source.is_dir():
-        return None
-    found = find_labels(options.source)
-    return None if found is None else Path(options.source / found)
+def _is_workspace(folder: Path) -> bool:
+    return (folder / "clips.parquet").exists() and (folder / "workspace.json").exists()
 
 
 class BuildBar:
     """One bar for a whole build: which step of how many, how far it is, its rate and the time left."""
 
-    def __init__(self) -> None:
+    def __init__(self, workspace: Path) -> None:
         from tqdm import tqdm
 
+        self._workspace = workspace
         self._bar = tqdm(unit="", dynamic_ncols=True, mininterval=0.2, bar_format=NO_UNITS, leave=False)
 
     def __enter__(self) -> "BuildBar":
@@ -152,6 +151,7 @@ class BuildBar:
         title = f"{moment.number}/{len(BUILD_STEPS)} {moment.step}"
         if moment.outcome is not None:
             self._bar.write(f"{title}: {moment.outcome} ({moment.note})")
+            self._say_understood(moment)
         elif not moment.n_total:
             self._restart(title, total=0)
         else:
@@ -159,6 +159,14 @@ class BuildBar:
                 self._restart(title, total=moment.n_total)
             self._bar.set_postfix_str(moment.note, refresh=False)
             self._bar.update(moment.n_done - self._bar.n)
+
+    def _say_understood(self, moment: "BuildMoment") -> None:
+        """After the import, what was understood of the folder, before anything is embedded."""
+        from sae_core.build.plan import summary_of
+
+        summary = summary_of(self._workspace) if moment.step == "import" else None
+        for line in () if summary is None else summary.lines():
+            self._bar.write(f"    {line}")
 
     def _restart(self, title: str, *, total: int) -> None:
         self._bar.bar_format = UNITS if total else NO_UNITS

@@ -39,7 +39,18 @@ def _add_import(verbs: Verbs) -> None:
         "--labels",
         type=Path,
         metavar="FILE",
-        help="CSV, Parquet or NeMo JSON-lines manifest with a row a clip; else the folder's layout says what is what",
+        help="CSV, Parquet or JSON table with a row a clip; by default tables in the folder, or its layout, say so",
+    )
+    parser.add_argument(
+        "--speakers",
+        metavar="NAME",
+        help="what says who speaks: a column of the table, 'folder 1' for the uppermost level of folders, or none; by "
+        "default what names and values say",
+    )
+    parser.add_argument(
+        "--splits",
+        metavar="NAME",
+        help="the column of splits, or none to split by speaker; by default a column called so that can be used",
     )
     parser.add_argument(
         "--layout",
@@ -65,16 +76,25 @@ def _add_import(verbs: Verbs) -> None:
 
 def run_import(options: argparse.Namespace) -> None:
     """Run `import`."""
+    from sae_core.analysis.data_check import decisions_for_import
+    from sae_core.build.plan import summary_of
     from sae_core.corpus.importing import ImportSettings, import_corpus
 
     settings = ImportSettings(
-        options.labels, options.channel, options.window_s, options.layout, channels=options.channels
+        options.labels,
+        options.channel,
+        options.window_s,
+        options.layout,
+        channels=options.channels,
+        speakers=options.speakers,
+        splits=options.splits,
     )
+    decisions = decisions_for_import(options.workspace)
     with Bar("import") as bar:
-        report = import_corpus(options.folder, options.workspace, settings, progress=bar)
-    print(f"{len(report.corpus):,} clips in {options.workspace}, read as {report.layout}: {report.evidence}")
-    for notice in report.notices:
-        print(f"note: {notice}")
+        report = import_corpus(options.folder, options.workspace, settings, progress=bar, decisions=decisions)
+    print(f"{len(report.corpus):,} clips in {options.workspace}")
+    for line in (summary_of(options.workspace) or report.summary).lines():
+        print(line)
     say_failures(len(report.failures), options.workspace / "import_failures.parquet")
     if not options.no_measure:
         measure(options.workspace)

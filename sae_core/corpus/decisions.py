@@ -34,3 +34,6 @@ class Decisions:
     def is_kept(self, clip_ids: pd.Series) -> pd.Series:
         """Which clips an import keeps."""
         return ~clip_ids.isin(self.left_out)
+
+
+NO_DECISIONS = Decisions()

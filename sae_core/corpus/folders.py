@@ -4,21 +4,32 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from sae_core.corpus.wordlists import words_of
 from sae_core.files.errors import CorpusError
 
 # Files that lie beside recordings and are none; anything else is opened, whatever it is called.
 NOT_AUDIO = frozenset(
     f".{suffix}"
     for suffixes in (
-        "csv json jsonl parquet toml tsv txt xml yaml yml",
+        "arrow csv feather json jsonl kaldi list lst meta ods parquet psv scp tab trial trials tsv txt xlsx",
+        "toml xml yaml yml",
         "ctm lab lrc rttm srt stm textgrid trn vtt",
         "bmp gif jpeg jpg png svg webp",
         "bib doc docx htm html md pdf rst xls xlsx",
         "cfg css ini ipynb js lock log py sh",
-        "gz npy npz safetensors sqlite tar zip",
+        "7z bz2 gz npy npz rar safetensors sqlite tar tgz xz zip",
     )
     for suffix in suffixes.split()
 )
+# The same without a suffix: what comes with corpora, and the tables of Kaldi.
+NOT_AUDIO_NAMES = words_of(
+    "authors changelog citation copying licence license makefile notice readme version "
+    "reco2dur reco2num_spk reco2utt segments spk2gender spk2utt text utt2dur utt2lang utt2num_frames utt2spk"
+)
+TABLE_SUFFIXES = words_of(
+    ".csv .tsv .tab .psv .txt .parquet .json .jsonl .lst .list .trial .trials .scp .kaldi .meta"
+)
+"""Of files that may be tables or lists, to be looked into."""
 GLIMPSE_DEPTH = 4
 MAX_GLIMPSED_A_FOLDER = 2_000
 MAX_GLIMPSED = 20_000
@@ -27,62 +38,111 @@ N_SHOWN = 6
 
 @dataclass(frozen=True)
 class Listing:
-    """Recordings below a folder: names relative to it, with `/`, sorted. unread: (path, reason) of those left out."""
+    """What lies below a folder: names relative to it, with `/`, sorted.
+
+    names: of recordings. unread: (path, reason) of those left out. beside: of files that are no recordings.
+    workspaces: folders passed over because they are workspaces. n_linked: recordings reached through links.
+    """
 
     names: list[str]
     unread: tuple[tuple[str, str], ...]
+    beside: tuple[str, ...] = ()
+    workspaces: tuple[str, ...] = ()
+    n_linked: int = 0
 
 
 def list_recordings(folder: Path) -> Listing:
     """Every recording below `folder`, none of which leads out of it; no file is opened and only links are resolved.
 
     Hidden files, workspaces and files that are plainly no recordings are passed over; symbolic links are followed to
-    files inside the folder only.
+    files inside the folder only, and a file that several names lead to is listed once.
     """
-    root = os.path.realpath(folder)
-    found: list[str] = []
-    unread: list[tuple[str, str]] = []
+    seen = _Seen(os.path.realpath(folder))
     pending = [""]
     while pending:
         inside = pending.pop()
         try:
             entries = list(os.scandir(os.path.join(folder, inside)))
         except OSError as error:
-            unread.append((_as_text(inside), f"cannot be listed ({error.strerror})"))
+            seen.unread.append((_as_text(inside), f"cannot be listed ({error.strerror})"))
             continue
         for entry in entries:
             name = inside + entry.name
             if entry.name[0] == ".":
                 continue
-            if entry.is_dir(follow_symlinks=False):
-                if not os.path.lexists(os.path.join(entry.path, "workspace.json")):
-                    pending.append(name + "/")
-            elif (why := _why_unread(entry, root)) is not None:
-                unread.append((_as_text(name), why))
-            elif not _is_beside(entry.name):
-                found.append(name)
-    return Listing(sorted(found), tuple(sorted(unread)))
+            if not entry.is_dir(follow_symlinks=False):
+                seen.add(entry, name)
+            elif os.path.lexists(os.path.join(entry.path, "workspace.json")):
+                seen.workspaces.append(name)
+            else:
+                pending.append(name + "/")
+    return seen.listing()
+
+
+class _Seen:
+    """What was found so far below a folder."""
+
+    def __init__(self, root: str) -> None:
+        self._root = root
+        self._found: list[str] = []
+        self._links: list[tuple[str, str]] = []
+        self._beside: list[str] = []
+        self.unread: list[tuple[str, str]] = []
+        self.workspaces: list[str] = []
+
+    def add(self, entry: os.DirEntry[str], name: str) -> None:
+        """Take a file or link to where it belongs."""
+        if (why := self._why_unread(entry)) is not None:
+            self.unread.append((_as_text(name), why))
+        elif is_beside(entry.name):
+            self._beside.append(name)
+        elif entry.is_symlink():
+            self._links.append((name, os.path.realpath(entry.path)))
+        else:
+            self._found.append(name)
+
+    def listing(self) -> Listing:
+        """All of it, a file that several names lead to under one: its own where that says what it is, else a link's."""
+        names = set(self._found)
+        leads: dict[str, str] = {}
+        for name, target in sorted(self._links):
+            own = target[len(self._root.rstrip(os.sep)) + 1 :].replace(os.sep, "/")
+            if own in names and os.path.splitext(own)[1]:
+                self.unread.append((_as_text(name), f"is a symbolic link to {own}, which is there itself"))
+            elif target in leads:
+                self.unread.append((_as_text(name), f"is a symbolic link to the file of {leads[target]}"))
+            else:
+                leads[target] = name
+                names.discard(own)
+        return Listing(
+            sorted(names | set(leads.values())),
+            tuple(sorted(self.unread)),
+            tuple(sorted(self._beside)),
+            tuple(sorted(self.workspaces)),
+            len(leads),
+        )
+
+    def _why_unread(self, entry: os.DirEntry[str]) -> str | None:
+        if entry.is_symlink():
+            if entry.is_dir():
+                return "is a symbolic link to a folder, and those are not followed; import that folder itself"
+            if not Path(entry.path).resolve().is_relative_to(self._root):
+                return "is a symbolic link that leads outside the folder; import the folder it leads to"
+        try:
+            entry.path.encode("utf-8")
+        except UnicodeEncodeError:
+            return None if is_beside(entry.name) else "its name is not valid Unicode; rename it"
+        return None
 
 
 def _as_text(name: str) -> str:
     return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
-def _is_beside(name: str) -> bool:
-    return os.path.splitext(name)[1].lower() in NOT_AUDIO
-
-
-def _why_unread(entry: os.DirEntry[str], root: str) -> str | None:
-    if entry.is_symlink():
-        if entry.is_dir():
-            return "is a symbolic link to a folder, and those are not followed; import that folder itself"
-        if not _is_beside(entry.name) and not Path(entry.path).resolve().is_relative_to(root):
-            return "is a symbolic link that leads outside the folder; import the folder it leads to"
-    try:
-        entry.path.encode("utf-8")
-    except UnicodeEncodeError:
-        return None if _is_beside(entry.name) else "its name is not valid Unicode; rename it"
-    return None
+def is_beside(name: str) -> bool:
+    """Whether a file is by its name no recording but something that lies beside them."""
+    last = name.rpartition("/")[2].lower()
+    return os.path.splitext(last)[1] in NOT_AUDIO or last in NOT_AUDIO_NAMES
 
 
 @dataclass(frozen=True)

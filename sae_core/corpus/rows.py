@@ -1,4 +1,4 @@
-"""What an importer hands over: one row a recording or a stretch of one, before anything is opened."""
+"""What a reader of folders or tables hands over: one row a recording or a stretch of one, before anything is opened."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,6 +25,9 @@ class Rows:
     is_listed: whether every path was found by `list_recordings`, so that none needs to be looked for or confined again.
     trials: verification lists that come with the corpus, by name: `is_target`, `enrol` and `test` (each an `audio_path`
         of `table`, null where the recording is not there).
+    sources: role → where it was found, in words, such as speaker_id → "column 'client_id'".
+    left_out: column → why it is not in `table`. plain: columns of `table` that are kept and are no attributes.
+    used: files of the folder that were read, relative to it. notices: what else people should know.
     """
 
     table: pd.DataFrame
@@ -33,10 +36,19 @@ class Rows:
     unread: tuple[tuple[str, str], ...] = field(default=())
     is_listed: bool = False
     trials: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    sources: Mapping[str, str] = field(default_factory=dict)
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    plain: frozenset[str] = frozenset()
+    used: tuple[str, ...] = ()
+    notices: tuple[str, ...] = ()
 
     def refuse(self, what: str, numbers: Sequence[object], remedy: str) -> CorpusError:
         """A CorpusError that says `what` is wrong and names the first rows with it."""
+        return CorpusError(f"{what} ({self.name(numbers)})", where=self.where, remedy=remedy)
+
+    def name(self, numbers: Sequence[object]) -> str:
+        """The first of some rows, as "lines 2, 3 and 7 more"."""
         named = ", ".join(str(number) for number in numbers[:N_NAMED])
         more = f" and {len(numbers) - N_NAMED} more" if len(numbers) > N_NAMED else ""
         unit = self.unit if len(numbers) == 1 else f"{self.unit}s"
-        return CorpusError(f"{what} ({unit} {named}{more})", where=self.where, remedy=remedy)
+        return f"{unit} {named}{more}"

@@ -1,5 +1,6 @@
 """Tables of corpora with millions of lines: separated by tabs, no quotes, read column by column."""
 
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,9 +9,11 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.csv
 
+from sae_core.corpus.texts import decode, read_text
 from sae_core.files.errors import CorpusError
 
 REMEDY = "unpack the corpus again, take that file out, or import with --layout folder"
+_HEAD_BYTES = 1024 * 1024
 _BLOCK_BYTES = 16 * 2**20
 
 
@@ -69,7 +72,7 @@ def _read(
 
     try:
         table = pa.csv.read_csv(
-            path,
+            _as_utf8(path),
             pa.csv.ReadOptions(
                 column_names=names, skip_rows=int(skips_first), use_threads=False, block_size=_BLOCK_BYTES
             ),
@@ -86,30 +89,26 @@ def _read(
     return table.to_pandas().astype("str"), tuple(unread)
 
 
+def _as_utf8(path: Path) -> Path | io.BytesIO:
+    """The file itself where its beginning is UTF-8, as it nearly always is; else its text, decoded, as UTF-8."""
+    with path.open("rb") as stream:
+        head = stream.read(_HEAD_BYTES)
+    found = decode(head[: head.rfind(b"\n") + 1])
+    return path if found is not None and not found.encoding else io.BytesIO(read_text(path).text.encode())
+
+
 def _first_line(path: Path) -> list[str]:
     try:
-        with path.open(encoding="utf-8-sig", newline="\n") as stream:
-            line = stream.readline().rstrip("\r\n")
-    except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise CorpusError(f"cannot be read ({why})", where=path, remedy=REMEDY) from error
+        with path.open("rb") as stream:
+            head = stream.read(_HEAD_BYTES)
+    except OSError as error:
+        raise CorpusError(f"cannot be read ({error.strerror})", where=path, remedy=REMEDY) from error
+    found = decode(head if len(head) < _HEAD_BYTES else head[: head.rfind(b"\n") + 1])
+    if found is None:
+        raise CorpusError("cannot be read (it is no text)", where=path, remedy=REMEDY)
+    line = found.lines[0] if found.lines else ""
     return [name.strip() for name in line.split("\t")] if line else []
 
 
 def _shown(values: Sequence[str]) -> str:
     return ", ".join(repr(value[:40]) for value in values[:12]) if values else "nothing"
-
-
-def find_named(wanted: pd.Series, names: list[str]) -> pd.Series:
-    """The name in a listing that each wanted one means, whatever its suffix; null where there is none.
-
-    What is wanted is only ever compared, never opened, so that a table cannot lead anywhere.
-    """
-    listed = pd.Series(names, dtype="str")
-    exact = pd.Index(listed).get_indexer(wanted)
-    stems = listed.str.replace(r"\.\w+$", "", regex=True).drop_duplicates()
-    by_stem = pd.Index(stems).get_indexer(wanted.str.replace(r"\.\w+$", "", regex=True))
-    places = pd.Series(exact, wanted.index).where(
-        exact >= 0, pd.Series(stems.index.to_numpy(), dtype="int64").reindex(by_stem).to_numpy()
-    )
-    return pd.Series(listed.reindex(places.where(wanted.notna(), -1)).to_numpy(), wanted.index, dtype="str")

@@ -1,4 +1,4 @@
-"""A zip of recordings from somebody else, unpacked without trust: bounded, checked by name first, all of it or nothing.
+"""A zip of recordings from somebody else, unpacked without trust: bounded, and checked by name first.
 
 Whatever a zip claims of itself is checked before anything is written, and measured again while it is: how many bytes
 come out decides, not how many were announced.
@@ -9,18 +9,24 @@ import shutil
 import stat
 import struct
 import tempfile
-import unicodedata
 import zipfile
 import zlib
-from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
 from io import BufferedIOBase
 from pathlib import Path, PurePosixPath
 
+from sae_core.corpus.folders import TABLE_SUFFIXES
+from sae_core.corpus.texts import decode
+from sae_core.corpus.zip_names import why_dangerous, why_odd, written_names
+from sae_core.files.artifacts import read_json, write_json
 from sae_core.files.errors import ArtifactError, CorpusError
 from sae_core.files.progress import Progress, ignore
 
 MAX_NAME_BYTES = 200
+UNPACKED = "unpacked.json"
+MAX_TABLES, MAX_TABLE_BYTES, MAX_ALL_TABLES_BYTES = 20, 4 * 1024**2, 16 * 1024**2
 MAX_PATH_BYTES = 1000
 PIECE = 1024 * 1024
 SPARE_DISK_BYTES = 256 * 1024 * 1024
@@ -28,6 +34,7 @@ _LITTLE_BYTES = 8 * 1024 * 1024
 """So much may be packed to next to nothing, as silence is."""
 _END, _END_64 = struct.Struct("<4s4H2LH"), struct.Struct("<4sQ2H2L4Q")
 _LOCATOR_BYTES, _MAX_COMMENT, _IN_ZIP64 = 20, 65_535, 0xFFFFFFFF
+_DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError)
 _AGAIN = "pack the folder again with an ordinary zip program"
 _IN_PARTS = "upload it in parts, or have the folder put below an import root of the server"
 
@@ -53,22 +60,40 @@ USUAL_LIMITS = ZipLimits()
 
 @dataclass(frozen=True)
 class ZipContents:
-    """What a zip says it holds, checked: names as they will be written, their sizes in bytes, and its own name."""
+    """What a zip says it holds, checked: names as they will be written, their sizes in bytes, and its own name.
+
+    left_out: (name, reason) of members that cannot be taken; the others are. notices: what else to say. tables: content
+    of small files that may be tables, by name, so that they can be looked into before anything is unpacked.
+    """
 
     name: str
     files: tuple[tuple[str, int], ...]
+    left_out: tuple[tuple[str, str], ...] = ()
+    notices: tuple[str, ...] = ()
+    tables: Mapping[str, bytes] = field(default_factory=dict)
 
     @property
     def n_bytes(self) -> int:
         """Of all files, unpacked."""
         return sum(size for _, size in self.files)
 
+    def told(self) -> tuple[str, ...]:
+        """What to say of it: the encoding of its names, and how many members were left out, with the first reason."""
+        if not self.left_out:
+            return self.notices
+        first, reason = self.left_out[0]
+        return (
+            *self.notices,
+            f"{len(self.left_out):,} members of {self.name} were left out: {first!r} {reason}",
+        )
+
 
 def inspect_zip(stream: BufferedIOBase, name: str, *, limits: ZipLimits = USUAL_LIMITS) -> ZipContents:
     """Return what a zip holds, nothing of it unpacked; CorpusError names what is wrong with it and what to do."""
     with _open(stream, name, limits) as archive:
-        members = _Check(name, limits).members(archive)
-    return ZipContents(name, tuple((path, info.file_size) for path, info in members))
+        found = _Check(name, limits).members(archive)
+        files = tuple((path, info.file_size) for path, info in found.members)
+        return ZipContents(name, files, found.left_out, found.notices, _small_tables(archive, found.members))
 
 
 def unpack_zip(
@@ -78,21 +103,22 @@ def unpack_zip(
     *,
     limits: ZipLimits = USUAL_LIMITS,
     progress: Progress = ignore,
-) -> Path:
-    """Unpack a zip as a new `folder` and return it: whole, or not there at all.
+) -> ZipContents:
+    """Unpack a zip as a new `folder` and return what was unpacked; members that cannot be taken are left out and named,
+    there and in `UNPACKED` beside the folder.
 
-    Raises CorpusError when the zip breaks a rule, announced or found while unpacking, ArtifactError when the folder is
-    there already or the disk cannot take it.
+    Raises CorpusError when the zip breaks a rule that keeps others safe, announced or found while unpacking, or nothing
+    of it can be taken; ArtifactError when the folder is there already or the disk cannot take it. Nothing is left then.
     """
     folder = Path(folder)
     if folder.exists():
         raise ArtifactError("is there already", where=folder, remedy="choose another name")
     with _open(stream, name, limits) as archive:
-        members = _Check(name, limits).members(archive)
-        _check_disk(folder.parent, sum(info.file_size for _, info in members))
+        found = _Check(name, limits).members(archive)
+        _check_disk(folder.parent, sum(info.file_size for _, info in found.members))
         staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
         try:
-            _write_members(archive, members, staging, _Check(name, limits), progress)
+            damaged = _write_members(archive, found.members, staging, _Check(name, limits), progress)
             staging.chmod(0o755)
             staging.rename(folder)
         except OSError as error:
@@ -103,7 +129,22 @@ def unpack_zip(
             ) from error
         finally:
             shutil.rmtree(staging, ignore_errors=True)
-    return folder
+    lost = {path for path, _ in damaged}
+    files = tuple((path, info.file_size) for path, info in found.members if path not in lost)
+    contents = ZipContents(name, files, (*found.left_out, *damaged), found.notices)
+    if contents.told():
+        write_json(
+            folder.parent / UNPACKED, {"notices": list(contents.told()), "left_out": list(contents.left_out)}
+        )
+    return contents
+
+
+def unpacked_notices(workspace: Path) -> tuple[str, ...]:
+    """What there was to say when a zip was unpacked into a workspace; nothing where none was."""
+    try:
+        return tuple(map(str, read_json(workspace / UNPACKED).get("notices", ())))
+    except (ArtifactError, TypeError):
+        return ()
 
 
 def _open(stream: BufferedIOBase, name: str, limits: ZipLimits) -> zipfile.ZipFile:
@@ -129,32 +170,51 @@ def _directory_bytes(stream: BufferedIOBase, n_bytes: int) -> int:
     stream.seek(n_bytes - n_tail)
     tail = stream.read(n_tail)
     longest = 0
-    for mark, record, field in ((b"PK\x05\x06", _END, 5), (b"PK\x06\x06", _END_64, 8)):
+    for mark, record, entry in ((b"PK\x05\x06", _END, 5), (b"PK\x06\x06", _END_64, 8)):
         place = tail.find(mark)
         while place >= 0:
             if place + record.size <= len(tail):
-                found = int(record.unpack_from(tail, place)[field])
+                found = int(record.unpack_from(tail, place)[entry])
                 is_told_elsewhere = record is _END and found == _IN_ZIP64
                 longest = max(longest, 0 if is_told_elsewhere else found)
             place = tail.find(mark, place + 1)
     return min(longest, n_bytes)
 
 
+Members = list[tuple[str, zipfile.ZipInfo]]
+
+
+@dataclass(frozen=True)
+class _Found:
+    members: Members
+    left_out: tuple[tuple[str, str], ...]
+    notices: tuple[str, ...]
+
+
 class _Check:
-    """Counts what a zip holds, or what comes out of it, and refuses what breaks a rule."""
+    """Counts what a zip holds, or what comes out of it; refuses what is dangerous and leaves out what is only odd."""
 
     def __init__(self, name: str, limits: ZipLimits) -> None:
         self._name, self._limits = name, limits
         self._n_bytes = self._n_file_bytes = self._n_packed = 0
 
-    def members(self, archive: zipfile.ZipFile) -> list[tuple[str, zipfile.ZipInfo]]:
+    def members(self, archive: zipfile.ZipFile) -> _Found:
         """The files of a zip by the names they will have; CorpusError at the first one that breaks a rule."""
-        members: list[tuple[str, zipfile.ZipInfo]] = []
-        for info in archive.infolist():
-            path = self._path_of(info)
-            if path is None:
+        infos = archive.infolist()
+        names, words = written_names(infos, _texts(archive, infos))
+        members: Members = []
+        left_out: list[tuple[str, str]] = []
+        taken: dict[str, str] = {}
+        for path, info in zip(names, infos, strict=True):
+            if (danger := why_dangerous(path)) is not None:
+                raise self.refusal(path, danger, "rename it and pack the folder again")
+            if path.endswith("/") or info.is_dir() or _is_left_behind(path):
                 continue
-            self._check_kind(info, path)
+            why = self._why_odd(info, path, taken)
+            if why is not None:
+                left_out.append((path, why))
+                continue
+            taken[path.casefold()] = path
             self.begin(info)
             self.add(info.file_size, path)
             members.append((path, info))
@@ -162,12 +222,11 @@ class _Check:
                 raise CorpusError(
                     f"holds more than {self._limits.n_files:,} files", where=self._name, remedy=_IN_PARTS
                 )
+        members, both = _without_folders(members)
+        left_out += both
         if not members:
-            raise CorpusError(
-                "holds no files", where=self._name, remedy="pack the folder with the recordings"
-            )
-        self._check_clashes([path for path, _ in members])
-        return members
+            raise self._nothing(left_out)
+        return _Found(members, tuple(left_out), (words,) if words else ())
 
     def begin(self, info: zipfile.ZipInfo) -> None:
         """Turn to the next file and count its packed bytes."""
@@ -196,56 +255,79 @@ class _Check:
         """The error for one file of the zip."""
         return CorpusError(f"holds {path!r}, which {reason}", where=self._name, remedy=remedy)
 
-    def _path_of(self, info: zipfile.ZipInfo) -> str | None:
-        """The path of a member, None for folders and for what systems leave beside files."""
-        # what zipfile makes of a name that holds a zero byte is another name
-        path = unicodedata.normalize(
-            "NFC", info.orig_filename if "\0" in info.orig_filename else info.filename
-        )
-        parts = path.removesuffix("/").split("/")
-        if "\\" in path or not path.isprintable():
-            reason = "has characters in its name that no file should have"
-        elif path.startswith("/") or path[1:2] == ":":
-            reason = "has an absolute name"
-        elif any(part in ("", ".", "..") for part in parts):
-            reason = "has a name that leads elsewhere"
-        elif len(path.encode()) > MAX_PATH_BYTES or any(
-            len(part.encode()) > MAX_NAME_BYTES for part in parts
-        ):
-            reason = "has too long a name"
-        else:
-            is_left_behind = parts[0] == "__MACOSX" or any(part.startswith(".") for part in parts)
-            return None if info.is_dir() or is_left_behind else path
-        raise self.refusal(path, reason, "rename it and pack the folder again")
+    def _nothing(self, left_out: list[tuple[str, str]]) -> CorpusError:
+        if left_out:
+            return self.refusal(left_out[0][0], left_out[0][1] + ", and no other file", _AGAIN)
+        return CorpusError("holds no files", where=self._name, remedy="pack the folder with the recordings")
 
-    def _check_kind(self, info: zipfile.ZipInfo, path: str) -> None:
+    def _why_odd(self, info: zipfile.ZipInfo, path: str, taken: Mapping[str, str]) -> str | None:
+        """Why one member is left out and the others are not."""
+        why = why_odd(path, max_name_bytes=MAX_NAME_BYTES, max_path_bytes=MAX_PATH_BYTES)
+        if why is None and path.casefold() in taken:
+            other = taken[path.casefold()]
+            why = "stands in it twice" if other == path else f"is {other!r} but for small and large letters"
+        return why or self._why_unread(info)
+
+    def _why_unread(self, info: zipfile.ZipInfo) -> str | None:
         if stat.S_IFMT(info.external_attr >> 16) not in (0, stat.S_IFREG):
-            raise self.refusal(path, "is a link or a device, no file", "pack the file it stands for")
+            return "is a link or a device, no file"
         if info.flag_bits & 0x1:
-            raise self.refusal(path, "is encrypted", "pack the folder again without a password")
+            return "is encrypted; pack the folder again without a password"
         if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            raise self.refusal(path, "is packed in an unusual way", _AGAIN)
+            return "is packed in an unusual way"
+        if info.file_size > self._limits.file_bytes:
+            return f"is larger than {_size(self._limits.file_bytes)}"
+        return None
 
-    def _check_clashes(self, paths: list[str]) -> None:
-        """Refuse names that are one name on some disks, and files that are folders elsewhere."""
-        folded = [path.casefold() for path in paths]
-        twice = next((fold for fold, n in Counter(folded).items() if n > 1), None)
-        if twice is not None:
-            reason = "stands in it twice, small and large letters being one on some disks"
-            raise self.refusal(paths[folded.index(twice)], reason, "rename one of the two")
-        folders = {str(parent) for fold in folded for parent in PurePosixPath(fold).parents}
-        both = next((path for path, fold in zip(paths, folded, strict=True) if fold in folders), None)
-        if both is not None:
-            raise self.refusal(both, "is both a file and a folder", "rename one of the two")
+
+def _is_left_behind(path: str) -> bool:
+    """Whether a file is what systems leave beside others, or a hidden one."""
+    parts = path.split("/")
+    return parts[0] == "__MACOSX" or any(part.startswith(".") for part in parts)
+
+
+def _without_folders(members: Members) -> tuple[Members, list[tuple[str, str]]]:
+    """The members whose names are no folders of others, and those that are."""
+    folders = {str(parent) for path, _ in members for parent in PurePosixPath(path.casefold()).parents}
+    both = [path for path, _ in members if path.casefold() in folders]
+    kept = [(path, info) for path, info in members if path.casefold() not in folders]
+    return kept, [(path, "is both a file and a folder") for path in both]
+
+
+def _texts(archive: zipfile.ZipFile, infos: list[zipfile.ZipInfo]) -> list[str]:
+    """The texts of tables in a zip that may tell how the names of its files are written, where that is open."""
+    if all(info.flag_bits & 0x800 or info.orig_filename.isascii() for info in infos):
+        return []
+    members = [(info.orig_filename, info) for info in infos if not info.is_dir()]
+    found = (decode(raw) for raw in _small_tables(archive, members).values())
+    return [text.text for text in found if text is not None]
+
+
+def _small_tables(archive: zipfile.ZipFile, members: Members) -> dict[str, bytes]:
+    """The content of files that may be tables, never much of it."""
+    found: dict[str, bytes] = {}
+    n_bytes = 0
+    for path, info in members:
+        is_small = info.file_size <= min(MAX_TABLE_BYTES, info.compress_size * 200 + 4096)
+        if (
+            PurePosixPath(path).suffix.lower() not in TABLE_SUFFIXES
+            or not is_small
+            or len(found) == MAX_TABLES
+        ):
+            continue
+        n_bytes += info.file_size
+        if n_bytes > MAX_ALL_TABLES_BYTES:
+            break
+        with suppress(*_DAMAGE, OSError), archive.open(info) as source:
+            found[path] = source.read(MAX_TABLE_BYTES)
+    return found
 
 
 def _write_members(
-    archive: zipfile.ZipFile,
-    members: list[tuple[str, zipfile.ZipInfo]],
-    staging: Path,
-    check: _Check,
-    progress: Progress,
-) -> None:
+    archive: zipfile.ZipFile, members: Members, staging: Path, check: _Check, progress: Progress
+) -> list[tuple[str, str]]:
+    """Write all members, and return (name, reason) of those that are damaged; CorpusError where none is whole."""
+    damaged: list[tuple[str, str]] = []
     for number, (path, info) in enumerate(members):
         progress(number, len(members), "unpacking")
         target = staging / path
@@ -257,9 +339,13 @@ def _write_members(
                 while piece := source.read(PIECE):
                     check.add(len(piece), path)
                     sink.write(piece)
-        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
-            raise check.refusal(path, f"is damaged ({error})", _AGAIN) from error
+        except _DAMAGE as error:
+            target.unlink(missing_ok=True)
+            damaged.append((path, f"is damaged ({error})"))
     progress(len(members), len(members), "unpacking")
+    if len(damaged) == len(members):
+        raise check.refusal(damaged[0][0], damaged[0][1] + ", and no other file", _AGAIN)
+    return damaged
 
 
 def _check_disk(folder: Path, n_bytes: int) -> None:

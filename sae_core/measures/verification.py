@@ -4,10 +4,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from jaxtyping import Bool, Float32, Float64, Int
 from scipy.special import ndtr, ndtri
 
 from sae_core.corpus.clips import Corpus
+from sae_core.corpus.names import NameIndex
+from sae_core.corpus.texts import Text, read_text
+from sae_core.corpus.trial_lists import read_trial_lines
 from sae_core.files.errors import CorpusError
 from sae_core.measures.intervals import PairDraws, bounds
 
@@ -145,44 +149,81 @@ def _distinct(pairs: np.ndarray) -> np.ndarray:
 
 
 def read_trials(path: Path, corpus: Corpus) -> Trials:
-    """Return the trials of a list in VoxCeleb's format: `1 enrol test` a line, clips by clip_id or audio_path.
+    """Return the trials of a list in any order people write them, clips by clip_id or audio_path.
 
-    Raises CorpusError naming the line that cannot be read or names an unknown clip.
+    Raises CorpusError where it is no list of trials, or none of its clips is here.
     """
-    return parse_trials(path.read_text("utf-8", errors="replace"), corpus, where=path)
+    return parse_trials(read_text(path), corpus, where=path)[0]
 
 
-def parse_trials(text: str, corpus: Corpus, *, where: str | Path) -> Trials:
-    """Return the trials of a list's text; `where` is what its errors call it. At most `MAX_LISTED_TRIALS` lines."""
-    table = corpus.table
-    row_of = dict(zip(table["audio_path"].astype(str), range(len(table)), strict=True))
-    row_of |= dict(zip(table["clip_id"].astype(str), range(len(table)), strict=True))
-    lines = [(number, line.split()) for number, line in enumerate(text.splitlines(), start=1) if line.strip()]
-    if not lines:
-        raise CorpusError("holds no trials", where=where, remedy="write a line `1 enrol test` for each trial")
-    if len(lines) > MAX_LISTED_TRIALS:
+def parse_trials(text: Text | str, corpus: Corpus, *, where: str | Path) -> tuple[Trials, str]:
+    """Return the trials of a list's text, and in words which of its lines were left out (nothing where none was).
+
+    `where` is what its errors call it. At most `MAX_LISTED_TRIALS` trials. Lines that are no trials, or name a clip
+    that is not here, are left out.
+    """
+    names = _ClipNames(corpus.table)
+    found = read_trial_lines(text if isinstance(text, Text) else Text(text), where, is_clip=names.knows)
+    table = found.table
+    if len(table) > MAX_LISTED_TRIALS:
         raise CorpusError(
-            f"holds {len(lines):,} trials", where=where, remedy=f"keep at most {MAX_LISTED_TRIALS:,} of them"
+            f"holds {len(table):,} trials", where=where, remedy=f"keep at most {MAX_LISTED_TRIALS:,} of them"
         )
-    pairs = np.empty((len(lines), 3), dtype=np.int64)
-    for place, (number, parts) in enumerate(lines):
-        pairs[place] = _read_line(number, parts, row_of, where)
-    return Trials(pairs[:, 1], pairs[:, 2], pairs[:, 0] == 1)
+    sides = [names.rows(table[side]) for side in ("enrol", "test")]
+    is_here = (sides[0].notna() & sides[1].notna()).to_numpy()
+    if not is_here.any():
+        raise _no_clip_here(table, sides, where, corpus)
+    rows = [side[is_here].to_numpy(dtype=np.int64) for side in sides]
+    trials = Trials(rows[0], rows[1], table["is_target"].to_numpy(dtype=bool)[is_here])
+    return trials, _left_out(table[~is_here], found.unread, len(table))
 
 
-def _read_line(
-    number: int, parts: list[str], row_of: dict[str, int], where: str | Path
-) -> tuple[int, int, int]:
-    if len(parts) != 3 or parts[0] not in ("0", "1"):
-        raise CorpusError(f"line {number} is not `0|1 enrol test`", where=where, remedy="correct that line")
-    unknown = [name for name in parts[1:] if name not in row_of]
-    if unknown:
-        raise CorpusError(
-            f"line {number} names {unknown[0]!r}, which is no clip of this workspace",
-            where=where,
-            remedy="use clip_id or audio_path as in clips.parquet",
+class _ClipNames:
+    """The clips of a corpus by id and by path."""
+
+    def __init__(self, table: pd.DataFrame) -> None:
+        self._known = [
+            (NameIndex(list(rows)), rows)
+            for rows in (
+                {str(name): row for row, name in enumerate(table["clip_id"])},
+                {str(path): row for row, path in reversed(list(enumerate(table["audio_path"])))},
+            )
+        ]
+
+    def knows(self, name: str) -> bool:
+        """Whether a name means a clip."""
+        return any(index.find(name) is not None for index, _ in self._known)
+
+    def rows(self, names: pd.Series) -> pd.Series:
+        """The row of each clip, null where a name means none; ids come before paths."""
+        by_id, by_path = (index.find_all(names).map(rows) for index, rows in self._known)
+        return by_id.where(by_id.notna(), by_path)
+
+
+def _no_clip_here(
+    table: pd.DataFrame, sides: list[pd.Series], where: str | Path, corpus: Corpus
+) -> CorpusError:
+    if not len(table):
+        return CorpusError(
+            "holds no trials", where=where, remedy="write a line `1 enrol test` for each trial"
         )
-    return int(parts[0]), row_of[parts[1]], row_of[parts[2]]
+    name = table["enrol" if sides[0].isna().iloc[0] else "test"].iloc[0]
+    return CorpusError(
+        f"line {table.index[0]} names {name!r}, which is no clip of this workspace, and so does every line",
+        where=where,
+        remedy=f"use clip_id or audio_path as in clips.parquet, such as {corpus.table['clip_id'].iloc[0]!r}",
+    )
+
+
+def _left_out(gone: pd.DataFrame, unread: tuple[int, ...], n: int) -> str:
+    words = []
+    if len(gone):
+        words.append(
+            f"{len(gone):,} of its {n:,} trials name a clip that is not here (line {gone.index[0]} first)"
+        )
+    if unread:
+        words.append(f"{len(unread):,} of its lines are no trials (line {unread[0]} first)")
+    return "; ".join(words)
 
 
 TRIAL_GROUPS = (

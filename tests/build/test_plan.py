@@ -191,7 +191,7 @@ def test_clips_of_another_workspace_are_taken_as_they_are(built, tmp_path):
         if moment.step == "embed":
             raise KeyboardInterrupt
 
-    other = BuildPlan(str(path), embedder="ge2e")
+    other = BuildPlan(str(path), embedder="ge2e", takes_clips=True)
     with pytest.raises(KeyboardInterrupt):
         build_workspace(other, tmp_path / "other", report=stop_before_embed)
     first, second = Corpus.load(path), Corpus.load(tmp_path / "other")

@@ -21,14 +21,13 @@ def calls(tmp_path):
 
 
 def test_a_folder_is_told_at_a_glance(calls):
-    from sae_core.corpus.surveys import find_labels, survey_folder
+    from sae_core.corpus.surveys import survey_folder
 
     survey = survey_folder(calls)
     assert (survey.source, survey.layout, survey.labels) == ("calls", "folder", "calls/labels.csv")
     assert (survey.n_recordings, survey.n_bytes) == (4, 400)
     assert survey.kinds == {"wav": 2, "mp3": 1, "no suffix": 1}
     assert not survey.is_partial
-    assert (find_labels(calls), find_labels(calls / "calls")) == (None, "labels.csv")
     inner = survey_folder(calls / "calls")
     assert (inner.source, inner.labels, inner.n_recordings) == (".", "labels.csv", 4)
 

@@ -19,7 +19,9 @@ def site(small_workspace, tmp_path, monkeypatch):
         place = tmp_path / "root" / "calls" / "es"
         place.mkdir(parents=True, exist_ok=True)
         (place / file.name).write_bytes(file.read_bytes())
-    (tmp_path / "root" / "calls" / "labels.csv").write_text("audio_path,language\n")
+    names = sorted(file.name for file in (tmp_path / "root" / "calls" / "es").iterdir())
+    rows = "".join(f"es/{name},es\n" for name in names)
+    (tmp_path / "root" / "calls" / "labels.csv").write_text("audio_path,language\n" + rows)
     (tmp_path / "secret").mkdir()
     (tmp_path / "root" / "out").symlink_to(tmp_path / "secret")
     monkeypatch.setenv("VOXSCOPE_WORKSPACES", str(tmp_path / "workspaces"))
@@ -43,11 +45,11 @@ def started(monkeypatch):
     return builds
 
 
-def zip_bytes(names, content):
+def zip_bytes(names, content, **others):
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w") as archive:
-        for name in names:
-            archive.writestr(name, content)
+        for name, own in {**dict.fromkeys(names, content), **others}.items():
+            archive.writestr(name, own)
     return stream.getvalue()
 
 
@@ -85,7 +87,8 @@ def test_an_address_cannot_lead_out_of_the_root(app_test, site, words, inside):
 
 def test_a_zip_is_unpacked_into_its_workspace(app_test, site, started, words):
     app = app_test(site / "workspaces" / "one", "build", **{"from": "zip"}).run()
-    content = zip_bytes(["mine/es/a.wav", "mine/fr/b.wav", "mine/labels.csv"], b"RIFF....")
+    labels = b"audio_path,language\nes/a.wav,es\nfr/b.wav,fr\n"
+    content = zip_bytes(["mine/es/a.wav", "mine/fr/b.wav"], b"RIFF....", **{"mine/labels.csv": labels})
     app.file_uploader[0].upload("my calls!.zip", content, "application/zip").run()
     assert not app.exception, app.exception
     assert ">2 (2 wav)<" in facts(app)

@@ -5,8 +5,9 @@ from pathlib import Path
 import pandas as pd
 
 from sae_core.corpus.folders import Glimpse, glimpse, list_recordings
+from sae_core.corpus.names import NameIndex
 from sae_core.corpus.rows import SUBSET_COLUMN, Rows
-from sae_core.corpus.text_tables import find_named, read_text_table
+from sae_core.corpus.text_tables import read_text_table
 from sae_core.corpus.values import genders_of, languages_of
 
 LAYOUT = """`<language>/validated.tsv` (or train, dev, test, other) beside `<language>/clips/*.mp3`; the folder may be
@@ -19,6 +20,7 @@ EXPECTED = "a folder clips/ beside validated.tsv, train.tsv, dev.tsv, test.tsv o
 TABLES = ("train", "dev", "test", "validated", "other")
 NEEDED = ("client_id", "path")
 WANTED = ("gender", "age", "accents", "accent", "variant", "locale")
+SOURCES = {"speaker_id": "column 'client_id'"}
 AGES = {"fourties": "forties"}
 SPEAKER_LENGTH = 16
 
@@ -51,7 +53,8 @@ def read(folder: Path) -> Rows:
         tables.append(table)
         unread += missing
     whole = pd.concat(tables, ignore_index=True)
-    return Rows(_describe(whole), folder, unread=tuple(unread), is_listed=True)
+    used = tuple(f"{place}{name}.tsv" for place in places for name in TABLES)
+    return Rows(_describe(whole), folder, unread=tuple(unread), is_listed=True, used=used, sources=SOURCES)
 
 
 def _read_language(folder: Path, place: str, files: set[str]) -> tuple[pd.DataFrame, list[tuple[str, str]]]:
@@ -65,7 +68,7 @@ def _read_language(folder: Path, place: str, files: set[str]) -> tuple[pd.DataFr
     table = pd.concat(tables, ignore_index=True).drop_duplicates("path", ignore_index=True)
     listing = list_recordings(folder / f"{place}clips")
     unread += [(f"{place}clips/{name}", why) for name, why in listing.unread]
-    found = find_named(table["path"], listing.names)
+    found = NameIndex(listing.names).find_all(table["path"])
     is_gone = found.isna()
     gone = table[is_gone]
     unread += [

@@ -5,8 +5,9 @@ from pathlib import Path
 import pandas as pd
 
 from sae_core.corpus.folders import Glimpse, Listing, glimpse, list_recordings
+from sae_core.corpus.names import NameIndex
 from sae_core.corpus.rows import SUBSET_COLUMN, Rows
-from sae_core.corpus.text_tables import find_named, read_text_table
+from sae_core.corpus.text_tables import read_text_table
 from sae_core.corpus.values import genders_of, languages_of, splits_from
 
 LAYOUT = """`<language>/train.tsv` (dev, test), tables of seven columns without a header, beside
@@ -49,7 +50,8 @@ def read(folder: Path) -> Rows:
         unread += missing
     table = pd.concat(tables, ignore_index=True)
     table = table.assign(split=splits_from(table[SUBSET_COLUMN], ROLES))
-    return Rows(table, folder, unread=tuple(unread), is_listed=True)
+    used = tuple(f"{place}{subset}.tsv" for place, subset in parts)
+    return Rows(table, folder, unread=tuple(unread), is_listed=True, used=used)
 
 
 def _read_part(folder: Path, place: str, subset: str) -> tuple[pd.DataFrame, list[tuple[str, str]]]:
@@ -61,7 +63,7 @@ def _read_part(folder: Path, place: str, subset: str) -> tuple[pd.DataFrame, lis
     listing = list_recordings(folder / audio) if is_there else Listing([], ())
     hint = "" if is_there else f" (unpack audio/{subset}.tar.gz there)"
     unread += [(audio + name, why) for name, why in listing.unread]
-    found = find_named(table["file_name"], listing.names)
+    found = NameIndex(listing.names).find_all(table["file_name"])
     unread += [
         (f"{audio}{name}", f"is named in {subset}.tsv and is not in {audio}{hint}")
         for name in table["file_name"][found.isna()].fillna("")

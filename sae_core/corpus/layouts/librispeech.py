@@ -7,6 +7,7 @@ import pandas as pd
 
 from sae_core.corpus.folders import Glimpse, glimpse, list_recordings
 from sae_core.corpus.rows import SUBSET_COLUMN, Rows
+from sae_core.corpus.texts import read_text
 from sae_core.corpus.values import genders_of, splits_from
 from sae_core.files.errors import CorpusError
 
@@ -46,7 +47,7 @@ def read(folder: Path) -> Rows:
     if speakers is None or not is_known.any():
         raise seen.misfit("LibriSpeech", EXPECTED)
     table = found[is_known].reset_index(drop=True)
-    sexes = _read_speakers(folder / speakers)
+    sexes, notices = _read_speakers(folder / speakers)
     table = table.drop(columns="part").assign(
         audio_path=names[is_known].to_numpy(),
         gender=genders_of(table["speaker_id"].map(sexes).astype("str")),
@@ -62,27 +63,32 @@ def read(folder: Path) -> Rows:
         folder,
         unread=(*listing.unread, *unread),
         is_listed=True,
+        sources={"speaker_id": "the folder of each reader"},
+        used=(speakers,),
+        notices=notices,
     )
 
 
-def _read_speakers(path: Path) -> dict[str, str]:
-    """Reader → F or M, from lines `14 | F | train-clean-360 | 25.03 | name`; those after `;` are comments."""
-    try:
-        lines = path.read_text("utf-8-sig", errors="replace").splitlines()
-    except OSError as error:
-        raise CorpusError(
-            f"cannot be read ({error.strerror})", where=path, remedy="unpack the corpus again"
-        ) from error
-    sexes = {}
-    for number, line in enumerate(lines, start=1):
+def _read_speakers(path: Path) -> tuple[dict[str, str], tuple[str, ...]]:
+    """Reader → F or M, from lines `14 | F | train-clean-360 | 25.03 | name`, and what to say of other lines; those
+    after `;` are comments. CorpusError where no line says so."""
+    sexes, odd = {}, []
+    for number, line in enumerate(read_text(path).lines, start=1):
         if not line.strip() or line.lstrip().startswith(";"):
             continue
         fields = [field.strip() for field in line.split("|", maxsplit=N_FIELDS - 1)]
-        if len(fields) < 3 or not fields[0].isdigit() or fields[1].upper() not in ("F", "M"):
-            raise CorpusError(
-                f"line {number} is not `reader | F or M | subset | …` but {line[:60]!r}",
-                where=path,
-                remedy="unpack the corpus again, or import it with --layout folder",
-            )
-        sexes[fields[0]] = fields[1]
-    return sexes
+        if len(fields) < 3 or not fields[0].isdigit():
+            odd.append((number, line))
+        else:
+            sexes[fields[0]] = fields[1]
+    if odd and not sexes:
+        number, line = odd[0]
+        raise CorpusError(
+            f"line {number} is not `reader | F or M | subset | …` but {line[:60]!r}",
+            where=path,
+            remedy="unpack the corpus again, or import it with --layout folder",
+        )
+    words = (
+        f"{len(odd):,} lines of {path.name} say nothing of a reader (line {odd[0][0]} first)" if odd else ""
+    )
+    return sexes, (words,) if words else ()

@@ -6,8 +6,8 @@ import pandas as pd
 
 from sae_core.corpus.folders import Glimpse, glimpse, list_recordings
 from sae_core.corpus.rows import Rows
-from sae_core.corpus.values import LANGUAGES_BY_NAME, genders_of
-from sae_core.files.errors import CorpusError
+from sae_core.corpus.texts import read_text
+from sae_core.corpus.values import genders_of, languages_of
 
 LAYOUT = """`music/`, `speech/` and `noise/`, in each `<source>/*.wav` and a file `ANNOTATIONS`. Fills kind, source, and
 from the annotations: gender and language of speech; genre (the first named), vocals and artist of music. Speakers are
@@ -57,7 +57,7 @@ def read(folder: Path) -> Rows:
         values = [told.get((kind, name)) for kind, name in zip(table["kind"], table["name"], strict=True)]
         table[column] = pd.Series(values, dtype="str")
     table["gender"] = genders_of(table["gender"])
-    table["language"] = table["language"].str.lower().map(LANGUAGES_BY_NAME).fillna(table["language"])
+    table["language"] = languages_of(table["language"])["language"]
     table["genre"] = table["genre"].str.split(",").str[0].astype("str")
     table["vocals"] = table["vocals"].map({"Y": "vocals", "N": "instrumental"}).astype("str")
     unread = [(name, "does not lie in music/, speech/ or noise/ and a source") for name in names[~is_known]]
@@ -66,6 +66,7 @@ def read(folder: Path) -> Rows:
         folder,
         unread=(*listing.unread, *unread),
         is_listed=True,
+        used=tuple(_annotations(seen)),
     )
 
 
@@ -75,13 +76,7 @@ def _read_annotations(folder: Path, seen: Glimpse) -> dict[str, dict[tuple[str, 
     for place in _annotations(seen):
         kind = place.split("/")[-3]
         fields = FIELDS.get(kind, ())
-        try:
-            lines = (folder / place).read_text("utf-8-sig", errors="replace").splitlines()
-        except OSError as error:
-            raise CorpusError(
-                f"cannot be read ({error.strerror})", where=folder / place, remedy="unpack the corpus again"
-            ) from error
-        for line in lines:
+        for line in read_text(folder / place).lines:
             name, *values = line.split(maxsplit=len(fields)) or [""]
             for field, value in zip(fields, values, strict=False):
                 notes.setdefault(field, {})[kind, name] = value.strip()

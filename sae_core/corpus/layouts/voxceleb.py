@@ -5,8 +5,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from sae_core.corpus.folders import Glimpse, Listing, glimpse, list_recordings
+from sae_core.corpus.folders import Glimpse, Listing, glimpse, is_beside, list_recordings
+from sae_core.corpus.names import NameIndex
 from sae_core.corpus.rows import SUBSET_COLUMN, Rows
+from sae_core.corpus.texts import read_text
+from sae_core.corpus.trial_lists import looks_like_trials, read_trial_lines
 from sae_core.corpus.values import genders_of
 from sae_core.files.errors import CorpusError
 
@@ -21,7 +24,6 @@ TRIAL_LIST = re.compile(r"(?:.*/)?((?:veri_test2?|list_test_(?:hard|all)2?|voxce
 UTTERANCE = r"(?:^|/)(?P<utterance>(?P<speaker_id>id\d{5})/[^/]+/[^/]+?)\.[^./]+$"
 VIDEO = re.compile(r"(?:.*/)?id\d{5}/[^/]+")
 FIRST_OF_VOXCELEB1 = "id10001"
-TRIAL_COLUMNS = ("is_target", "enrol", "test")
 
 
 def recognise(seen: Glimpse) -> str | None:
@@ -46,13 +48,16 @@ def read(folder: Path) -> Rows:
     if SUBSET_COLUMN not in table:
         table[SUBSET_COLUMN] = table["audio_path"].str.extract(r"(?:^|/)(dev|test)/", expand=False)
     table["split"] = table[SUBSET_COLUMN].map({"test": "held-out"}).astype("str")
-    trials = _read_trials(folder, seen, table)
+    trials, used, words = _read_trials(folder, seen, table)
     return Rows(
         table.drop(columns="utterance"),
         folder,
         unread=(*listing.unread, *unread),
         is_listed=True,
+        sources={"speaker_id": "the folder of each speaker"},
         trials=trials,
+        used=(*used, *(name for name in seen.files if META.fullmatch(name))),
+        notices=tuple(words),
     )
 
 
@@ -84,12 +89,7 @@ def _read_speakers(folder: Path, seen: Glimpse) -> pd.DataFrame:
 
 def _read_meta(path: Path) -> pd.DataFrame:
     """One table: separated by tabs (VoxCeleb1) or commas (VoxCeleb2), with blanks around its values."""
-    try:
-        lines = path.read_text("utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise CorpusError(
-            f"cannot be read ({error})", where=path, remedy="unpack the corpus again"
-        ) from error
+    lines = read_text(path).lines
     delimiter = "\t" if lines and "\t" in lines[0] else ","
     header, *records = ([value.strip() for value in line.split(delimiter)] for line in lines or [""])
     names = [name.replace("_", " ").lower() for name in header]
@@ -111,31 +111,34 @@ def _read_meta(path: Path) -> pd.DataFrame:
     return described
 
 
-def _read_trials(folder: Path, seen: Glimpse, table: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """The lists of trials by name, their recordings by path and null where they are not there."""
-    path_of = table.set_index("utterance")["audio_path"]
-    lists = {}
+def _read_trials(
+    folder: Path, seen: Glimpse, table: pd.DataFrame
+) -> tuple[dict[str, pd.DataFrame], list[str], list[str]]:
+    """The lists of trials by name, their recordings by path and null where they are not there; the files that were
+    read; and what to say of lines that are no trials."""
+    index = NameIndex(list(table["audio_path"]))
+    lists: dict[str, pd.DataFrame] = {}
+    used, words = [], []
     for place in seen.files:
-        name = TRIAL_LIST.fullmatch(place)
-        if name is None or name[1] in lists:
+        name = place.rpartition("/")[2]
+        if name in lists or META.fullmatch(place) or not is_beside(place):
             continue
-        read = _read_trial_list(folder / place)
-        sides = {
-            side: read[side].str.replace(r"\.[^./]+$", "", regex=True).map(path_of).astype("str")
-            for side in ("enrol", "test")
-        }
-        lists[name[1]] = pd.DataFrame({"is_target": read["is_target"] == "1", **sides})
-    return lists
-
-
-def _read_trial_list(path: Path) -> pd.DataFrame:
-    """The lines `0 or 1, enrol, test` of a list as text; a line that is none names no recordings."""
-    try:
-        text = path.read_text("utf-8", errors="replace")
-    except OSError as error:
-        raise CorpusError(
-            f"cannot be read ({error.strerror})", where=path, remedy="take that list out of the folder"
-        ) from error
-    lines = [line.split() for line in text.splitlines() if line.strip()]
-    trials = [line if len(line) == 3 and line[0] in ("0", "1") else ["0", None, None] for line in lines]
-    return pd.DataFrame(trials, columns=list(TRIAL_COLUMNS), dtype="str")
+        try:
+            text = read_text(folder / place)
+        except CorpusError:
+            continue
+        if not TRIAL_LIST.fullmatch(place) and not looks_like_trials(
+            text, lambda clip: index.find(clip) is not None
+        ):
+            continue
+        try:
+            read = read_trial_lines(text, place)
+        except CorpusError as error:
+            words.append(f"found, not used: {place} ({error.what})")
+            continue
+        used.append(place)
+        if read.unread:
+            words.append(f"{len(read.unread):,} lines of {place} are no trials (line {read.unread[0]} first)")
+        sides = {side: index.find_all(read.table[side]) for side in ("enrol", "test")}
+        lists[name] = read.table.assign(**sides).reset_index(drop=True)
+    return lists, used, words

@@ -42,4 +42,10 @@ def read(folder: Path) -> Rows:
     ).join(languages_of(found["language"]))
     table[SUBSET_COLUMN] = pd.Series("train", table.index, dtype="str").where(~is_dev, "dev")
     unread = [(name, "is not named VIDEO---START-END in a language's folder") for name in names[~is_known]]
-    return Rows(table.reset_index(drop=True), folder, unread=(*listing.unread, *unread), is_listed=True)
+    return Rows(
+        table.reset_index(drop=True),
+        folder,
+        unread=(*listing.unread, *unread),
+        is_listed=True,
+        sources={"speaker_id": "the video that each is cut from"},
+    )
