@@ -58,7 +58,7 @@ def draw_movement(workspace: Workspace, choice: MovementChoice) -> None:
     if choice.stations[-1].steering:
         draw_side_effects(choice)
     with st.container(border=True, key="movement_diagram"):
-        draw_flow(choice, gathered, set(splitting.rows), picked)
+        draw_flow(choice, gathered, set() if choice.is_one_latent else set(splitting.rows), picked)
     if attributes:
         with st.container(border=True, key="movement_table"):
             table = views.groups_of(choice, attributes)

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from pages.parts.verification.forms import draw_forms
+from pages.parts.verification.forms import draw_det, draw_error_rates
 from pages.parts.verification.groups import draw_groups
 from pages.parts.verification.latents import draw_latents
 from pages.shared import links, trial_choice
@@ -30,8 +30,12 @@ def main() -> None:
         return
     st.caption(trial_choice.describe_trials(trial_set))
     comparison = compare(view, trial_set)
-    draw_forms(comparison)
-    draw_groups(comparison)
+    draw_error_rates(comparison)
+    left, right = st.columns(2, gap="medium")
+    with left:
+        draw_det(comparison)
+    with right:
+        draw_groups(comparison)
     ranked_latents(view, trial_set)
     draw_next(view)
 

@@ -1,4 +1,4 @@
-"""Which trials pages ask about: among whom they are drawn, and all that is worked out from them, kept for everyone."""
+"""The trials of a page: which subset they are drawn from, and what is worked out from them, kept for everyone."""
 
 from collections.abc import Sequence
 
@@ -62,33 +62,34 @@ def choose_list(view: SaeView) -> str | None:
 
 
 def choose_among(view: SaeView) -> AttributeValue | None:
-    """Let people choose among which clips trials are drawn; both pages that ask share the choice."""
+    """Let people choose the clips that trials are drawn from; all pages that ask share the choice."""
     usual = usual_among(view.workspace.corpus)
     return _choose_value(
         view,
         AMONG,
-        label="Trials among",
+        label="Trial subset",
         everyone="every clip",
         usual="=".join(usual) if usual else "",
-        help_text="Pairs of clips are drawn among selection and held-out voices: the SAE learnt from none of them. "
-        "As many pairs by one speaker as by two are asked for, drawn evenly over speakers, from a fixed seed.",
+        help_text="Trials are pairs of clips of selection and held-out speakers, none of whom the SAE was trained on. "
+        "As "
+        "many pairs of one speaker as of two are drawn, evenly over speakers, from a fixed seed; repeats are dropped.",
     )
 
 
 def choose_steered(view: SaeView) -> AttributeValue | None:
-    """Let people choose whose clips are changed."""
+    """Let people choose which clips are changed."""
     return _choose_value(
         view,
         STEERED,
-        label="Who is steered",
-        everyone="everyone",
+        label="Apply to",
+        everyone="every clip",
         usual="",
         help_text="Only clips that carry this value are changed; the others stay as they are.",
     )
 
 
 def chosen_steered(view: SaeView) -> AttributeValue | None:
-    """Whose clips were last chosen to be changed; the address says so too from now on."""
+    """Which clips were last chosen to be changed; the address says so too from now on."""
     wanted = links.chosen(STEERED)
     choice = wanted if wanted in value_options(view) else EVERYONE
     links.choose(STEERED, choice)
@@ -112,13 +113,13 @@ def describe_trials(trial_set: TrialSet) -> str:
     n = len(trial_set.trials)
     where = _where_from(trial_set)
     heard = (
-        f"; **{trial_set.n_training:,} of them include voices that the SAE learnt from**"
+        f"; **{trial_set.n_training:,} of them include speakers that the SAE was trained on**"
         if trial_set.n_training
-        else "; the SAE learnt from none of these voices"
+        else "; the SAE was trained on none of these speakers"
     )
     return (
         f"{n:,} pairs of clips ({n_targets:,} by one speaker, {n - n_targets:,} by two) of "
-        f"{counted(trial_set.n_speakers, 'voice')}, {where}{heard}."
+        f"{counted(trial_set.n_speakers, 'speaker')}, {where}{heard}."
     )
 
 
@@ -129,11 +130,12 @@ def _where_from(trial_set: TrialSet) -> str:
         return (
             f"from your list{left_out}"
             if trial_set.is_listed
-            else "drawn among selection and held-out voices"
+            else "drawn among selection and held-out speakers"
         )
     n_missing = published_list.n_listed - len(trial_set.trials) - trial_set.n_not_drawn
     drawn = f"; drawn at random, {trial_set.n_not_drawn:,} more were not" if trial_set.n_not_drawn else ""
-    missing = f"; {n_missing:,} of its {published_list.n_listed:,} want a clip" if n_missing else ""
+    n_listed = published_list.n_listed
+    missing = f"; {n_missing:,} of its {n_listed:,} need a clip that is missing here" if n_missing else ""
     return f"from {published_list.name}, which came with the corpus{missing}{drawn}"
 
 
@@ -173,18 +175,18 @@ def steering_outcome(
     return experiment.outcome(changes, operating_point=operating_point)
 
 
-@cached(keep=32, spinner="Comparing forms …")
+@cached(keep=32, spinner="Comparing representations …")
 def form_comparison(
     view: SaeView,
     trial_set: TrialSet,
     experiment: SteeringExperiment | None = None,
     changes: Sequence[Change] = (),
 ) -> Comparison:
-    """How well each form of the voices verifies, the steered one among them where there is an experiment."""
+    """How well each representation verifies, the steered one among them where there is an experiment."""
     return compare_forms(view, trial_set, experiment=experiment, changes=changes)
 
 
-@cached(keep=16, spinner="Taking out one latent after another …")
+@cached(keep=16, spinner="Ablating one latent after another …")
 def latent_ranking(view: SaeView, trial_set: TrialSet) -> pd.DataFrame:
     """Latents by what verification is without them; shared, so not to be changed."""
     return rank_latents(view, trial_set)

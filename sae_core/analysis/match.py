@@ -39,7 +39,8 @@ if TYPE_CHECKING:
 BOTH, FIRST, SECOND, BIAS, ERROR = "both", "first", "second", "bias", "error"
 MATCH_PARTS = (BOTH, FIRST, SECOND, BIAS, ERROR)
 MAX_TO_FLIP = 8
-N_TRIED = 16
+FEW_TO_FLIP = 3
+N_TRIED = 24
 LEAST_NORM = 1e-12
 
 
@@ -214,11 +215,11 @@ def explain_match(view: SaeView, row_a: int, row_b: int) -> MatchExplanation:
 
 
 def opening_pair(view: SaeView, trial_set: TrialSet) -> tuple[int, int]:
-    """Return the two clips of a trial set that teach most: a wrong decision that few latents would reverse.
+    """Return the two clips of a trial set that teach most: a clearly wrong decision that few latents would reverse.
 
-    Looked for among the false acceptances at equal errors, the highest scores first; where there is none, among the
-    false rejections, the lowest scores first; else it is the hardest impostor trial. Of `N_TRIED` such trials it is
-    the one that fewest latents flip, see `flips_together`.
+    Of the false acceptances at equal errors, or else of the false rejections, `N_TRIED` are looked at, evenly spaced
+    from the clearest to the closest one. It is the first of them that at most `FEW_TO_FLIP` latents flip (see
+    `flips_together`), or else the one that fewest flip. Without a wrong decision it is the hardest impostor trial.
     """
     scores, is_target = trial_set.scores, trial_set.trials.is_target
     threshold = trial_set.threshold("equal errors")
@@ -230,9 +231,10 @@ def opening_pair(view: SaeView, trial_set: TrialSet) -> tuple[int, int]:
     if not len(wrong):
         hardest = falling[~is_target[falling]][0]
         return int(pairs.enrol_rows[hardest]), int(pairs.test_rows[hardest])
-    tried = [(int(pairs.enrol_rows[trial]), int(pairs.test_rows[trial])) for trial in wrong[:N_TRIED]]
+    spaced = wrong[np.linspace(0, len(wrong) - 1, min(N_TRIED, len(wrong))).astype(int)]
+    tried = [(int(pairs.enrol_rows[trial]), int(pairs.test_rows[trial])) for trial in spaced]
     n_flips = [len(explain_match(view, *rows).flips_together(threshold)) or MAX_TO_FLIP + 1 for rows in tried]
-    return tried[int(np.argmin(n_flips))]
+    return tried[int(np.argmin(np.maximum(n_flips, FEW_TO_FLIP)))]
 
 
 def hardest_partners(

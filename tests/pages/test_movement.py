@@ -97,7 +97,7 @@ def test_groups_count_the_corpus_and_a_cell_lists_its_clips(open_movement, movem
     assert [cell["opens"] for cell in marked] == [cells[0]["opens"]]
 
 
-FRACTIONS = ["Fraction of the active set", "Fraction of the group"]
+FRACTIONS = ["% of active set", "% of group"]
 FORMER = ["Share of the index", "Share of the group"]
 
 

@@ -49,7 +49,7 @@ def test_at_first_sight_an_attribute_value_is_off(app_test, small_workspace, vie
     assert tuple(row["latent"] for row in rows) == opened.latents
     assert {row["mode"] for row in rows} == {"ablate"}
     assert steered(app) == [view.name, ",".join(str(row["latent"]) for row in rows)]
-    assert "none of these voices" in words(app)
+    assert "none of these speakers" in words(app)
 
 
 def test_an_address_steers_exactly_what_it_says(app_test, small_workspace, view, trial_set, latents, drawn):

@@ -36,7 +36,7 @@ def test_three_forms_are_compared_without_steering(app_test, small_workspace, vi
     results = compare_forms(view, trial_set).results
     assert forms["form"].tolist() == list(results) == ["embedding", "reconstruction", "sparse codes"]
     assert forms["eer"].tolist() == pytest.approx([100 * result.eer for result in results.values()])
-    assert "none of these voices" in words(app)
+    assert "none of these speakers" in words(app)
 
 
 def test_what_is_steered_stands_beside_them(app_test, small_workspace, view, trial_set):

@@ -180,6 +180,7 @@ def waterfall_figure(steps: pd.DataFrame, score: float, threshold: float | None)
         [*steps["adds"], score],
         [*map(_colour, steps["kind"], steps["adds"]), _colour("score", 0)],
     )
+    numbers = [*(signed(value) for value in steps["adds"]), signed(score, plus="")]
     positions = list(range(len(labels)))
     figure = go.Figure(
         go.Bar(
@@ -188,23 +189,24 @@ def waterfall_figure(steps: pd.DataFrame, score: float, threshold: float | None)
             y=positions,
             orientation="h",
             marker={"color": colours, "line": {"width": 0}},
-            text=[*(signed(value) for value in steps["adds"]), signed(score, plus="")],
-            textposition="outside",
-            cliponaxis=False,
-            customdata=[*map(escape, steps["words"]), "Score"],
-            hovertemplate="%{customdata}: %{text}<extra></extra>",
+            customdata=list(zip([*map(escape, steps["words"]), "Score"], numbers, strict=True)),
+            hovertemplate="%{customdata[0]}: %{customdata[1]}<extra></extra>",
         )
     )
+    # the numbers stand in a column of their own at the right, where nothing cuts them or lies over them
+    figure.add_scatter(x=[None], y=[None], yaxis="y2", hoverinfo="skip", showlegend=False)
     _add_guides(figure, ends, threshold)
     figure = charts.dress(figure, height_px=60 + LINE_PX * len(labels), x="cosine")
     reach = [0.0, *ends, threshold or 0.0]
     low, high = min(reach), max(reach)
-    figure.update_xaxes(
-        range=[low - 0.14 * (high - low), high + 0.14 * (high - low)], zeroline=True, showgrid=True
+    margin = 0.03 * (high - low)
+    figure.update_xaxes(range=[low - margin, high + margin], zeroline=True, showgrid=True)
+    rows = {"tickvals": positions, "range": [len(labels) - 0.4, -0.6], "showgrid": False}
+    figure.update_layout(yaxis={"ticktext": labels, **rows}, bargap=0.28, margin_t=26)
+    right = {"overlaying": "y", "side": "right", "automargin": True, "fixedrange": True, "zeroline": False}
+    return figure.update_layout(
+        yaxis2={**right, "ticktext": numbers, "tickfont_color": charts.muted(), **rows}
     )
-    return figure.update_yaxes(
-        tickvals=positions, ticktext=labels, range=[len(labels) - 0.4, -0.6], showgrid=False
-    ).update_layout(bargap=0.28, margin_t=26)
 
 
 def _add_guides(figure: go.Figure, ends: np.ndarray, threshold: float | None) -> None:
@@ -220,9 +222,10 @@ def _add_guides(figure: go.Figure, ends: np.ndarray, threshold: float | None) ->
         )
     if threshold is not None:
         figure.add_vline(x=threshold, line_dash="dot", line_width=1.5, line_color=GUIDE)
+        low, high = min([*ends, threshold, 0.0]), max([*ends, threshold, 0.0])
         figure.add_annotation(
-            x=threshold, y=1, yref="paper", yanchor="bottom", showarrow=False, text=f"threshold {threshold:.3f}",
-            font_size=11,
+            x=threshold, y=1, yref="paper", yanchor="bottom", showarrow=False, font_size=12,
+            xanchor="right" if threshold > (low + high) / 2 else "left", text=f"threshold {threshold:.3f}",
         )  # fmt: skip
 
 

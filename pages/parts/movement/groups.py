@@ -13,13 +13,13 @@ from pages.shared.wording import counted, plain, value_words
 from sae_core.measures.movement import MOVES
 from sae_core.workspace.workspace import Workspace
 
-COUNTS, OF_INDEX, OF_GROUP = "Counts", "Fraction of the active set", "Fraction of the group"
+COUNTS, OF_INDEX, OF_GROUP = "Counts", "% of active set", "% of group"
 RENAMED = {"Share of the index": OF_INDEX, "Share of the group": OF_GROUP}
 SUFFIX = {OF_INDEX: "index", OF_GROUP: "group"}
 MOVE_WORDS = {"stay": "Kept", "leave": "Lost", "enter": "Gained"}
 FRACTION_HELP = (
-    "**Fraction of the active set**: of the group's clips in the first active set, how many are kept or lost; of those "
-    "in the last one, how many are gained. **Fraction of the group**: of all clips of the group. Small: the 95 % "
+    "**% of active set**: of the group's clips in the first active set, how many are kept or lost; of those "
+    "in the last one, how many are gained. **% of group**: of all clips of the group. Small: the 95 % "
     "interval over speakers."
 )
 MAX_LINES = 10

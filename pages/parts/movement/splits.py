@@ -35,7 +35,7 @@ def draw_splitting(choice: MovementChoice, splitting: Splitting, within: Splitti
     if within is not None:
         with columns[1].container(border=True, height="stretch"):
             words = Heading(
-                f"Refinements of {latent_name(last.view, last.latent)} within {last.view.name}",
+                f"Refinements within {last.view.name}",
                 f"latents of later Matryoshka groups, active mostly where #{last.latent} is",
                 f"No later latent is active mostly where #{last.latent} is.",
             )
@@ -84,34 +84,34 @@ def _apart_help(apart: pd.DataFrame, successor: int) -> str:
 
 
 def _table(apart: pd.DataFrame) -> pd.DataFrame:
-    shown = pd.DataFrame(
-        {"latent": apart["part"], "what": [column_words(name) for name in apart["attribute"]]}
-    )
-    shown["value"] = [_words(line.attribute, line.value) for line in apart.itertuples()]
-    shown["share"], shown["whole"], shown["lift"] = (
-        100 * apart["share"],
-        100 * apart["share_of_whole"],
-        apart["lift"],
-    )
-    shown["interval"] = [
+    intervals = [
         "" if pd.isna(line.share_low) else f"{100 * line.share_low:.0f}–{100 * line.share_high:.0f} %"
         for line in apart.itertuples()
     ]
-    return shown[["latent", "what", "value", "share", "interval", "whole", "lift"]]
+    return pd.DataFrame(
+        {
+            "latent": apart["part"],
+            "value": [_with_attribute(line.attribute, line.value) for line in apart.itertuples()],
+            "share": 100 * apart["share"],
+            "whole": 100 * apart["share_of_whole"],
+            "lift": apart["lift"],
+            "interval": intervals,
+        }
+    )
+
+
+def _with_attribute(attribute: str, value: str) -> str:
+    return f"{column_words(attribute)}: {value_words(attribute, value)}"
 
 
 def _columns() -> dict[str, Any]:
-    column = st.column_config
+    number, text = st.column_config.NumberColumn, st.column_config.TextColumn
+    in_part = "Fraction of the latent's part of the active set."
     return {
-        "latent": column.NumberColumn("Latent", format="#%d", width=65),
-        "what": column.TextColumn("Attribute", width=85),
-        "value": column.TextColumn("Value"),
-        "share": column.NumberColumn(
-            "In part", format="%.0f %%", width=70, help="Fraction of the latent's part of the active set."
-        ),
-        "interval": column.TextColumn("95 %", width=85, help="Of that fraction, speakers resampled."),
-        "whole": column.NumberColumn(
-            "In all", format="%.0f %%", width=65, help="Fraction of the whole active set."
-        ),
-        "lift": column.NumberColumn("Lift", format="×%.1f", width=60, help="The first over the second."),
+        "latent": number("Latent", format="#%d", width=55),
+        "value": text("Attribute value", width=150),
+        "share": number("In part", format="%.0f %%", width=60, help=in_part),
+        "whole": number("In all", format="%.0f %%", width=55, help="Fraction of the whole active set."),
+        "lift": number("Lift", format="×%.1f", width=55, help="The first fraction over the second."),
+        "interval": text("95 %", width=80, help="Of the fraction in the part, speakers resampled."),
     }

@@ -118,17 +118,17 @@ def _draw_shifts(outcome: SteeringOutcome, experiment: SteeringExperiment, chang
     ]
     number, text = st.column_config.NumberColumn, st.column_config.TextColumn
     st.dataframe(
-        shown[["group", "n_pairs", "mean_before", "mean_after", "shift", "interval", "ks"]],
+        shown[["group", "shift", "interval", "ks", "mean_before", "mean_after", "n_pairs"]],
         key="shifts",
         hide_index=True,
         placeholder="",
         column_config={
-            "group": text("Pairs of", help=GROUP_HELP, width=240),
+            "group": text("Pairs of", help=GROUP_HELP, width=205),
             "n_pairs": number("Pairs", format="localized", width=70),
             "mean_before": number("Mean before", format="%.3f", width=100, help="Mean cosine similarity."),
             "mean_after": number("Mean after", format="%.3f", width=95),
             "shift": number("Shift", format="%+.3f", width=75, help="After less before."),
-            "interval": text("95 %", help=INTERVAL, width=120),
+            "interval": text("95 %", help=INTERVAL, width=115),
             "ks": st.column_config.ProgressColumn(
                 "KS distance",
                 format="%.3f",

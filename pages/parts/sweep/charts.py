@@ -125,11 +125,11 @@ def lines_figure(
         margin_t=62, legend={"orientation": "h", "y": 1.22, "x": 1, "xanchor": "right"}, showlegend=True
     )
     figure.update_xaxes(
-        tickvals=list(range(len(sizes))), ticktext=[f"{n:,}" for n in sizes], title="latents L"
+        tickvals=list(range(len(sizes))), ticktext=[f"{n:,}" for n in sizes], title_text="latents L"
     )
     figure.update_xaxes(range=[-0.4, len(sizes) - 0.6])
     figure.update_yaxes(range=[-0.06, 1.06])
-    figure.update_yaxes(title=measure, col=1)
+    figure.update_yaxes(title_text=measure, col=1)
     figure.update_annotations(font_size=13)
     return _with_ceiling(figure, ceiling)
 
@@ -146,10 +146,11 @@ def trade_off_figure(
         figure.add_scatter(
             x=part["explained_variance"], y=part["value"], customdata=_custom(part), mode="markers+text",
             name=variant_words(variant, prefixes), text=[str(k) for k in part["k"]], textposition="middle center",
-            textfont={"size": 10, "color": "#ffffff"}, error_y=_error(part), hovertemplate=HOVER,
+            textfont={"size": 11, "color": ink_on(colours[place % len(colours)])}, error_y=_error(part),
+            hovertemplate=HOVER,
             marker={
                 "size": [17 + 6 * sizes.index(size) for size in part["n_latents"]],
-                "color": colours[place % len(colours)], "symbol": SYMBOLS.get(variant, "square"), "opacity": 0.85,
+                "color": colours[place % len(colours)], "symbol": SYMBOLS.get(variant, "square"),
             },
         )  # fmt: skip
     figure = dress(figure, height_px=330, x="explained variance, held-out speakers", y=measure)
@@ -159,6 +160,14 @@ def trade_off_figure(
     figure.update_xaxes(tickformat=".0%", showgrid=True)
     figure.update_yaxes(range=[-0.06, 1.06])
     return _with_ceiling(figure, ceiling)
+
+
+def ink_on(colour: str) -> str:
+    """Black or white, whichever contrasts more with a `#rrggbb` colour (relative luminance as in WCAG 2)."""
+    channels = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in channels]
+    luminance = sum(weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+    return "#ffffff" if 1.05 / (luminance + 0.05) > (luminance + 0.05) / 0.05 else "#000000"
 
 
 def _with_ceiling(figure: go.Figure, ceiling: Ceiling | None) -> go.Figure:

@@ -57,7 +57,8 @@ def draw_table(table: pd.DataFrame, chosen: tuple[str, str], measure: str) -> No
     )
     low, high = table[f"{measure}_low"], table[f"{measure}_high"]
     shown["interval"] = [
-        "" if pd.isna(low[row]) else f"{low[row]:.2f}–{high[row]:.2f}" for row in shown.index
+        "" if pd.isna(low[row]) or low[row] >= high[row] else f"{low[row]:.2f}–{high[row]:.2f}"
+        for row in shown.index
     ]
     for name in ("explained_variance", "dead_fraction"):
         shown[name] = 100 * shown[name].astype(float)

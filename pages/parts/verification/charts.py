@@ -62,7 +62,7 @@ def group_figure(groups: pd.DataFrame, *, column: str, forms: list[str], overall
     highest = float(
         np.nanmax(100 * groups[[column, f"{column}_high"]].astype(float).to_numpy(), initial=100 * overall)
     )
-    figure.update_xaxes(range=[-0.02 * highest, 1.04 * highest], showgrid=True, zeroline=False)
+    figure.update_xaxes(range=[-0.04 * highest, 1.04 * highest], showgrid=True, zeroline=False)
     figure.update_yaxes(
         tickvals=list(range(len(labels))), ticktext=labels, range=[len(labels) - 0.5, -0.8], showgrid=False
     )

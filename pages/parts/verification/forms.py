@@ -26,10 +26,17 @@ MIN_DCF = (
 INTERVAL = "95 % interval, from resampling speakers 200 times."
 
 
-def draw_forms(comparison: Comparison) -> None:
-    """DET curves on the left, the table on the right."""
-    curve, table = st.columns(2, gap="medium")
-    with curve.container(border=True, height="stretch", key="det"):
+def draw_error_rates(comparison: Comparison) -> None:
+    """The table of error rates, and what it says in one sentence."""
+    with st.container(border=True, key="forms"):
+        st.subheader("Error rates", anchor=False, help=f"{EER} {INTERVAL}")
+        st.markdown(_verdict(comparison))
+        _draw_table(comparison)
+
+
+def draw_det(comparison: Comparison) -> None:
+    """The DET curves of all representations."""
+    with st.container(border=True, height="stretch", key="det"):
         st.subheader(
             "DET curve",
             anchor=False,
@@ -44,10 +51,6 @@ def draw_forms(comparison: Comparison) -> None:
             key="det_figure",
             alt="DET curves of the representations",
         )
-    with table.container(border=True, height="stretch", key="forms"):
-        st.subheader("Error rates", anchor=False, help=f"{EER} {INTERVAL}")
-        st.markdown(_verdict(comparison))
-        _draw_table(comparison)
 
 
 def _verdict(comparison: Comparison) -> str:

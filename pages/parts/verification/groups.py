@@ -32,7 +32,7 @@ def draw_groups(comparison: Comparison) -> None:
     if comparison.by_value.empty:
         return
     table = comparison.by_value
-    with st.container(border=True, key="groups"):
+    with st.container(border=True, height="stretch", key="groups"):
         st.subheader(
             "Error rates by group",
             anchor=False,
