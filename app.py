@@ -11,12 +11,7 @@ ASSETS = Path(__file__).parent / "assets"
 
 def main() -> None:
     """Draw the page that the address asks for."""
-    st.set_page_config(
-        page_title="VoxScope",
-        page_icon=str(ASSETS / "icon.svg"),
-        layout="wide",
-        initial_sidebar_state="collapsed",
-    )
+    st.set_page_config(page_title="VoxScope", page_icon=str(ASSETS / "icon.svg"), layout="wide")
     st.logo(str(ASSETS / "logo.svg"), size="large")
     page = st.navigation(
         {

@@ -4,7 +4,8 @@ import streamlit as st
 
 from pages.figures.player import clip_cards
 from pages.figures.player.player import clip_list
-from pages.figures.ranking.ranking import RankedBar, ranking
+from pages.figures.ranking.latent_bars import active_latents
+from pages.figures.ranking.ranking import ranking
 from pages.parts.clips.measured_facts import measured_facts
 from pages.shared import links, wording
 from pages.shared.clip_finder import find_clip
@@ -70,28 +71,14 @@ def draw_clip(view: SaeView, row: int) -> None:
 
 def draw_latents(view: SaeView, row: int) -> None:
     """The latents active on this clip, strongest first, each a link."""
-    latents, activations = view.codes.active(row)
-    top = float(activations[0]) if len(activations) else 1.0
-    facts = view.latents
-    bars = [
-        RankedBar(
-            label=wording.latent_name(view, int(latent)),
-            detail=f"active on {wording.percent(float(facts['firing_rate'].iloc[int(latent)]), 1)}",
-            filled=float(activation) / top,
-            value_text=f"{activation:.2f}",
-            help=f"{wording.TERMS['activation']} {wording.measured(view, int(latent))}",
-            opens=int(latent),
-            href=links.latent_address(view, int(latent)),
-        )
-        for latent, activation in zip(latents, activations, strict=True)
-    ]
+    bars = active_latents(view, row)
     opened = ranking(
         bars,
         key="active_latents",
         heading=Heading(
             "Active latents",
             f"{len(bars)} of {view.n_latents:,}, strongest first; click one to hear its other clips",
-            "This clip has no embedding, so no latent is active on it.",
+            "No latent is active on this clip.",
         ),
     )
     if opened is not None:

@@ -1,15 +1,14 @@
 """Overview: what this is, what the corpus holds, how good the SAE is, and five latents to hear first."""
 
-import pandas as pd
 import streamlit as st
 
 from pages.figures.method.method import method_figure
 from pages.figures.player import clip_cards
-from pages.figures.player.player import ClipCard, clip_list
+from pages.figures.player.player import clip_list
 from pages.parts.overview import corpus
 from pages.parts.overview.health import health_panel
 from pages.parts.overview.reach import reach_panel
-from pages.shared import links, wording
+from pages.shared import links
 from pages.shared.heading import Heading
 from pages.shared.session import open_page, try_next
 from sae_core.workspace.workspace import SaeView, Workspace
@@ -71,11 +70,13 @@ def draw_corpus(workspace: Workspace) -> None:
     st.subheader("Corpus", anchor=False)
     clips, hours, speakers = st.columns(3)
     clips.metric("Clips", f"{summary.n_clips:,}")
-    hours.metric("Hours", f"{summary.hours:.1f}")
+    is_long = summary.hours >= 1
+    hours.metric("Hours" if is_long else "Minutes", f"{summary.hours if is_long else 60 * summary.hours:.1f}")
+    n_named = workspace.corpus.table["speaker_id"].nunique()
     speakers.metric(
         "Speakers",
-        f"{summary.n_speakers:,}",
-        help="Different speakers; a recording of unknown speaker counts as one.",
+        f"{n_named:,}" if n_named else "unknown",
+        help="Named speakers. Recordings of unknown speaker count as one speaker each in all statistics.",
     )
     grid = corpus.corpus_grid(summary)
     if len(grid):
@@ -91,7 +92,9 @@ def draw_corpus(workspace: Workspace) -> None:
 
 def draw_striking(view: SaeView) -> None:
     """A card for each of a few latents, playing its strongest clip."""
-    cards = [striking_card(view, latent) for latent in view.striking_latents(N_STRIKING)]
+    cards = [
+        clip_cards.latent_card(view, latent, shows_f1=True) for latent in view.striking_latents(N_STRIKING)
+    ]
     opened = clip_list(
         cards,
         key="striking",
@@ -105,31 +108,6 @@ def draw_striking(view: SaeView) -> None:
     clip_cards.tell_silent(cards)
     if opened is not None:
         links.open_latent(view, opened)
-
-
-def striking_card(view: SaeView, latent: int) -> ClipCard:
-    """One latent as a card: its name, how well it detects its value, and its strongest clip."""
-    facts = view.latents.iloc[latent]
-    row = int(view.index.top(latent, 1)[0][0])
-    has_value = not pd.isna(facts["best_f1"])
-    return ClipCard(
-        opens=latent,
-        title=wording.latent_name(view, latent),
-        duration_s=float(view.workspace.corpus.table["duration_s"].iloc[row]),
-        sound=clip_cards.clip_sound(view.workspace, row),
-        chips=(
-            *filter(None, [wording.candidate(facts)]),
-            f"active on {wording.percent(facts['firing_rate'])} of clips",
-            wording.counted(int(facts["n_speakers"]), "speaker"),
-        ),
-        note="" if pd.isna(facts["warning"]) else str(facts["warning"]),
-        filled=float(facts["best_f1"]) if has_value else 0.0,
-        value_text=wording.with_interval(facts["best_f1"], facts["best_f1_low"], facts["best_f1_high"])
-        if has_value
-        else "",
-        value_help=f"F1 on held-out speakers. {wording.TERMS['f1']} {wording.TERMS['interval']}",
-        href=links.latent_address(view, latent),
-    )
 
 
 main()

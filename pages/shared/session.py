@@ -169,7 +169,7 @@ def draw_head(title: str, what: str, *, why: str) -> DeltaGenerator:
     _leave_automatic_pages()
     names = list(Places.from_environment().workspaces())
     has_switch = _offers_switch(names)
-    words, choice = st.columns([3, 2] if has_switch else [5, 2], vertical_alignment="top", gap="large")
+    words, choice = st.columns([1, 1] if has_switch else [5, 2], vertical_alignment="top", gap="medium")
     with words:
         st.title(title, anchor=False)
         st.markdown(f"{what} :gray[{why}]")

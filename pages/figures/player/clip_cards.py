@@ -6,7 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from pages.figures.player.player import ClipCard, ClipSound, clip_list
-from pages.shared import links
+from pages.shared import links, wording
 from pages.shared.caching import cached
 from pages.shared.heading import Heading
 from pages.shared.wording import value_words
@@ -69,6 +69,35 @@ def clip_card(
         value_help=value_help,
         href=links.clip_address(view, row),
         clip=str(clip["clip_id"]),
+    )
+
+
+def latent_card(view: SaeView, latent: int, *, shows_f1: bool = False) -> ClipCard:
+    """A card for a latent that is active somewhere: it plays its strongest clip, and may show how well it detects its
+    value on held-out speakers."""
+    facts = view.latents.iloc[latent]
+    row = int(view.index.top(latent, 1)[0][0])
+    has_f1 = shows_f1 and not pd.isna(facts["best_f1"])
+    candidate = wording.candidate(facts) if shows_f1 else ""
+    return ClipCard(
+        opens=latent,
+        title=wording.latent_name(view, latent),
+        duration_s=float(view.workspace.corpus.table["duration_s"].iloc[row]),
+        sound=clip_sound(view.workspace, row),
+        chips=(
+            *filter(None, [candidate]),
+            f"active on {wording.percent(facts['firing_rate'], 1)} of clips",
+            wording.counted(int(facts["n_speakers"]), "speaker"),
+        ),
+        note="" if pd.isna(facts["warning"]) else str(facts["warning"]),
+        filled=float(facts["best_f1"]) if has_f1 else 0.0,
+        value_text=wording.with_interval(*facts[["best_f1", "best_f1_low", "best_f1_high"]])
+        if has_f1
+        else "",
+        value_help=f"F1 on held-out speakers. {wording.TERMS['f1']} {wording.TERMS['interval']}"
+        if has_f1
+        else "",
+        href=links.latent_address(view, latent),
     )
 
 

@@ -4,8 +4,9 @@ import pandas as pd
 import streamlit as st
 
 from pages.figures.player import clip_cards
-from pages.figures.player.player import ClipCard, clip_list
-from pages.figures.ranking.ranking import RankedBar, ranking
+from pages.figures.player.player import clip_list
+from pages.figures.ranking.latent_bars import active_latents
+from pages.figures.ranking.ranking import ranking
 from pages.shared import links, wording
 from pages.shared.heading import Heading
 from pages.shared.map_choice import BY_LATENT, colour_by
@@ -31,18 +32,8 @@ def draw_clip(view: SaeView, row: int, *, is_placed: bool) -> None:
         links.open_clip(view, opened)
     if not is_placed:
         st.caption(":orange[:material/location_off: This clip is not on this map.]")
-    latents, activations = view.codes.active(row)
-    bars = [
-        RankedBar(
-            label=wording.latent_name(view, int(latent)),
-            filled=float(activation) / float(activations[0]),
-            value_text=f"{activation:.2f}",
-            help=f"{wording.TERMS['activation']} {wording.measured(view, int(latent))}",
-            opens=int(latent),
-            href=links.latent_address(view, int(latent)),
-        )
-        for latent, activation in zip(latents[:N_LATENTS], activations[:N_LATENTS], strict=True)
-    ]
+    latents, _ = view.codes.active(row)
+    bars = active_latents(view, row, most=N_LATENTS)
     heading = Heading(
         "Active latents", f"{len(bars)} of {len(latents)}, strongest first", "No latent is active on it."
     )
@@ -100,22 +91,4 @@ def draw_latent(view: SaeView, latent: int) -> None:
         label="Open in Latents",
         icon=":material/hub:",
         query_params=links.query(view, {links.LATENT: str(latent)}),
-    )
-
-
-def strongest_card(view: SaeView, latent: int) -> ClipCard:
-    """A latent as a card that plays its strongest clip."""
-    row = int(view.index.top(latent, 1)[0][0])
-    facts = view.latents.iloc[latent]
-    return ClipCard(
-        opens=latent,
-        title=wording.latent_name(view, latent),
-        duration_s=float(view.workspace.corpus.table["duration_s"].iloc[row]),
-        sound=clip_cards.clip_sound(view.workspace, row),
-        chips=(
-            f"active on {wording.percent(facts['firing_rate'], 1)} of clips",
-            wording.counted(int(facts["n_speakers"]), "speaker"),
-        ),
-        note="" if pd.isna(facts["warning"]) else str(facts["warning"]),
-        href=links.latent_address(view, latent),
     )

@@ -10,7 +10,6 @@ import streamlit as st
 from pages.figures.player import clip_cards
 from pages.figures.player.player import clip_list
 from pages.figures.ranking.ranking import RankedBar, ranking
-from pages.parts.map.detail import strongest_card
 from pages.shared import links, map_choice, tables, wording
 from pages.shared.heading import Heading
 from sae_core.analysis.map_selection import clips_table, in_turns, latents_apart, values_apart
@@ -137,7 +136,7 @@ def draw_directions(view: SaeView, latents: np.ndarray, *, name: str) -> None:
     if len(counts):
         st.caption("They detect " + ", ".join(f"{value} ({n})" for value, n in counts.items()) + ".")
     place = st.container()
-    cards = [strongest_card(view, int(latent)) for latent in one_page(table["latent"].to_numpy())]
+    cards = [clip_cards.latent_card(view, int(latent)) for latent in one_page(table["latent"].to_numpy())]
     with place:
         heading = Heading(
             "Listen to them", "each plays the clip with its highest activation; named ones first"

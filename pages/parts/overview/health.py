@@ -70,6 +70,8 @@ def _on_held_out_speakers(view: SaeView) -> str:
     if not held_out:
         return f"{CAUTION} No speakers were held out, so nothing here is tested on unseen speakers."
     explained = held_out["explained_variance"]
+    if explained <= 0:
+        return f"{CAUTION} On held-out speakers the reconstruction is no better than the mean embedding."
     if explained < LOW_EXPLAINED:
         return (
             f"{CAUTION} Reconstruction loses {percent(1 - explained)} of the variance on held-out speakers; that "
