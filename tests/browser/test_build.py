@@ -59,7 +59,7 @@ def test_from_a_zip_to_the_sound_of_a_latent(page: Page, serve, site, calls, wai
     expect(page.get_by_role("heading", name="Hear what")).to_be_visible()
     wait_for_app(page)
     assert "workspace=calls" in page.url
-    expect(page.get_by_test_id("stSidebar").locator("input")).to_have_value("calls")
+    expect(page.get_by_role("combobox", name="Workspace")).to_have_value("calls")
     page.get_by_role("link", name="Latents", exact=True).click()
     expect(page.get_by_role("heading", name="Latent #")).to_be_visible()
     wait_for_app(page)
