@@ -23,7 +23,7 @@ ODD = (
 DTYPES = ("float64", "float32", "float16", "int64", "int32", "uint8", "bool", "complex64", "U4", "M8[s]")
 PARENTS = {"audio": "audio_fingerprint", "splits": "split_fingerprint", "labels": "labels_fingerprint"}
 BESIDE = {
-    "acoustics.json": ("acoustics.parquet", "acoustics_failures.parquet"),
+    "acoustics.json": ("acoustics.parquet", "acoustics_failures.parquet", "sound_checks.parquet"),
     "lineage.json": ("lineage.parquet",),
     "probes.json": ("probes.parquet",),
 }

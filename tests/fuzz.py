@@ -87,6 +87,7 @@ def make_workspace(folder: Path) -> Path:
     corpus = Corpus.load(folder)
     corpus.save(folder)
     update_settings(folder)
+    write_sound_checks(folder, corpus)
     ids = corpus.table["clip_id"]
     listed = {"is_target": [True, False] * 40, "enrol": list(ids[:80]), "test": list(ids[80:160])}
     import pandas as pd
@@ -95,6 +96,23 @@ def make_workspace(folder: Path) -> Path:
     seal(folder)
     assert {part.state for part in open_workspace(folder).parts()} == {"ready"}
     return folder
+
+
+def write_sound_checks(folder: Path, corpus) -> None:
+    """What today's import notes of the sound of each clip."""
+    import numpy as np
+    import pandas as pd
+
+    from sae_core.corpus import acoustics
+    from sae_core.corpus.clips import clip_marks
+
+    checks = pd.DataFrame(
+        np.random.default_rng(0).random((len(corpus), 6)), columns=list(acoustics.CHECK_COLUMNS[:6])
+    )
+    checks = checks.assign(
+        sound_digest=[f"{row:x}" for row in range(len(corpus))], clip_mark=clip_marks(corpus)
+    )
+    acoustics.write_table(folder / acoustics.CHECKS_FILE, checks)
 
 
 def try_once(whole: Path, folder: Path, seed: int) -> list[str]:

@@ -275,7 +275,8 @@ def combine_seeds(table: pd.DataFrame, measure: str) -> pd.DataFrame:
         line |= {"seed_low": seeds[measure].min(), "seed_high": seeds[measure].max()}
         line |= {name: seeds[name].astype(float).mean() for name in QUALITY_COLUMNS}
         lines.append({**line, "sae": best["sae"], "latent": int(best["latent"])})
-    return pd.DataFrame(lines)
+    names = ["n_seeds", "value", "low", "high", "seed_low", "seed_high", *QUALITY_COLUMNS, "sae", "latent"]
+    return pd.DataFrame(lines, columns=[*PLACE_COLUMNS, *names])
 
 
 def best_of_each(table: pd.DataFrame) -> pd.DataFrame:

@@ -44,6 +44,9 @@ CHECK_COLUMNS = (*FACT_COLUMNS, "level_dbfs", "sound_digest", "clip_mark")
 """`SoundFacts`, the level of what embedders hear, a digest of it ("" where there is none), and what the clip was."""
 _FACTS = (*FACT_COLUMNS, "level_dbfs")
 _MEASURED = (*SOUND_COLUMNS, *_FACTS, "sound_digest")
+_CHECK_KINDS = {
+    name: numbers(may_lack=True) if name in _FACTS else text(may_lack=True) for name in CHECK_COLUMNS
+}
 _KINDS = dict.fromkeys(ACOUSTIC_COLUMNS, numbers(may_lack=True))
 _PARTS = "acoustics_parts"
 _log = logging.getLogger(__name__)
@@ -165,7 +168,9 @@ def load_acoustics(path: Path, corpus: Corpus) -> Acoustics:
         )
     checks = None
     if (path / CHECKS_FILE).exists():
-        checks = read_table(path / CHECKS_FILE, columns=CHECK_COLUMNS, remedy=remedy)
+        checks = read_table(path / CHECKS_FILE, columns=_CHECK_KINDS, remedy=remedy)
+        if len(checks) != len(corpus):
+            raise ArtifactError("does not fit the clips", where=path / CHECKS_FILE, remedy=remedy)
     return Acoustics(table[list(ACOUSTIC_COLUMNS)].astype("Float32"), failures, meta.fingerprint, checks)
 
 

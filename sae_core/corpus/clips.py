@@ -124,8 +124,14 @@ class Corpus:
 
         Raises CorpusError when the path leads outside, through `..` or a symbolic link.
         """
-        root = self.audio_root.resolve()
-        path = (root / str(self.table["audio_path"].iloc[row])).resolve()
+        try:
+            root = self.audio_root.resolve()
+            path = (root / str(self.table["audio_path"].iloc[row])).resolve()
+        except (ValueError, RuntimeError, OSError) as error:
+            # a zero byte, a circle of links, a name longer than the system allows
+            raise CorpusError(
+                f"the recording of clip {row} has no usable path ({error})", remedy="import the folder again"
+            ) from error
         if not path.is_relative_to(root):
             raise CorpusError(
                 "the recording lies outside the corpus folder",
@@ -190,7 +196,8 @@ class Corpus:
         remedy = f"run: python -m sae_core import FOLDER --workspace {folder}"
         settings = read_json(folder / "corpus.json", keys=_SETTINGS, remedy=remedy)
         attributes = tuple(settings.get("attributes") or ())
-        if not all(isinstance(name, str) for name in attributes) or len(set(attributes)) < len(attributes):
+        are_names = all(isinstance(name, str) for name in attributes)
+        if not are_names or len({*attributes, *CLIP_COLUMNS}) < len(attributes) + len(CLIP_COLUMNS):
             raise ArtifactError(
                 "names attributes in a way that cannot be", where=folder / "corpus.json", remedy=remedy
             )

@@ -140,8 +140,9 @@ class AttributeStatistics:
         )
         kinds = places | dict.fromkeys(MEASURES, numbers(may_lack=True))
         long = read_table(folder / "attributes.parquet", columns=kinds, remedy=remedy)
-        cells = np.divmod(np.arange(n_latents * len(values)), max(len(values), 1))
-        if not np.array_equal(long[["latent", "value_row"]].to_numpy().T, np.array(cells)):
+        cells = np.divmod(np.arange(len(long)), max(len(values), 1))
+        is_in_order = np.array_equal(long[["latent", "value_row"]].to_numpy().T, np.array(cells))
+        if len(long) != n_latents * len(values) or not is_in_order:
             raise ArtifactError(
                 "does not fit the SAE beside it", where=folder / "attributes.parquet", remedy=remedy
             )

@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from sae_core.files.artifacts import read_json, read_tensors
-from sae_core.files.contents import key_fault, numbers, whole_numbers
+from sae_core.files.contents import LARGEST_WHOLE, key_fault, numbers, whole_numbers
 from sae_core.files.errors import ArtifactError
 from sae_core.files.formats import FORMAT_VERSION, check_version
 
@@ -52,10 +52,9 @@ class SaeConfig:
     def __post_init__(self) -> None:
         for name in ("dim", "n_latents", "k", "seed"):
             value = getattr(self, name)
-            if type(value) is not int or value < (0 if name == "seed" else 1):
-                raise ValueError(
-                    f"{name} must be a whole number from {0 if name == 'seed' else 1}, not {value!r}"
-                )
+            least = 0 if name == "seed" else 1
+            if type(value) is not int or not least <= value <= LARGEST_WHOLE:
+                raise ValueError(f"{name} must be a whole number from {least}, not {value!r}")
         if self.k > self.n_latents:
             raise ValueError(
                 f"k = {self.k} latents cannot be active where there are only n_latents = {self.n_latents}"

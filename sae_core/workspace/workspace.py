@@ -257,7 +257,10 @@ class SaeView:
             "code_latents.npy": len(self.codes) == n and self.codes.k == self.config["k"],
             "index_offsets.npy": len(self.index.offsets) == n_latents + 1,
             "index_rows.npy": self.index.holds_rows_of(n),
-            "latents.parquet": np.array_equal(self.latents["latent"], np.arange(n_latents)),
+            "latents.parquet": len(self.latents) == n_latents
+            and np.array_equal(self.latents["latent"], np.arange(n_latents)),
+            "attribute_values.parquet": set(self.statistics.values["attribute"])
+            <= set(self.workspace.corpus.attributes),
             "config.json": int(self.config.get("dim", -1)) == self.embeddings.dim,
         }
         for name, is_right in fits.items():

@@ -217,3 +217,18 @@ def test_what_is_kept_is_made_once_and_the_oldest_is_dropped(workspace):
         with pytest.raises(ZeroDivisionError):
             keeper.kept("number", lambda: 1 // 0, of="new")
         assert keeper.kept("number", make, of="b") == 4  # and a failure drops nothing
+
+
+@pytest.mark.parametrize("attributes", [["clip_id"], ["speaker_id", "language"], [["a"]], [None]])
+def test_attributes_that_cannot_be_are_refused(own_workspace, attributes):
+    said = read_json(own_workspace / "corpus.json")
+    write_json(own_workspace / "corpus.json", said | {"attributes": attributes})
+    with pytest.raises(ArtifactError, match="names attributes in a way that cannot be"):
+        Workspace(own_workspace)
+
+
+def test_a_path_that_no_system_knows_is_told_as_an_error_of_the_corpus(own_workspace):
+    said = read_json(own_workspace / "corpus.json")
+    write_json(own_workspace / "corpus.json", said | {"audio_root": "a\0b"})
+    with pytest.raises(CorpusError, match="no usable path"):
+        Workspace(own_workspace).corpus.audio_file(0)
