@@ -221,14 +221,14 @@ def test_what_is_kept_is_made_once_and_the_oldest_is_dropped(workspace):
 
 @pytest.mark.parametrize("attributes", [["clip_id"], ["speaker_id", "language"], [["a"]], [None]])
 def test_attributes_that_cannot_be_are_refused(own_workspace, attributes):
-    said = read_json(own_workspace / "corpus.json")
-    write_json(own_workspace / "corpus.json", said | {"attributes": attributes})
+    said = artifacts.read_json(own_workspace / "corpus.json")
+    artifacts.write_json(own_workspace / "corpus.json", said | {"attributes": attributes})
     with pytest.raises(ArtifactError, match="names attributes in a way that cannot be"):
-        Workspace(own_workspace)
+        open_workspace(own_workspace)
 
 
 def test_a_path_that_no_system_knows_is_told_as_an_error_of_the_corpus(own_workspace):
-    said = read_json(own_workspace / "corpus.json")
-    write_json(own_workspace / "corpus.json", said | {"audio_root": "a\0b"})
+    said = artifacts.read_json(own_workspace / "corpus.json")
+    artifacts.write_json(own_workspace / "corpus.json", said | {"audio_root": "a\0b"})
     with pytest.raises(CorpusError, match="no usable path"):
-        Workspace(own_workspace).corpus.audio_file(0)
+        open_workspace(own_workspace).corpus.audio_file(0)
