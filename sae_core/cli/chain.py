@@ -41,17 +41,7 @@ def _add_import(verbs: Verbs) -> None:
         metavar="FILE",
         help="CSV, Parquet or JSON table with a row a clip; by default tables in the folder, or its layout, say so",
     )
-    parser.add_argument(
-        "--speakers",
-        metavar="NAME",
-        help="what says who speaks: a column of the table, 'folder 1' for the uppermost level of folders, or none; by "
-        "default what names and values say",
-    )
-    parser.add_argument(
-        "--splits",
-        metavar="NAME",
-        help="the column of splits, or none to split by speaker; by default a column called so that can be used",
-    )
+    _add_roles(parser)
     parser.add_argument(
         "--layout",
         metavar="NAME",
@@ -71,6 +61,20 @@ def _add_import(verbs: Verbs) -> None:
     parser.add_argument("--window-s", type=float, metavar="S", help="cut recordings into clips of S seconds")
     parser.add_argument(
         "--no-measure", action="store_true", help="leave pitch, noise, bandwidth, … to `measure`"
+    )
+
+
+def _add_roles(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--speakers",
+        metavar="NAME",
+        help="what says who speaks: a column of the table, 'folder 1' for the uppermost level of folders, or none; by "
+        "default what names and values say",
+    )
+    parser.add_argument(
+        "--splits",
+        metavar="NAME",
+        help="the column of splits, or none to split by speaker; by default a column called so that can be used",
     )
 
 

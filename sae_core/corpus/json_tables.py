@@ -1,6 +1,7 @@
 """JSON as tables: an object a line, one list of objects, or one object of records by their id."""
 
 import json
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from sae_core.files.errors import CorpusError
 REMEDY = "write one object a line, each with the path of a recording"
 MAX_DAMAGED = 0.5
 _KEY = "id"
+_HALF = re.compile(r"\\u[dD][89a-fA-F]|[\ud800-\udfff]")
 
 
 class _Number(str):
@@ -63,9 +65,21 @@ def _refuse(path: Path, damaged: list[int]) -> CorpusError:
 def load_json(text: str) -> Any:
     """What a JSON text says, numbers as they are written; None where it is none, or nested without end."""
     try:
-        return json.loads(text, parse_float=_Number, parse_int=_Number, parse_constant=lambda _: None)
+        found = json.loads(text, parse_float=_Number, parse_int=_Number, parse_constant=lambda _: None)
+        return _encodable(found) if _HALF.search(text) else found
     except (ValueError, RecursionError):
         return None
+
+
+def _encodable(found: Any) -> Any:
+    """The same with a question mark for every half of a character (a lone surrogate), which no file can hold."""
+    if isinstance(found, dict):
+        return {_encodable(key): _encodable(value) for key, value in found.items()}
+    if isinstance(found, list):
+        return [_encodable(value) for value in found]
+    if isinstance(found, str) and not isinstance(found, _Number):
+        return found.encode("utf-8", "replace").decode("utf-8")
+    return found
 
 
 def _inner_records(whole: Any) -> list[dict[str, Any]] | None:

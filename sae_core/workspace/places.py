@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from sae_core.files.artifacts import read_json
 from sae_core.files.errors import ArtifactError, CorpusError
 from sae_core.files.product import CODE, is_checkout, user_data_folder
 
@@ -110,9 +111,9 @@ class Places:
             return self.opened
         found = self.workspaces()
         if name in found:
-            return found[name]
+            return self._readable(found[name])
         if name is None and found:
-            return next(iter(found.values()))
+            return self._readable(next(iter(found.values())))
         if name is None:
             raise ArtifactError(
                 "no workspace was given to this server",
@@ -120,6 +121,26 @@ class Places:
             )
         raise ArtifactError(
             f"there is no workspace named {name!r}", remedy=f"choose one of: {', '.join(found) or 'none yet'}"
+        )
+
+    def _readable(self, path: Path) -> Path:
+        """The workspace, whose recordings lie where this server may read; ArtifactError where they do not.
+
+        The one that the owner opened by name may have them anywhere: a workspace names the folder of its recordings
+        itself, and no other one is to open a way to the rest of the machine.
+        """
+        root = _audio_root(path)
+        if root is None or path == self.opened:
+            return path
+        trusted = [path.resolve(), *self.roots]
+        trusted += [self.folder] if self.folder is not None else []
+        opened = _audio_root(self.opened) if self.opened is not None else None
+        if root in (opened, *trusted) or any(root.is_relative_to(place) for place in trusted):
+            return path
+        raise ArtifactError(
+            f"takes its recordings from {root}, where this server may not read",
+            where=path,
+            remedy=f"if that is meant, ask the server's owner to start it with --import-root {root}",
         )
 
     def claim(self, name: str) -> Path:
@@ -204,6 +225,14 @@ def usual_folder() -> Path:
     if here.is_dir():
         return here.resolve()
     return (CODE if is_checkout() else user_data_folder()) / USUAL_NAME
+
+
+def _audio_root(path: Path) -> Path | None:
+    """The folder of a workspace's recordings; None where it does not say, which opening it will."""
+    try:
+        return (path / str(read_json(path / "corpus.json").get("audio_root", "."))).resolve()
+    except (ArtifactError, OSError, ValueError):
+        return None
 
 
 def is_name(text: str) -> bool:

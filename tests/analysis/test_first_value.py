@@ -37,7 +37,7 @@ def test_without_a_confirmed_value_the_best_tested_one_stands_in():
 
 
 def test_on_a_workspace_it_is_confirmed_and_no_source(small_workspace):
-    from sae_core.measures.profiles import predominant_latents
+    from sae_core.measures.naming import predominant_latents
     from sae_core.workspace.workspace import Workspace
 
     workspace = Workspace(small_workspace)

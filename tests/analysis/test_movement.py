@@ -183,7 +183,9 @@ def test_at_the_tuned_threshold_detection_is_the_stored_statistics(workspace, va
     ]
     assert [found.evidence, found.n_clips, found.n_positive, found.n_speakers] == counts
     lower = measure_detection(ActiveSet(tuned.view, tuned.latent, 0.0, *value))
-    assert lower.recall[0] >= found.recall[0] and lower.f1[0] != found.f1[0]
+    top = float(tuned.view.latents["max_activation"].iloc[tuned.latent])
+    nothing = measure_detection(ActiveSet(tuned.view, tuned.latent, top, *value))
+    assert lower.recall[0] >= found.recall[0] > nothing.recall[0] == nothing.f1[0] == 0
 
 
 def test_one_speaker_gives_no_interval_of_detection(workspace, value, monkeypatch):

@@ -159,6 +159,9 @@ def broken_view(own_workspace, view):
     file = own_workspace / "embeddings" / view.embeddings.embedder / "failures.parquet"
     lost = pd.DataFrame({"row": [3], "clip_id": [clip(view, 3)], "reason": ["it is silent"]})
     write_table(file, pd.concat([read_table(file), lost], ignore_index=True).astype({"row": "int64"}))
+    vectors = np.load(file.with_name("vectors.npy"))
+    vectors[3] = 0
+    np.save(file.with_name("vectors.npy"), vectors)
     reseal(file.with_name("meta.json"))
     return own_workspace
 

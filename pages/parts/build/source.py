@@ -161,4 +161,17 @@ def _show_survey(survey: Survey) -> None:
     facts["Labels"] = facts["Labels"] or "the names of folders"
     if survey.examples:
         facts["Examples"] = ", ".join(survey.examples[:3])
-    fact_list(facts)
+    fact_list(facts | _understood(survey))
+
+
+def _understood(survey: Survey) -> dict[str, str]:
+    """What an import would understand, and what it would pass over."""
+    facts = {}
+    if survey.summary is not None:
+        words = (line.partition(": ") for line in survey.summary.lines()[1:])
+        told = [(name, fact) for name, _, fact in words if name != "note"]
+        facts = {name[:1].upper() + name[1:]: fact for name, fact in told}
+    notices = [*survey.notices, *(survey.summary.notices if survey.summary is not None else ())]
+    if survey.problem:
+        facts["Cannot be used yet"] = survey.problem
+    return facts | ({"Notes": "; ".join(notices)} if notices else {})
