@@ -110,7 +110,7 @@ def test_a_lasso_lists_what_lies_in_it_and_a_value_isolates(visit):
         page.mouse.move(middle[0] + x, middle[1] + y, steps=4)
     page.mouse.up()
     heading = page.locator(".st-key-map_selection_head h3")
-    expect(heading).to_contain_text(re.compile(r"\d+ clips, \d+ voices chosen"))
+    expect(heading).to_contain_text(re.compile(r"\d+ clips, \d+ speakers selected"))
     n_all = int(heading.inner_text().split(" ")[0])
     expect(page.locator(".st-key-map_selected_clips .card")).to_have_count(12)
     with page.expect_download() as download:

@@ -22,7 +22,7 @@ def test_a_flow_picked_by_key_or_mouse_lists_clips_that_play(visit):
     page.wait_for_function(f"() => {PLAYER}.audio.currentTime > 0.1")
     # a click that waits until the page no longer scrolls to the list
     page.locator(".st-key-movement_flow path.link.stay").first.click()
-    expect(page.locator(f"{LIST} .label")).to_have_text(re.compile("^Stay"))
+    expect(page.locator(f"{LIST} .label")).to_have_text(re.compile("^Kept"))
 
 
 def test_a_cell_lists_its_clips_and_a_clip_opens(visit):
@@ -30,7 +30,7 @@ def test_a_cell_lists_its_clips_and_a_clip_opens(visit):
     cell = page.locator(".st-key-movement_groups button.cell").first
     n = int(cell.inner_text().replace(",", ""))
     cell.click()
-    expect(page.locator(f"{LIST} .label")).to_have_text(re.compile("^(Stay|Leave|Enter): "))
+    expect(page.locator(f"{LIST} .label")).to_have_text(re.compile("^(Kept|Lost|Gained): "))
     expect(page.locator(f"{LIST} .help")).to_have_text(re.compile(rf"^{n:,} clip"))
     clip = page.locator(f"{LIST} a.title").first
     name = clip.inner_text()

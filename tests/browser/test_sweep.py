@@ -38,7 +38,7 @@ def test_choices_stand_in_the_address_and_survive_a_change_of_page(visit, wait_f
     page = visit("sweep")
     page.get_by_text("AUROC", exact=True).click()
     expect(page).to_have_url(re.compile("measure=AUROC"))
-    page.get_by_text("Dead share", exact=True).click()
+    page.get_by_text("Dead fraction", exact=True).click()
     expect(page).to_have_url(re.compile("cells=Dead"))
     wait_for_app(page)
     page.get_by_role("link", name="Clips").first.click()
