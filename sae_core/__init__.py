@@ -12,11 +12,13 @@ if TYPE_CHECKING:
     from sae_core.analysis.match import MatchExplanation
     from sae_core.analysis.probe import Examination
     from sae_core.analysis.steering_experiment import SteeringOutcome
+    from sae_core.analysis.trial_sets import TrialSet
     from sae_core.analysis.verification_forms import Comparison
     from sae_core.api import (
         clips,
         clips_of,
         decode,
+        draw_trials,
         embed,
         encode,
         explain_match,
@@ -85,12 +87,14 @@ __all__ = [
     "StaleArtifactError",
     "SteeringOutcome",
     "SweepReport",
+    "TrialSet",
     "VerificationResult",
     "VoxScopeError",
     "Workspace",
     "clips",
     "clips_of",
     "decode",
+    "draw_trials",
     "embed",
     "encode",
     "explain_match",
@@ -137,6 +141,7 @@ _HOMES = {
     "StaleArtifactError": "files.errors",
     "SteeringOutcome": "analysis.steering_experiment",
     "SweepReport": "build.sweep",
+    "TrialSet": "analysis.trial_sets",
     "VerificationResult": "measures.verification",
     "VoxScopeError": "files.errors",
     "Workspace": "workspace.workspace",

@@ -478,6 +478,22 @@ def measure_steering(
     return experiment.outcome(made, operating_point=next(iter(OPERATING_POINTS)))
 
 
+def draw_trials(view: SaeView, *, among: AttributeValue | None = None, seed: int = 0) -> "TrialSet":
+    """Verification trials among speakers that no SAE was trained on; copies of one recording are no trial.
+
+    Args:
+        view: an SAE of the workspace.
+        among: an attribute and a value, such as `("kind", "speech")`, whose clips alone take part; None takes all.
+        seed: of the draw; another seed draws other pairs.
+
+    Raises:
+        CorpusError: too few unseen speakers carry the value.
+    """
+    from sae_core.analysis.trial_sets import draw_trials
+
+    return draw_trials(view, among=among, seed=seed)
+
+
 def verify(
     view: SaeView,
     changes: AnyChanges | None = None,
