@@ -47,6 +47,18 @@ def check_workspace(
     digests: equal where the sound is the same, "" where unknown; None takes those that `measure` left.
     ArtifactError when the notes cannot be read.
     """
+    found = find_suspicions(workspace, embeddings, digests=digests, progress=progress)
+    return with_decisions(found, workspace)
+
+
+def find_suspicions(
+    workspace: Workspace,
+    embeddings: Embeddings,
+    *,
+    digests: np.ndarray | None = None,
+    progress: Progress = ignore,
+) -> pd.DataFrame:
+    """What `check_workspace` finds, all but the decisions: the part that takes long and that no note changes."""
     sounds = _sounds(workspace)
     if digests is None and sounds is not None:
         digests = sounds["sound_digest"].fillna("").astype(str).to_numpy(object)
@@ -58,13 +70,19 @@ def check_workspace(
     if len(about_sound := _sound_findings(sounds)):
         found = pd.concat([found, about_sound], ignore_index=True)
     clips = workspace.corpus.table["clip_id"].to_numpy(object)
+    return found.assign(words=[_words(one, clips) for one in found.to_dict("records")])
+
+
+def with_decisions(found: pd.DataFrame, workspace: Workspace) -> pd.DataFrame:
+    """The findings with what was decided last about each; ArtifactError when the notes cannot be read."""
+    clips = workspace.corpus.table["clip_id"].to_numpy(object)
     decided = decisions_on(workspace.notes)
-    found["decision"] = [
-        decided.get((str(clips[row]), kind), "")
-        for row, kind in zip(found["row"], found["kind"], strict=True)
-    ]
-    found["words"] = [_words(one, clips) for one in found.to_dict("records")]
-    return found
+    return found.assign(
+        decision=[
+            decided.get((str(clips[row]), kind), "")
+            for row, kind in zip(found["row"], found["kind"], strict=True)
+        ]
+    )
 
 
 def _sounds(workspace: Workspace) -> pd.DataFrame | None:

@@ -33,9 +33,8 @@ _KEYS = {
     "warmup_share": "warmup_fraction",
     "decay_share": "decay_fraction",
     "n_kin": "n_related",
-    "stages": "steps",
 }
-_JSON_FILES = ("metrics.json", "status.json")
+_JSON_FILES = ("metrics.json",)
 
 
 def check_version(found: object, *, where: str | Path, remedy: str | None = None) -> None:
