@@ -6,25 +6,30 @@
 A try copies a finished workspace, damages one file (as a disk or a stranger would), opens pages under AppTest and runs
 a verb. A page may be drawn, or say what is wrong with which file; a verb may end well or with an error that has a
 remedy. Anything else is a failure. In most tries the digests beside the file are made to fit the damage, so that
-what stands behind them is tried too.
+what stands behind them is tried too. Each try runs in a process of its own that may use so much memory and so many
+seconds: one that hangs, crashes or runs away is a failure too, told with its seed and file, and the next one follows.
 """
 
 import argparse
 import contextlib
 import faulthandler
+import importlib
 import io
 import logging
+import multiprocessing
 import os
 import random
+import resource
 import shutil
 import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import TypeAlias
 
-from tests.app_tests import prepare_streamlit
 from tests.damage import damage, seal_again
 
 REPOSITORY = Path(__file__).parent.parent
@@ -44,7 +49,10 @@ VIEWS = {
     "match": ({"latent": "3"},),
     "movement": ({"between": "Thresholds"}, {"between": "Steering"}),
 }
-TIMEOUT_S = 120
+TIMEOUT_S = 120  # of a page; the whole try is given twice that
+MAX_MORE_BYTES = 3 * 2**30  # of address space beyond what the loaded modules take; a sound try needs a third
+MAX_SAID = 3_000  # characters of how a process ended, from its beginning and from its end
+Work: TypeAlias = Callable[[Callable[[str], None]], list[str]]
 KEPT_OPEN = (
     "notes.sqlite",
     "notes.sqlite-wal",
@@ -59,20 +67,98 @@ def main() -> int:
     parser.add_argument("--tries", type=int, default=10**9, help="stop after so many")
     parser.add_argument("--seed", type=int, default=0, help="of the first try; each next one has the next")
     options = parser.parse_args()
-    faulthandler.enable()
     end, n_failed, seed = time.monotonic() + 60 * options.minutes, 0, options.seed
+    load_modules()
     with tempfile.TemporaryDirectory() as place:
-        whole = make_workspace(Path(place) / "whole")
+        whole, damaged = Path(place) / "whole", Path(place) / "damaged"
+        if problems := run_limited(lambda _: make_workspace(whole) and [], timeout_s=2 * TIMEOUT_S):
+            print("\n".join(problems))
+            return 1
         while seed < options.seed + options.tries and time.monotonic() < end:
-            sys.stderr.write(f"\rseed {seed}, {n_failed} failed ")  # a crash leaves its seed on the screen
-            faulthandler.dump_traceback_later(3 * TIMEOUT_S, exit=True)
-            for problem in try_once(whole, Path(place) / "damaged", seed):
+            sys.stderr.write(f"\rseed {seed}, {n_failed} failed ")
+            for problem in run_limited(
+                lambda tell, seed=seed: try_once(whole, damaged, seed, tell=tell), timeout_s=2 * TIMEOUT_S
+            ):
                 n_failed += 1
                 print(f"\n--- seed {seed}: {problem}", flush=True)
             seed += 1
-    faulthandler.cancel_dump_traceback_later()
     print(f"\n{seed - options.seed} tries, {n_failed} failures")
     return 1 if n_failed else 0
+
+
+def load_modules() -> None:
+    """Load once what every try needs; nothing is run with it, so that no thread is alive when a try begins."""
+    import torch
+    from streamlit.components.v2 import manifest_scanner
+
+    from tests.app_tests import prepare_streamlit
+
+    torch.set_num_threads(1)
+    prepare_streamlit()
+    manifest_scanner.scan_component_manifests()
+    for module in ("streamlit.testing.v1", "plotly.graph_objects", "sae_core.__main__"):
+        importlib.import_module(module)
+    for room in ("pages/parts", "pages/figures", "pages/shared", "sae_core/analysis", "sae_core/build"):
+        for file in sorted((REPOSITORY / room).rglob("*.py")):
+            importlib.import_module(".".join(file.relative_to(REPOSITORY).with_suffix("").parts))
+
+
+def run_limited(work: Work, *, timeout_s: float, more_bytes: int = MAX_MORE_BYTES) -> list[str]:
+    """What `work` found wrong, in a process of its own with limits; how that process ended, where it did not end well.
+
+    `work` is given a function by which it tells what it is about to do; where it does not return, that is reported.
+    """
+    processes = multiprocessing.get_context("fork")  # with the modules of this process
+    receiver, sender = processes.Pipe(duplex=False)
+    with tempfile.TemporaryFile() as said, receiver:
+        child = processes.Process(
+            target=_work_within, args=(work, sender, said.fileno(), timeout_s, more_bytes)
+        )
+        child.start()
+        sender.close()
+        # the child's own watchdog comes first and says where it stood
+        told, problems = _listen(receiver, until=time.monotonic() + timeout_s + 10)
+        child.join(5)
+        if is_hanging := child.is_alive():
+            child.kill()
+            child.join()
+        if problems is not None:
+            return problems
+        said.seek(0)
+        words = said.read().decode("utf-8", "replace").partition("Extension modules:")[0]
+    if len(words) > 2 * MAX_SAID:  # a crash says where it was first, an exception last
+        words = f"{words[:MAX_SAID]}\n…\n{words[-MAX_SAID:]}"
+    how = f"killed after {timeout_s:g} s" if is_hanging or "Timeout (" in words else f"exit {child.exitcode}"
+    return [f"{told}: {how}\n{words}"]
+
+
+def _listen(receiver: Connection, *, until: float) -> tuple[str, list[str] | None]:
+    """What was told last, and the problems found; None where the process ended or the time came before."""
+    told = "before anything was damaged"
+    try:
+        while receiver.poll(max(until - time.monotonic(), 0)):
+            kind, content = receiver.recv()
+            if kind == "problems":
+                return told, content
+            told = content
+    except EOFError:
+        pass
+    return told, None
+
+
+def _work_within(work: Work, sender: Connection, said: int, timeout_s: float, more_bytes: int) -> None:
+    os.dup2(said, 2)
+    sys.stderr = os.fdopen(2, "w", buffering=1, closefd=False)
+    faulthandler.enable(file=2)
+    faulthandler.dump_traceback_later(timeout_s, exit=True, file=2)
+    pages_in_use = int(Path("/proc/self/statm").read_text().split()[0])
+    limit = pages_in_use * resource.getpagesize() + more_bytes
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    problems = work(lambda words: sender.send(("told", words)))
+    sender.send(("problems", problems))
+    sender.close()
+    os._exit(0)  # threads of Streamlit and of Arrow may still be waiting
 
 
 def make_workspace(folder: Path) -> Path:
@@ -115,8 +201,8 @@ def write_sound_checks(folder: Path, corpus) -> None:
     acoustics.write_table(folder / acoustics.CHECKS_FILE, checks)
 
 
-def try_once(whole: Path, folder: Path, seed: int) -> list[str]:
-    """What went wrong in the try of this seed, nothing where all was well."""
+def try_once(whole: Path, folder: Path, seed: int, *, tell: Callable[[str], None]) -> list[str]:
+    """What went wrong in the try of this seed, nothing where all was well; `tell` is told what was damaged."""
     chance = random.Random(seed)
     shutil.rmtree(folder, ignore_errors=True)
     copy_workspace(whole, folder)
@@ -126,12 +212,15 @@ def try_once(whole: Path, folder: Path, seed: int) -> list[str]:
     name = file.relative_to(folder)
     if chance.random() < 0.7:
         what += ", sealed again" if seal_again(file, folder) else ""
+    tell(f"{name} ({what})")
     sae = file.parent.name if file.parent.parent.name == "saes" else None
     problems = []
     for page in chance.sample(PAGES, 2):
         query = dict(chance.choice(({}, *VIEWS.get(page, ())))) | ({"sae": sae} if sae else {})
+        tell(f"{name} ({what}), page {page} {query}")
         problems += [f"{name} ({what}), page {page} {query}:\n{said}" for said in draw(folder, page, query)]
     verb = chance.choice(VERBS)
+    tell(f"{name} ({what}), verb {verb}")
     return problems + [f"{name} ({what}), verb {verb}:\n{said}" for said in run_verb(folder, verb, sae)]
 
 
@@ -148,8 +237,6 @@ def draw(folder: Path, page: str, query: dict[str, str]) -> Iterator[str]:
     """Open a page; yield what went wrong."""
     from streamlit.testing.v1 import AppTest
 
-    prepare_streamlit()
-    forget_all()
     os.environ["VOXSCOPE_WORKSPACE"] = str(folder)
     app = AppTest.from_file(str(REPOSITORY / "app.py"), default_timeout=TIMEOUT_S)
     app.query_params.update(query)
@@ -162,17 +249,6 @@ def draw(folder: Path, page: str, query: dict[str, str]) -> Iterator[str]:
             return
     yield from (str(element.value) + "\n" + "\n".join(element.stack_trace) for element in app.exception)
     yield from log
-
-
-def forget_all() -> None:
-    """Nothing that an earlier try opened is known any more."""
-    import streamlit as st
-
-    from pages.shared import session
-
-    st.cache_data.clear()
-    st.cache_resource.clear()
-    session._shelf.__init__()
 
 
 @contextlib.contextmanager
