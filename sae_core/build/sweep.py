@@ -107,9 +107,11 @@ def run_sweep(
     )
     names = [config.name for config in configs if config.name not in reasons]
     if not names:
+        reason, _, remedy = next(iter(reasons.values())).partition(" → ")
         raise ArtifactError(
-            f"no SAE of the grid could be trained; the first: {next(iter(reasons.values()))}",
+            f"no SAE of the grid could be trained; the first: {reason}",
             where=path / "saes",
+            remedy=remedy or f"look at what it holds: python -m sae_core info {path}",
         )
     index_workspace(path, names=names, device=training.device, progress=progress)
     probe_attributes(workspace.corpus, embeddings, path / "embeddings" / embedder, progress=progress)

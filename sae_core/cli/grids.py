@@ -141,9 +141,11 @@ def _printed(table: "pd.DataFrame") -> str:
 
 
 def _write(table: "pd.DataFrame", path: Path | None) -> None:
+    from sae_core.files.artifacts import writing
+
     if path is not None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        table.to_csv(path, index=False)
+        with writing(path) as temporary:
+            table.to_csv(temporary, index=False)
         print(f"{len(table):,} lines in {path}")
 
 

@@ -37,7 +37,7 @@ def unpack_demo(target: Path | None = None, *, progress: Progress = ignore) -> P
     By default the copy is `demo` in the usual folder of workspaces.
 
     A copy of an older bundle is brought up to date; SAEs and notes added to it stay. What is done is not done again.
-    Raises ArtifactError when the bundle is missing or the copy cannot be written.
+    Raises ArtifactError when the bundle is missing, the copy cannot be written or another workspace is there.
     """
     target = usual_folder() / "demo" if target is None else Path(target)
     mark = _content(BUNDLE / "demo.json")
@@ -45,6 +45,7 @@ def unpack_demo(target: Path | None = None, *, progress: Progress = ignore) -> P
         remedy = "check out the whole repository, or run: python -m sae_core demo build"
         raise ArtifactError("does not exist", where=BUNDLE / "demo.json", remedy=remedy)
     if _content(target / "demo.json") != mark:
+        _refuse_others(target)
         # imported where there is work: the demo is up half a second sooner when there is none
         from sae_core.build.steps import index_workspace
         from sae_core.files.artifacts import writing
@@ -54,6 +55,19 @@ def unpack_demo(target: Path | None = None, *, progress: Progress = ignore) -> P
         with writing(target / "demo.json") as temporary:
             temporary.write_bytes(mark)
     return target
+
+
+def _refuse_others(target: Path) -> None:
+    """Raise ArtifactError where another workspace is, whose clips a copy of the demo would replace."""
+    from sae_core.files.settings import read_settings
+
+    is_other = (target / "workspace.json").exists() and not (target / "demo.json").exists()
+    if is_other and not read_settings(target).get("is_demo"):
+        raise ArtifactError(
+            "holds a workspace that is no copy of the demo, which would replace its clips",
+            where=target,
+            remedy="choose another: --workspace FOLDER",
+        )
 
 
 def _copy(bundle: Path, target: Path) -> None:

@@ -27,6 +27,7 @@ from sae_core.files.artifacts import (
     writing,
     writing_in_pieces,
 )
+from sae_core.files.errors import ArtifactError
 from sae_core.files.formats import FORMAT_VERSION
 from sae_core.files.progress import Progress, ignore
 
@@ -212,11 +213,15 @@ def write_synthetic_workspace(
 
     Vectors go to disk piece by piece, so memory holds no more than the table. With audio, each of the first
     `MAX_RECORDINGS` clips is a short tone of its own, and later ones share those of the same kind of voice; without,
-    `audio_path` names files that do not exist.
+    `audio_path` names files that do not exist. Raises ArtifactError where a workspace of other clips is.
     """
     if n_clips < 1:
         raise ValueError("n_clips must be at least 1")
     folder = Path(folder)
+    if (folder / "clips.parquet").exists() and not (folder / "embeddings" / EMBEDDER).exists():
+        raise ArtifactError(
+            "holds a workspace of other clips", where=folder, remedy="choose another: --workspace FOLDER"
+        )
     truth = PlantedTruth.draw(n_speakers=n_speakers or default_n_speakers(n_clips), seed=seed)
     place = folder / "embeddings" / EMBEDDER
     tables = []

@@ -44,6 +44,10 @@ _WRITE_REMEDIES = {
     errno.EROFS: "this folder is on a read-only disk; choose another --workspace",
     errno.EACCES: "this folder may not be written; change its permissions or choose another --workspace",
     errno.EPERM: "this folder may not be written; change its permissions or choose another --workspace",
+    errno.EEXIST: "a file has the name of a folder that is needed here; choose another place",
+    errno.ENOTDIR: "a file has the name of a folder that is needed here; choose another place",
+    errno.EISDIR: "a folder has that name already; choose another name for the file",
+    errno.ENAMETOOLONG: "the name is longer than this system allows; choose a shorter one",
 }
 
 

@@ -7,6 +7,7 @@ from sae_core.files.artifacts import read_json, write_json
 from sae_core.files.formats import FORMAT_VERSION, check_version
 
 _WORDS = (str, type(None))
+_REMEDY = "delete this file: its name and its default SAE are then chosen anew, and nothing else is lost"
 _SETTINGS = dict.fromkeys(("name", "default_sae", "embedder", "embedder_model"), _WORDS)
 
 
@@ -15,7 +16,7 @@ def read_settings(path: Path) -> dict[str, Any]:
     file = path / "workspace.json"
     if not file.exists():
         return {}
-    settings = read_json(file, keys=_SETTINGS)
+    settings = read_json(file, keys=_SETTINGS, remedy=_REMEDY)
     check_version(settings.get("format_version"), where=file)
     return settings
 

@@ -1,27 +1,13 @@
 """The command line: from a folder of recordings to a served workspace, and what is said when that cannot be."""
 
-import argparse
 import os
 import socket
 
 import pytest
 
-from sae_core.__main__ import build_parser, main, with_action
+from sae_core.__main__ import main, with_action
 from sae_core.files.processes import job_environment
-
-
-def verbs_of(parser, prefix=""):
-    for action in parser._actions:
-        if isinstance(action, argparse._SubParsersAction):
-            for name, verb in action.choices.items():
-                yield from (
-                    verbs_of(verb, f"{prefix}{name} ")
-                    if verb.get_default("verb") is None
-                    else [(f"{prefix}{name}", verb)]
-                )
-
-
-VERBS = dict(verbs_of(build_parser()))
+from tests.verbs import VERBS
 
 
 @pytest.mark.parametrize("name", VERBS)
