@@ -6,7 +6,7 @@ refused), and no page may show the app in a frame. Nothing here asks anybody out
 up the machine's outside address for an Origin that it does not know.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from urllib.parse import urlsplit
 
 from starlette.responses import PlainTextResponse
@@ -15,6 +15,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 LOOPBACK = frozenset({"localhost", "127.0.0.1"})
 MAX_PATH_BYTES = 2_048
 MAX_RANGE_BYTES = 128
+MEDIA = "/media/"
+"""Below it Streamlit answers for the files of visits: sounds, dots of maps, downloads."""
 CLOSED = ("/_stcore/metrics", "/_stcore/agent", "/_stcore/script-health-check")
 """Streamlit's own answers about the server; they serve nobody here and tell what is open and how much of it."""
 
@@ -48,11 +50,20 @@ HEADERS = {
 
 
 class Guard:
-    """An ASGI middleware: refuses what `refusal` names, and adds `HEADERS` to every answer."""
+    """An ASGI middleware: refuses what `refusal` names and files of visits that have ended, and adds `HEADERS` to every
+    answer. `is_left_over` says of a media file by its name whether nobody holds it any more."""
 
-    def __init__(self, app: ASGIApp, *, hosts: Iterable[str] = (), base: str = "") -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        hosts: Iterable[str] = (),
+        base: str = "",
+        is_left_over: Callable[[str], bool] = lambda _: False,
+    ) -> None:
         self._app = app
         self._hosts = LOOPBACK | {host.lower() for host in hosts}
+        self._is_left_over = is_left_over
         self._base = f"/{base.strip('/')}" if base.strip("/") else ""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -62,6 +73,8 @@ class Guard:
             return
         path = str(scope["path"]).removeprefix(self._base)
         refused = refusal(path, _headers(scope), self._hosts)
+        if refused is None and path.startswith(MEDIA) and self._is_left_over(path.removeprefix(MEDIA)):
+            refused = 404, "the visit that this was made for has ended"
         if refused is not None and scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1008, "reason": refused[1]})
         elif refused is not None:

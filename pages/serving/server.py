@@ -27,7 +27,7 @@ from streamlit import net_util
 from streamlit.starlette import App
 
 from pages.serving.guard import Guard
-from pages.shared.media import DOT_SOUNDS, in_app
+from pages.shared.media import DOT_SOUNDS, in_app, is_left_over
 
 PING_S = 30
 SCRIPT = Path(__file__).resolve().parents[2] / "app.py"
@@ -87,7 +87,8 @@ def middleware() -> list[Middleware]:
     """What every request passes first; other names than this machine's are those that Streamlit's options give."""
     names = [st.get_option("browser.serverAddress"), *(st.get_option("server.corsAllowedOrigins") or ())]
     hosts = [urlsplit(name if "//" in name else f"//{name}").hostname or "" for name in names if name]
-    return [Middleware(Guard, hosts=hosts, base=str(st.get_option("server.baseUrlPath") or ""))]
+    base = str(st.get_option("server.baseUrlPath") or "")
+    return [Middleware(Guard, hosts=hosts, base=base, is_left_over=is_left_over)]
 
 
 def ask_nobody() -> None:

@@ -9,10 +9,14 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 from streamlit import net_util
+from streamlit.runtime.media_file_manager import MediaFileManager
+from streamlit.runtime.memory_media_file_storage import MemoryMediaFileStorage
 from streamlit.web.server.server_util import is_url_from_allowed_origins
+from streamlit.web.server.starlette.starlette_routes import create_media_routes
 
 from pages.serving import server
 from pages.serving.guard import CLOSED, HEADERS, MAX_PATH_BYTES, Guard
+from pages.shared import media
 
 
 async def _page(request):
@@ -114,4 +118,59 @@ def test_the_app_is_served_behind_the_guard(monkeypatch):
     monkeypatch.setattr(server.st, "get_option", options.get)
     (guard,) = server.middleware()
     assert guard.cls is Guard
+    assert guard.kwargs.pop("is_left_over") is media.is_left_over
     assert guard.kwargs == {"hosts": ["voices.example", "other.example"], "base": "vox"}
+
+
+class _Runtime:
+    """A runtime with Streamlit's own media files, whose visits are those in `active`."""
+
+    def __init__(self) -> None:
+        self.active = {"a", "b"}
+        self.storage = MemoryMediaFileStorage("/media")
+        self.media_file_mgr = MediaFileManager(self.storage)
+
+    def is_active_session(self, session: str) -> bool:
+        return session in self.active
+
+
+@pytest.fixture
+def visits(monkeypatch):
+    """A running server that two visits, `a` and `b`, have opened."""
+    found = _Runtime()
+    monkeypatch.setattr(media.runtime, "exists", lambda: True)
+    monkeypatch.setattr(media.runtime, "get_instance", lambda: found)
+    return found
+
+
+def add_sound(visits, monkeypatch, visit, content):
+    monkeypatch.setattr("streamlit.runtime.media_file_manager._get_session_id", lambda: visit)
+    return media.media_url(content, "audio/wav", content.decode())
+
+
+def test_a_sound_answers_only_while_a_visit_that_holds_it_lasts(visits, monkeypatch):
+    routes = create_media_routes(visits.storage, None)
+    client = TestClient(Guard(Starlette(routes=routes), is_left_over=media.is_left_over), "http://localhost")
+    own = add_sound(visits, monkeypatch, "a", b"of a alone")
+    shared = {add_sound(visits, monkeypatch, visit, b"of both") for visit in "ab"}
+    assert len(shared) == 1
+    (shared,) = shared
+    assert (client.get(own).content, client.get(shared).content) == (b"of a alone", b"of both")
+    visits.active.remove("a")  # Streamlit still keeps its files, for two minutes or longer
+    assert client.get(own).status_code == client.head(own).status_code == 404
+    assert client.get(own, headers={"range": "bytes=0-3"}).status_code == 404
+    assert client.get(shared).content == b"of both"
+    visits.active.add("a")  # taken up again
+    assert client.get(own, headers={"range": "bytes=0-3"}).content == b"of a"
+    assert client.get("/media/unknown.wav").status_code == 404
+    visits.active.clear()
+    assert client.get(shared).status_code == 404
+
+
+def test_below_a_base_path_sounds_end_too(visits, monkeypatch):
+    routes = create_media_routes(visits.storage, "vox")
+    app = Guard(Starlette(routes=routes), base="vox", is_left_over=media.is_left_over)
+    own = add_sound(visits, monkeypatch, "a", b"of a alone")
+    assert TestClient(app, "http://localhost").get(f"/vox{own}").status_code == 200
+    visits.active.clear()
+    assert TestClient(app, "http://localhost").get(f"/vox{own}").status_code == 404

@@ -13,7 +13,7 @@ from starlette.routing import Match
 
 from pages.figures.point_map import dot_sounds
 from pages.serving import server
-from pages.shared import session
+from pages.shared import media, session
 from sae_core.build.workspace_maps import open_map
 from sae_core.workspace.workspace import open_workspace
 from tests.plain_maps import copy_with_maps
@@ -103,9 +103,9 @@ def test_a_workspace_that_was_closed_is_not_kept_open(ask, folder):
 
 def test_a_sound_ends_with_the_visit_that_it_was_offered_to(ask, view, monkeypatch):
     lasting = {"a visit"}
-    monkeypatch.setattr(dot_sounds.runtime, "exists", lambda: True)
+    monkeypatch.setattr(media.runtime, "exists", lambda: True)
     monkeypatch.setattr(
-        dot_sounds.runtime, "get_instance", lambda: SimpleNamespace(is_active_session=lasting.__contains__)
+        media.runtime, "get_instance", lambda: SimpleNamespace(is_active_session=lasting.__contains__)
     )
     monkeypatch.setattr(dot_sounds, "get_script_run_ctx", lambda: SimpleNamespace(session_id="a visit"))
     address = dot_sounds.offer(view, open_map(view, "codes"), "a map", are_latents=False)

@@ -15,12 +15,11 @@ import streamlit as st
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
-from streamlit import runtime
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from pages.figures.player.clip_cards import clip_sound
 from pages.figures.player.player import ClipSound
-from pages.shared.media import DOT_SOUNDS, in_app
+from pages.shared.media import DOT_SOUNDS, in_app, lasts
 from sae_core.measures.maps import PointMap
 from sae_core.workspace.workspace import SaeView
 
@@ -40,7 +39,7 @@ class _Dots:
     def sound(self, point: int) -> ClipSound | None:
         """What is heard at a dot, if it is one, its workspace is open and the visit that it was offered to lasts."""
         view = self.view()
-        if view is None or not _lasts(self.session) or not 0 <= point < len(self.found.rows):
+        if view is None or not lasts(self.session) or not 0 <= point < len(self.found.rows):
             return None
         row = heard_row(view, int(self.found.rows[point]), is_latent=self.are_latents)
         return clip_sound(view.workspace, row)
@@ -73,10 +72,6 @@ def _visit() -> str:
     """The session that a page is drawn for; "" outside a running server."""
     context = get_script_run_ctx()
     return context.session_id if context is not None else ""
-
-
-def _lasts(session: str) -> bool:
-    return not runtime.exists() or runtime.get_instance().is_active_session(session)
 
 
 def heard_row(view: SaeView, row: int, *, is_latent: bool) -> int:
