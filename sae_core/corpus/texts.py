@@ -2,10 +2,11 @@
 
 import codecs
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from sae_core.corpus.alphabets import is_latin, readable_encodings
 from sae_core.files.errors import CorpusError
 
 MAX_TABLE_BYTES = 2 * 1024**3
@@ -27,7 +28,11 @@ EIGHT_BIT = (
 _NAMES = {
     "cp1252": "Windows-1252 (Western)", "cp1251": "Windows-1251 (Cyrillic)", "cp1256": "Windows-1256 (Arabic)",
     "cp1250": "Windows-1250 (Central European)", "cp932": "Shift-JIS (Japanese)", "gb18030": "GB 18030 (Chinese)",
-    "big5": "Big5 (Chinese)", "cp949": "CP949 (Korean)", "cp437": "CP437 (DOS)",
+    "big5": "Big5 (Chinese)", "cp949": "CP949 (Korean)", "cp437": "CP437 (DOS)", "cp1253": "Windows-1253 (Greek)",
+    "cp1254": "Windows-1254 (Turkish)", "cp1255": "Windows-1255 (Hebrew)", "cp1257": "Windows-1257 (Baltic)",
+    "cp1258": "Windows-1258 (Vietnamese)", "cp874": "Windows-874 (Thai)", "euc_jp": "EUC-JP (Japanese)",
+    "koi8_r": "KOI8-R (Cyrillic)", "cp850": "CP850 (DOS, Western)", "cp866": "CP866 (DOS, Cyrillic)",
+    "mac_roman": "Mac OS Roman (Western)",
 }  # fmt: skip
 _FEW = 200
 _LINE = re.compile(r"\r\n|\n|\r")
@@ -48,7 +53,8 @@ class Text:
 
     def notice(self, name: str) -> tuple[str, ...]:
         """What to say of the file `name`, if anything."""
-        return (f"{name} is not UTF-8; it was read as {self.encoding}",) if self.encoding else ()
+        words = f"{name} is not UTF-8; it was read as {self.encoding}; if names look wrong, save it as UTF-8"
+        return (words,) if self.encoding else ()
 
 
 def read_text(path: Path, *, names: Iterable[str] = (), remedy: str = "save it as UTF-8") -> Text:
@@ -120,9 +126,13 @@ def guess_encoding(raw: bytes, names: Iterable[str] = ()) -> str:
         best = max(hits, key=lambda encoding: hits[encoding])
         if hits[best]:
             return best
+    readable = readable_encodings(sample, EIGHT_BIT)
+    is_mixed = bool(readable) and is_latin(readable[0])
     asian = asian_encoding(sample)
-    if asian is not None:
+    if asian is not None and not (is_mixed and _stands_in_words(sample.decode(asian, "replace"))):
         return asian
+    if readable:
+        return readable[0] if is_mixed or len(readable) == 1 else _read_best(sample, readable)
     n_high = sum(byte > 127 for byte in sample)
     n_letters = n_high + sum(chr(byte).isalpha() for byte in sample if byte < 128)
     if n_high < 0.35 * n_letters and (n_high < _FEW or not _differs_by_language(sample)):
@@ -140,11 +150,19 @@ def name_of_encoding(encoding: str) -> str:
     return _NAMES.get(encoding, encoding)
 
 
-def _read_best(sample: bytes) -> str:
+def _read_best(sample: bytes, among: Sequence[str] = ()) -> str:
+    """The one of some encodings, by default all of one byte, whose letters are as frequent as a language has them."""
     from charset_normalizer import from_bytes
 
-    found = from_bytes(sample, cp_isolation=[name for name in EIGHT_BIT if name not in _ASIAN]).best()
-    return str(found.encoding) if found is not None and found.encoding in EIGHT_BIT else EIGHT_BIT[0]
+    possible = list(among) or [name for name in EIGHT_BIT if name not in _ASIAN]
+    found = from_bytes(sample, cp_isolation=possible).best()
+    return str(found.encoding) if found is not None and found.encoding in possible else possible[0]
+
+
+def _stands_in_words(text: str) -> bool:
+    """Whether every stretch beyond ASCII touches a Latin letter, as no name of another script does."""
+    found = re.findall(r"[A-Za-z\u0080-\U0010ffff]*[\u0080-\U0010ffff][A-Za-z\u0080-\U0010ffff]*", text)
+    return all(re.search("[A-Za-z]", word) for word in found)
 
 
 def _differs_by_language(sample: bytes) -> bool:
@@ -156,7 +174,7 @@ def _is_plausible(sample: bytes, encoding: str) -> bool:
     try:
         text = sample.decode(encoding)
     except UnicodeDecodeError as error:
-        if error.start < len(sample) - 4:
+        if error.start < len(sample) - 4 or len(sample) < _SAMPLE_BYTES:
             return False
         text = sample[: error.start].decode(encoding)
     foreign = [character for character in text if not character.isascii()]
@@ -173,7 +191,7 @@ def _is_in_rows(character: str, encoding: str, rows: range) -> bool:
 # how much of it must be everyday characters: Hangul, kana, the first level of characters
 _ASIAN = {"cp949": 0.9, "cp932": 0.15, "gb18030": 0.75, "big5": 0.75}
 _EVERYDAY: dict[str, Callable[[str], bool]] = {
-    "cp949": lambda character: "\uac00" <= character <= "\ud7a3",
+    "cp949": lambda character: _is_in_rows(character, "cp949", range(0xB0, 0xC9)),  # the 2,350 of KS X 1001
     "cp932": lambda character: "\u3041" <= character <= "\u30fe",
     "gb18030": lambda character: _is_in_rows(character, "gb18030", range(0xB0, 0xD8)),
     "big5": lambda character: _is_in_rows(character, "big5", range(0xA4, 0xC7)),
