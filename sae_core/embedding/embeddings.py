@@ -11,11 +11,11 @@ from jaxtyping import Bool, Float32, Int
 
 from sae_core.corpus.clips import Corpus
 from sae_core.files.artifacts import (
-    CHECKED_AT_OPEN_BYTES,
     ArtifactMeta,
     fingerprint,
     read_array,
     read_table,
+    rows_to_check,
     write_array,
     write_table,
 )
@@ -146,12 +146,10 @@ class Embeddings:
         return found
 
     def _check_norms(self, where: Path, *, remedy: str) -> None:
-        """ArtifactError where a small file holds a clip's vector that is not of norm 1; large ones are left to their
-        digests."""
-        if self.vectors.nbytes > CHECKED_AT_OPEN_BYTES:
-            return
-        norms = np.linalg.norm(self.vectors.astype(np.float64), axis=1)
-        if not (np.abs(norms - self.is_valid) <= _NORM_TOLERANCE).all():
+        """ArtifactError where a clip's vector is not of norm 1, among those that `rows_to_check` names."""
+        rows = rows_to_check(self.vectors)
+        norms = np.linalg.norm(self.vectors[rows].astype(np.float64), axis=1)
+        if not (np.abs(norms - self.is_valid[rows]) <= _NORM_TOLERANCE).all():
             raise ArtifactError("holds vectors that are not of norm 1", where=where, remedy=remedy)
 
 

@@ -27,6 +27,8 @@ from sae_core.files.formats import FORMAT_VERSION, check_version, modern_json, m
 
 CHECKED_AT_OPEN_BYTES = 4 * 1024 * 1024
 """Files up to this size are read once and compared with their digest whenever they are opened."""
+_N_PIECES, _PIECE_BYTES = 32, 16 * 1024
+"""Of a larger array, what is looked at when it is opened: a few milliseconds, whatever its size."""
 MAX_JSON_BYTES = 64 * 1024 * 1024
 MAX_JSON_DEPTH = 64
 MAX_SAFETENSORS_HEADER_BYTES = 16 * 1024 * 1024
@@ -175,6 +177,16 @@ def read_array(path: Path, *, remedy: str | None = None) -> np.ndarray:
         raise ArtifactError("does not exist", where=path, remedy=remedy) from error
     except (ValueError, OSError, EOFError) as error:
         raise ArtifactError(f"is not a readable .npy array ({error})", where=path, remedy=remedy) from error
+
+
+def rows_to_check(array: np.ndarray) -> np.ndarray:
+    """The rows of a stored array that are looked at when it is opened, i64, rising: all of a small one, of a large one
+    pieces from its first row to its last."""
+    if array.nbytes <= CHECKED_AT_OPEN_BYTES:
+        return np.arange(len(array))
+    n_each = max(1, _PIECE_BYTES * len(array) // array.nbytes)
+    starts = np.linspace(0, max(0, len(array) - n_each), _N_PIECES).astype(np.int64)
+    return np.unique((starts[:, None] + np.arange(min(n_each, len(array)))).ravel())
 
 
 def write_table(path: Path, table: pd.DataFrame) -> None:

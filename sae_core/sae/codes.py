@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float32, Int32
 
-from sae_core.files.artifacts import CHECKED_AT_OPEN_BYTES, read_array, write_array
+from sae_core.files.artifacts import read_array, rows_to_check, write_array
 from sae_core.files.errors import ArtifactError
 
 
@@ -81,9 +81,11 @@ class SparseCodes:
             )
         if latents.ndim != 2:
             raise ArtifactError("is no n×k array", where=folder / "code_latents.npy", remedy=remedy)
-        if latents.nbytes <= CHECKED_AT_OPEN_BYTES and latents.size:
-            is_sound = 0 <= latents.min() and latents.max() < n_latents and np.isfinite(activations).all()
-            if not is_sound or activations.min() < 0:
+        if latents.size:
+            rows = rows_to_check(latents)
+            which, how_much = latents[rows], activations[rows]
+            is_sound = 0 <= which.min() and which.max() < n_latents and np.isfinite(how_much).all()
+            if not is_sound or how_much.min() < 0:
                 raise ArtifactError(
                     f"holds latents beyond 0 to {n_latents - 1:,}, or activations that are no positive numbers",
                     where=folder / "code_latents.npy",

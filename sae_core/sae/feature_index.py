@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float32, Int32, Int64, UInt64
 from scipy.sparse import csr_matrix
 
-from sae_core.files.artifacts import CHECKED_AT_OPEN_BYTES, read_array, write_array, writing_in_pieces
+from sae_core.files.artifacts import read_array, rows_to_check, write_array, writing_in_pieces
 from sae_core.files.errors import ArtifactError
 from sae_core.sae.codes import SparseCodes
 
@@ -111,12 +111,14 @@ class FeatureIndex:
         return cls.load(folder, remedy="index again")
 
     def holds_rows_of(self, n_clips: int) -> bool:
-        """Whether a small index names only clips that are there, each with an activation above 0; large ones are left
-        to their digests."""
-        if not len(self.rows) or self.rows.nbytes > CHECKED_AT_OPEN_BYTES:
+        """Whether the index names only clips that are there, each with an activation above 0, as far as
+        `rows_to_check` looks."""
+        if not len(self.rows):
             return True
-        are_rows = self.rows.min() >= 0 and self.rows.max() < n_clips
-        return bool(are_rows and np.isfinite(self.activations).all() and self.activations.min() > 0)
+        looked_at = rows_to_check(self.rows)
+        rows, activations = self.rows[looked_at], self.activations[looked_at]
+        are_rows = rows.min() >= 0 and rows.max() < n_clips
+        return bool(are_rows and np.isfinite(activations).all() and activations.min() > 0)
 
     def save(self, folder: Path) -> None:
         """Write index_offsets.npy, index_rows.npy and index_activations.npy."""

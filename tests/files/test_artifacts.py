@@ -178,3 +178,23 @@ def test_metas_name_their_parents_and_refuse_strangers(tmp_path):
     artifacts.write_json(path, {"format_version": 1, "kind": "sae"})
     with pytest.raises(ArtifactError, match="lacks its fingerprint"):
         artifacts.ArtifactMeta.read(path, kind="sae", remedy="train")
+
+
+@given(
+    n_rows=st.integers(0, 5_000),
+    n_columns=st.integers(1, 300),
+    limit=st.sampled_from([0, 100, 10_000, 10**7]),
+)
+def test_of_a_large_array_pieces_from_first_to_last_row_are_looked_at(n_rows, n_columns, limit):
+    array = np.lib.stride_tricks.as_strided(np.zeros(1, np.float32), (n_rows, n_columns), (0, 0))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(artifacts, "CHECKED_AT_OPEN_BYTES", limit)
+        rows = artifacts.rows_to_check(array)
+    if array.nbytes <= limit:
+        assert rows.tolist() == list(range(n_rows))
+        return
+    assert rows[0] == 0 and rows[-1] == n_rows - 1 and (np.diff(rows) > 0).all()
+    assert len(rows) * 4 * n_columns <= max(32 * 16 * 1024, 32 * 4 * n_columns)
+    assert np.diff(rows).max(initial=1) <= n_rows / 31 + 1, (
+        "no stretch is passed over that is longer than the others"
+    )
