@@ -174,6 +174,7 @@ def make_workspace(folder: Path) -> Path:
     corpus.save(folder)
     update_settings(folder)
     write_sound_checks(folder, corpus)
+    write_import_notes(folder, corpus)
     ids = corpus.table["clip_id"]
     listed = {"is_target": [True, False] * 40, "enrol": list(ids[:80]), "test": list(ids[80:160])}
     import pandas as pd
@@ -199,6 +200,17 @@ def write_sound_checks(folder: Path, corpus) -> None:
         sound_digest=[f"{row:x}" for row in range(len(corpus))], clip_mark=clip_marks(corpus)
     )
     acoustics.write_table(folder / acoustics.CHECKS_FILE, checks)
+
+
+def write_import_notes(folder: Path, corpus) -> None:
+    """What today's import notes of the folder, and of each of its recordings."""
+    from sae_core.corpus.inspection import probe_all
+    from sae_core.corpus.rows import Rows
+    from sae_core.corpus.summary import summarise
+
+    rows = Rows(corpus.table, folder / "labels.csv", left_out={"id": "why"}, notices=("a notice",))
+    summarise(rows, corpus.table, layout="labels", evidence="so", attributes=corpus.attributes).save(folder)
+    probe_all(folder / "audio", sorted(os.listdir(folder / "audio")), folder)
 
 
 def try_once(whole: Path, folder: Path, seed: int, *, tell: Callable[[str], None]) -> list[str]:

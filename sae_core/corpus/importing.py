@@ -163,7 +163,8 @@ def understand(folder: Path, settings: ImportSettings = ImportSettings()) -> Und
     layout, evidence = (settings.layout, "asked for") if settings.layout else recognise_layout(folder)
     if layout != PLAIN:
         rows = _as_chosen(IMPORTERS[layout].read(folder), settings, layout)
-        beside = [name for name in glimpse(folder).files if not _is_recording(name, rows)]
+        used = {*rows.table["audio_path"], *(place for place, _ in rows.unread)}
+        beside = [name for name in glimpse(folder).files if name not in used]
         return _understood(_tell_rest(rows, beside), folder, layout, evidence, None)
     return understand_listed(folder, list_recordings(folder), settings=settings)
 
@@ -203,17 +204,14 @@ def _by_labels(folder: Path, settings: ImportSettings) -> Understood:
     return _understood(rows, folder, BY_TABLE, f"{settings.labels} says what is where", listing)
 
 
-def _is_recording(name: str, rows: Rows) -> bool:
-    return name in set(rows.table["audio_path"]) or name in {place for place, _ in rows.unread}
-
-
 def _say_skipped(rows: Rows, listing: Listing) -> Rows:
     """The rows with what was passed over while the folder was listed."""
     notices = list(rows.notices)
     if listing.workspaces:
         named = ", ".join(f"{name}/" for name in listing.workspaces[:5])
         notices.append(f"found, not used: {named} (a workspace has its own recordings)")
-    unread = tuple(entry for entry in listing.unread if entry not in set(rows.unread))
+    known = set(rows.unread)
+    unread = tuple(entry for entry in listing.unread if entry not in known)
     return replace(rows, unread=(*rows.unread, *unread), notices=tuple(notices))
 
 

@@ -132,6 +132,7 @@ def _by_values(frame: pd.DataFrame, found: Mapping[str, str]) -> dict[str, str]:
 def _described(raw: RawTable, roles: Roles) -> tuple[pd.DataFrame, list[str]]:
     """The table under its roles' names, and the columns that are no attributes."""
     role_of, frame = roles.by_column, raw.frame
+    reserved = {*ROW_COLUMNS, "end_s", SUBSET_COLUMN, *role_of.values()}
     columns: dict[str, pd.Series] = {}
     plain: list[str] = []
     for name in map(str, frame.columns):
@@ -149,7 +150,7 @@ def _described(raw: RawTable, roles: Roles) -> tuple[pd.DataFrame, list[str]]:
         elif role in ("clip_id", "speaker_id", "split"):
             columns[role] = known(frame[name])
         else:
-            own = _free(role if role in ("age", "accent") else name, columns, role_of)
+            own = _free(role if role in ("age", "accent") else name, columns, reserved)
             columns[own] = _value(frame[name], raw, name)
             plain += [own] if role == "transcript" else []
     table = pd.DataFrame(columns, index=frame.index)
@@ -158,13 +159,12 @@ def _described(raw: RawTable, roles: Roles) -> tuple[pd.DataFrame, list[str]]:
     return table, plain
 
 
-def _free(name: str, columns: Mapping[str, pd.Series], role_of: Mapping[str, str]) -> str:
+def _free(name: str, columns: Mapping[str, pd.Series], reserved: set[str]) -> str:
     """A name for a column that is no other's: one called as a role that another column plays gets an underscore."""
     clean = clean_text(name)[:100] or "column"
-    taken = {*columns, *ROW_COLUMNS, "end_s", SUBSET_COLUMN, *role_of.values()}
     if clean == SUBSET_COLUMN and clean not in columns:
         return clean
-    while clean in taken and clean not in ("age", "accent"):
+    while (clean in columns or clean in reserved) and clean not in ("age", "accent"):
         clean += "_"
     return clean
 

@@ -11,11 +11,21 @@ import pandas as pd
 from sae_core.corpus.clips import SPLITS
 from sae_core.corpus.rows import Rows
 from sae_core.files.artifacts import read_json, write_json
+from sae_core.files.contents import Types
 from sae_core.files.errors import ArtifactError
 
 FILE = "import.json"
 N_SHOWN = 6
 _SHOWN_VALUES = ("language", "gender")
+_KINDS: dict[str, Types] = {
+    "layout": str,
+    "evidence": str,
+    "n_recordings": int,
+    **dict.fromkeys(("n_clips", "n_speakers", "n_unknown", "n_failed"), int),
+    "speakers_from": str,
+    **dict.fromkeys(("splits", "attributes", "values", "left_out"), dict),
+    **dict.fromkeys(("notices", "warnings"), list),
+}
 
 
 @dataclass(frozen=True)
@@ -76,14 +86,20 @@ class ImportSummary:
     def load(cls, workspace: Path) -> "ImportSummary | None":
         """What `save` wrote; None where there is none, or none that can be read."""
         try:
-            raw: dict[str, Any] = read_json(workspace / FILE)
+            raw: dict[str, Any] = read_json(workspace / FILE, keys=_KINDS)
             names = {one.name for one in dataclasses.fields(cls)}
             told = {name: value for name, value in raw.items() if name in names}
             for name in ("notices", "warnings"):
                 told[name] = tuple(map(str, told.get(name, ())))
             told["splits"] = {split: (int(n[0]), int(n[1])) for split, n in told.get("splits", {}).items()}
+            told["attributes"] = {name: int(n) for name, n in told.get("attributes", {}).items()}
+            told["left_out"] = {name: str(why) for name, why in told.get("left_out", {}).items()}
+            told["values"] = {
+                name: {value: int(n) for value, n in counts.items()}
+                for name, counts in told.get("values", {}).items()
+            }
             return cls(**told)
-        except (ArtifactError, TypeError, ValueError, AttributeError, IndexError):
+        except (ArtifactError, TypeError, ValueError, AttributeError, LookupError, OverflowError):
             return None
 
 

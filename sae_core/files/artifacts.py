@@ -175,7 +175,7 @@ def read_array(path: Path, *, remedy: str | None = None) -> np.ndarray:
         return np.load(path, mmap_mode="r", allow_pickle=False)
     except FileNotFoundError as error:
         raise ArtifactError("does not exist", where=path, remedy=remedy) from error
-    except (ValueError, OSError, EOFError) as error:
+    except Exception as error:  # the header is read by Python's own parsers, which raise errors of many kinds
         raise ArtifactError(f"is not a readable .npy array ({error})", where=path, remedy=remedy) from error
 
 
@@ -204,8 +204,8 @@ def read_table(
         table = modern_table(Path(path).name, pq.read_table(path, columns=None).to_pandas())
     except FileNotFoundError as error:
         raise ArtifactError("does not exist", where=path, remedy=remedy) from error
-    except (pa.ArrowException, OSError, ValueError, TypeError, KeyError) as error:
-        # what pandas noted in the file of its own columns may be damaged, too
+    except Exception as error:
+        # what pandas noted in the file of its own columns may be damaged, too, and it expects nothing of the kind
         raise ArtifactError(
             f"is not a readable Parquet table ({error})", where=path, remedy=remedy
         ) from error
@@ -237,7 +237,6 @@ def write_tensors(
 
 def read_tensors(path: Path, *, remedy: str | None = None) -> dict[str, np.ndarray]:
     """Return the named arrays of a safetensors file; ArtifactError when it is missing, garbage or a pickle."""
-    from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
     path = Path(path)
@@ -251,7 +250,9 @@ def read_tensors(path: Path, *, remedy: str | None = None) -> dict[str, np.ndarr
         return dict(load_file(str(path)))
     except FileNotFoundError as error:
         raise ArtifactError("does not exist", where=path, remedy=remedy) from error
-    except (SafetensorError, OSError, ValueError) as error:
+    except ArtifactError:
+        raise
+    except Exception as error:
         raise ArtifactError(
             f"is not a readable safetensors file ({error})", where=path, remedy=remedy
         ) from error

@@ -198,3 +198,36 @@ def test_of_a_large_array_pieces_from_first_to_last_row_are_looked_at(n_rows, n_
     assert np.diff(rows).max(initial=1) <= n_rows / 31 + 1, (
         "no stretch is passed over that is longer than the others"
     )
+
+
+def every_flip_of(content, places):
+    """The content with one bit turned over, for each bit of these places."""
+    for place in places:
+        for bit in range(8):
+            changed = bytearray(content)
+            changed[place] ^= 1 << bit
+            yield bytes(changed)
+
+
+@pytest.mark.parametrize("name", ["a.npy", "a.parquet", "a.safetensors"])
+def test_whichever_bit_of_what_describes_a_file_is_flipped_it_is_read_or_named(tmp_path, name):
+    path = tmp_path / name
+    if path.suffix == ".npy":
+        artifacts.write_array(path, np.arange(17))
+        read, places = artifacts.read_array, range(128)
+    elif path.suffix == ".parquet":
+        artifacts.write_table(path, pd.DataFrame({"a": [1, 2], "b": ["x", None]}))
+        read, places = artifacts.read_table, range(-300, 0, 2)
+    else:
+        artifacts.write_tensors(path, {"a": np.zeros((2, 2), np.float32), "b": np.arange(3)})
+        read, places = artifacts.read_tensors, range(150)
+    content = path.read_bytes()
+    named = []
+    for changed in every_flip_of(content, places):
+        path.write_bytes(changed)
+        try:
+            read(path, remedy="make it again")
+        except ArtifactError as error:
+            named.append(error)
+    assert len(named) > 100
+    assert {(error.where, error.remedy) for error in named} == {(str(path), "make it again")}
