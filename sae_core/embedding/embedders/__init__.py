@@ -20,6 +20,8 @@ DEFAULT_EMBEDDER = "titanet"
 EMBEDDERS: dict[str, str] = {
     "titanet": "sae_core.embedding.embedders.titanet",
     "ge2e": "sae_core.embedding.embedders.ge2e",
+    "campplus": "sae_core.embedding.embedders.campplus",
+    "whisper": "sae_core.embedding.embedders.whisper",
 }
 """Name → the module whose `load(model, device)` returns that embedder; it is imported only when asked for."""
 

@@ -7,7 +7,6 @@ the level, and it was trained on recordings raised in this way. Cutting long sil
 voice detector, and a clip should be embedded as it is heard.
 """
 
-import math
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +15,9 @@ from jaxtyping import Float32, Int64
 from torch import Tensor, nn
 
 from sae_core.embedding.embedders import choose_device, full_precision
+from sae_core.embedding.filterbanks import slaney_filters
+from sae_core.embedding.network_weights import check_weights
 from sae_core.files.artifacts import fingerprint, read_tensors
-from sae_core.files.errors import ArtifactError
 from sae_core.files.product import asset
 
 SHIPPED_WEIGHTS = asset("models", "ge2e.safetensors")
@@ -38,23 +38,6 @@ N_LAYERS = 3
 _FRAMES_AT_ONCE = 16_384
 _PARTIALS_AT_ONCE = 256
 _REMEDY = "leave --model out for the weights shipped with VoxScope, or name a GE2E safetensors file"
-
-
-def mel_filterbank(n_mels: int, n_fft: int, sample_rate_hz: int) -> Float32[np.ndarray, "mel bin"]:
-    """Triangular filters on Slaney's mel scale from 0 Hz to Nyquist, each of unit area over frequency.
-
-    The scale is linear below 1 kHz (200/3 Hz a mel) and logarithmic above (27 mels for a factor of 6.4).
-    Source: Slaney 1998, Auditory Toolbox.
-    """
-    knee_hz, knee_mel, mels_per_e = 1000.0, 15.0, 27.0 / math.log(6.4)
-    top_mel = knee_mel + mels_per_e * math.log(sample_rate_hz / 2 / knee_hz)
-    mels = np.linspace(0.0, top_mel, n_mels + 2)
-    edges_hz = np.where(mels < knee_mel, mels * 200 / 3, knee_hz * np.exp((mels - knee_mel) / mels_per_e))
-    low, centre, high = edges_hz[:-2, None], edges_hz[1:-1, None], edges_hz[2:, None]
-    bins_hz = np.arange(n_fft // 2 + 1) * (sample_rate_hz / n_fft)
-    triangles = np.minimum((bins_hz - low) / (centre - low), (high - bins_hz) / (high - centre))
-    filters: np.ndarray = np.maximum(triangles, 0) * 2 / (high - low)
-    return filters.astype(np.float32)
 
 
 def partial_starts(n_samples: int) -> list[int]:
@@ -87,7 +70,7 @@ class MelPowers(nn.Module):
         super().__init__()
         self.register_buffer("window", torch.hann_window(N_FFT, periodic=True))
         self.register_buffer(
-            "filterbank", torch.from_numpy(mel_filterbank(N_MELS, N_FFT, SAMPLE_RATE_HZ).T.copy())
+            "filterbank", torch.from_numpy(slaney_filters(N_MELS, N_FFT, SAMPLE_RATE_HZ).T.copy())
         )
 
     def forward(self, waveform: Float32[Tensor, " t"], n_frames: int) -> Float32[Tensor, "frame mel"]:
@@ -175,25 +158,7 @@ def load(model: str | None, device: str | None) -> Ge2eEmbedder:
     path = SHIPPED_WEIGHTS if model is None else Path(model)
     tensors = read_tensors(path, remedy=_REMEDY)
     network = Ge2eNetwork()
-    _check_tensors(path, tensors, network)
-    network.load_state_dict({name: torch.from_numpy(array) for name, array in tensors.items()})
-    return Ge2eEmbedder(network, fingerprint(FRONT_END, tensors), choose_device(device))
-
-
-def _check_tensors(path: Path, tensors: dict[str, np.ndarray], network: Ge2eNetwork) -> None:
     wanted = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
-    if wanted.keys() != tensors.keys():
-        differing = ", ".join(sorted(wanted.keys() ^ tensors.keys())[:4])
-        raise ArtifactError(
-            f"is not a GE2E network: missing or unknown tensors {differing}", where=path, remedy=_REMEDY
-        )
-    for name, shape in wanted.items():
-        array = tensors[name]
-        if array.shape != shape or array.dtype != np.float32:
-            raise ArtifactError(
-                f"{name} is {array.dtype} of shape {array.shape}, not float32 of {shape}",
-                where=path,
-                remedy=_REMEDY,
-            )
-        if not np.isfinite(array).all():
-            raise ArtifactError(f"{name} holds NaN or infinity", where=path, remedy=_REMEDY)
+    check_weights(path, tensors, wanted, network="GE2E", remedy=_REMEDY)
+    network.load_state_dict({name: torch.from_numpy(array).float() for name, array in tensors.items()})
+    return Ge2eEmbedder(network, fingerprint(FRONT_END, tensors), choose_device(device))
