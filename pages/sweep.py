@@ -49,7 +49,7 @@ def main() -> None:
         measure = choose_measure()
     if chosen is None:
         return
-    table = sweep_table.of_value(workspace, view.embeddings.embedder, *chosen)
+    table = sweep_table.of_value(workspace, view.embeddings.name, *chosen)
     ceiling = find_ceiling(workspace, view, chosen, measure)
     points = sweep_table.named(workspace, combine_seeds(table, measure))
     draw_best(workspace, table, chosen, measure, ceiling)
@@ -83,7 +83,7 @@ def find_ceiling(
     workspace: Workspace, view: SaeView, chosen: tuple[str, str], measure: str
 ) -> Ceiling | None:
     """What a linear probe on the raw embedding reaches, where one is kept."""
-    probe = probe_ceiling(workspace, view.embeddings.embedder, *chosen)
+    probe = probe_ceiling(workspace, view.embeddings.name, *chosen)
     if probe is None:
         return None
     low, high = (

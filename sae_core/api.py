@@ -176,18 +176,23 @@ def embed(
     embedder: str = "titanet",
     *,
     model: str | None = None,
+    layer: int | None = None,
+    name: str | None = None,
     device: str | None = None,
     engine: "Engine | None" = None,
     progress: bool = True,
 ) -> "Embeddings":
-    """One speaker embedding a clip, f32[n, d] of norm 1, stored in the workspace and made its own.
+    """One embedding a clip, f32[n, d] of norm 1, stored in the workspace and made its own.
 
     Stopped at any moment, the next call goes on where this one was.
 
     Args:
-        embedder: `titanet` (d 192; Koluguri et al. 2022, arXiv 2110.04410; needs NeMo) or `ge2e` (d 256; Wan et
-            al. 2018, arXiv 1710.10467; comes along).
+        embedder: `titanet` (d 192; Koluguri et al. 2022, arXiv 2110.04410; needs NeMo), `campplus` (d 192; Wang et
+            al. 2023, arXiv 2303.00332), `whisper` (d 512 in its base size; Radford et al. 2022, arXiv 2212.04356) or
+            `ge2e` (d 256; Wan et al. 2018, arXiv 1710.10467); all but the first come along.
         model: other weights of that embedder, by hub name or path.
+        layer: of Whisper, whose output is averaged.
+        name: what the embeddings are called beside others of the same clips; by default as the embedder.
         device: `cpu`, `cuda`, `mps`, …; by default a GPU where there is one.
         engine: who does it; by default this process. `sae_core.embedding.ray_engine.RayEngine` uses a Ray cluster.
 
@@ -196,11 +201,11 @@ def embed(
         ArtifactError: the model cannot be had.
     """
     from sae_core.build.steps import embed_workspace
+    from sae_core.embedding.embedders import EmbedderChoice
 
+    choice = EmbedderChoice(embedder, model, device, layer)
     with Bar("embed", is_shown=progress) as bar:
-        return embed_workspace(
-            _path_of(workspace), embedder, model=model, device=device, engine=engine, progress=bar
-        )
+        return embed_workspace(_path_of(workspace), choice, name=name, engine=engine, progress=bar)
 
 
 def train(
@@ -218,7 +223,7 @@ def train(
 ) -> "SparseAutoencoder":
     """Train one sparse autoencoder on the train split and return it; what is left None suits the size of the corpus.
 
-    It is stored as `saes/<config.name>`; one of the same settings that is there already is returned as it is.
+    It is stored as `saes/<embeddings>-<config.name>`; a finished one of the same settings is returned as it is.
 
     Args:
         n_latents: L.
@@ -245,7 +250,7 @@ def train(
     config = choose_config(opened.corpus, embeddings, choices)
     training = TrainingConfig(n_epochs=n_epochs, device=device)
     with Bar(f"train {config.name}", is_shown=progress) as bar:
-        folder = train_in_workspace(opened, config, training, embedder=embeddings.embedder, progress=bar)
+        folder = train_in_workspace(opened, config, training, embedder=embeddings.name, progress=bar)
     return SparseAutoencoder.load(folder)
 
 
@@ -284,6 +289,22 @@ def sweep(
         )
 
 
+def _name_of(workspace: Workspace, sae: "SparseAutoencoder") -> str:
+    """What the SAE of these very weights is called in a workspace; ArtifactError when it is not there."""
+    from sae_core.files.artifacts import ArtifactMeta
+    from sae_core.files.errors import ArtifactError
+
+    for name in workspace.sae_names():
+        meta = ArtifactMeta.read(
+            workspace.path / "saes" / name / "meta.json", kind="sae", remedy="train it again"
+        )
+        if meta.fingerprint == sae.fingerprint:
+            return name
+    raise ArtifactError(
+        "has no SAE of these weights", where=workspace.path, remedy="train it in this workspace"
+    )
+
+
 def index(
     workspace: AnyWorkspace,
     sae: "str | SparseAutoencoder | None" = None,
@@ -302,7 +323,7 @@ def index(
     from sae_core.build.steps import index_workspace
 
     path = _path_of(workspace)
-    name = sae if sae is None or isinstance(sae, str) else str(sae.config.name)
+    name = sae if sae is None or isinstance(sae, str) else _name_of(Workspace(path), sae)
     with Bar("index", is_shown=progress) as bar:
         names = None if name is None else [name]
         index_workspace(path, names=names, rebuild=rebuild, device=device, progress=bar)

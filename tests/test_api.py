@@ -72,7 +72,7 @@ def test_every_name_is_in_the_reference():
 def view(small_workspace: Path):
     import sae_core
 
-    return sae_core.open_sae(small_workspace, "topk-64-k8-s1")
+    return sae_core.open_sae(small_workspace, "synthetic-topk-64-k8-s1")
 
 
 def test_encoding_gives_the_codes_that_are_stored(view):
@@ -206,7 +206,7 @@ def test_a_match_is_split_exactly_and_clips_go_by_row_or_by_id(view):
 def test_two_saes_side_by_side(small_workspace: Path, view):
     import sae_core
 
-    other = sae_core.open_sae(small_workspace, "matryoshka-64-k8-s1")
+    other = sae_core.open_sae(small_workspace, "synthetic-matryoshka-64-k8-s1")
     attribute, value = sae_core.predominant_latents(view).iloc[0][["attribute", "value"]]
     moved = sae_core.follow_clips(view, other, attribute, value)
     n_flowing = moved.flows()["n"].sum()
@@ -225,7 +225,7 @@ def test_what_is_wrong_is_said_before_anything_is_computed(view):
     with pytest.raises(ValueError, match="row numbers from 0 to 599"):
         sae_core.steer(view, {0: 0}, clips=[600])
     with pytest.raises(sae_core.ArtifactError, match="no SAE named"):
-        sae_core.open_sae(view.workspace, "topk-1-k1")
+        sae_core.open_sae(view.workspace, "synthetic-topk-1-k1")
     with pytest.raises(sae_core.CorpusError, match="is not a folder"):
         sae_core.open_workspace("/nowhere/at/all")
 
@@ -248,11 +248,11 @@ def test_a_folder_becomes_a_workspace_that_a_recording_is_held_against(
     trained = sae_core.train(workspace, n_latents=16, k=4, variant="topk", n_epochs=20, progress=False)
     assert trained.config.name == "topk-16-k4"
     found = sae_core.index(workspace, trained, progress=False)
-    assert (found.name, found.n_latents) == ("topk-16-k4", 16)
+    assert (found.name, found.n_latents) == ("synthetic-topk-16-k4", 16)
     grown = sae_core.sweep(
         workspace, n_latents=[16], ks=[2, 4], variants=["topk"], n_epochs=20, progress=False
     )
-    assert set(grown.table["sae"]) == {"topk-16-k2", "topk-16-k4"}
+    assert set(grown.table["sae"]) == {"synthetic-topk-16-k2", "synthetic-topk-16-k4"}
 
     clip = recordings / table["audio_path"][5]
     probed = sae_core.probe(found, clip)

@@ -16,12 +16,13 @@ def write_voiced_workspace(folder: Path) -> Path:
     from sae_core.build import workspace_maps
     from sae_core.build.steps import embed_workspace, index_workspace, train_in_workspace
     from sae_core.demo.planted import write_synthetic_workspace
+    from sae_core.embedding.embedders import EmbedderChoice
     from sae_core.sae.model import SaeConfig
     from sae_core.sae.training import TrainingConfig
     from sae_core.workspace.workspace import Workspace
 
     write_synthetic_workspace(folder, n_clips=N_CLIPS, n_speakers=N_SPEAKERS, seed=3, with_audio=True)
-    embed_workspace(folder, "ge2e")
+    embed_workspace(folder, EmbedderChoice("ge2e"))
     train_in_workspace(
         Workspace(folder),
         SaeConfig(dim=256, n_latents=32, k=4, seed=1),

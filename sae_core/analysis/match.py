@@ -205,7 +205,7 @@ def explain_match(view: SaeView, row_a: int, row_b: int) -> MatchExplanation:
         if not embeddings.is_valid[row]:
             raise CorpusError(
                 f"says that clip {view.workspace.corpus.table['clip_id'].iloc[row]} has no embedding",
-                where=view.workspace.path / "embeddings" / embeddings.embedder / "failures.parquet",
+                where=view.workspace.path / "embeddings" / embeddings.name / "failures.parquet",
                 remedy="choose another clip",
             )
     codes = SparseCodes(

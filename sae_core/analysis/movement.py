@@ -218,7 +218,7 @@ def smallest_and_largest(workspace: Workspace, like: str) -> tuple[str, str]:
     latents, of its own variant and k where there are two such, else of its own variant, else of any."""
     chosen = workspace.sae(like)
     views = [workspace.sae(name) for name in order_by_size(workspace)]
-    alike = [view for view in views if view.embeddings.embedder == chosen.embeddings.embedder]
+    alike = [view for view in views if view.embeddings.name == chosen.embeddings.name]
     for setting in ("variant", "k"):
         closer = [view for view in alike if view.config[setting] == chosen.config[setting]]
         if len(closer) < 2:
@@ -268,9 +268,9 @@ def _rarity(view: SaeView) -> Float32[np.ndarray, " L"]:
 
 def trace_saes(before: SaeView, after: SaeView) -> Lineage:
     """Return which latents of one SAE become which of another; ValueError when they read different embeddings."""
-    if before.embeddings.embedder != after.embeddings.embedder:
+    if before.embeddings.name != after.embeddings.name:
         raise ValueError(
-            f"{before.name} reads {before.embeddings.embedder} and {after.name} {after.embeddings.embedder}: "
+            f"{before.name} reads {before.embeddings.name} and {after.name} {after.embeddings.name}: "
             "directions can be compared within one embedder only"
         )
     directions = before.directions(), after.directions()

@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Bool, Float32, Int, Int64
 
 from sae_core.audio.reading import SILENCE_RMS
-from sae_core.embedding.embedders import EMBEDDERS, Embedder, open_embedder
+from sae_core.embedding.embedders import EMBEDDERS, Embedder, EmbedderChoice
 from sae_core.files.errors import ArtifactError, AudioError, MissingDependencyError, StaleArtifactError
 from sae_core.measures.maps import PointMap
 from sae_core.workspace.excerpts import Excerpt
@@ -59,16 +59,16 @@ def open_examiner(view: SaeView) -> Examiner:
     """
     name, workspace = view.embeddings.embedder, view.workspace
     again = f"run: python -m sae_core embed --workspace {workspace.path} --embedder {name}"
+    if view.embeddings.name != name:
+        again += f" --name {view.embeddings.name}"
     if name not in EMBEDDERS:
         raise ArtifactError(
             f"was embedded by {name!r}, which is no embedder of this VoxScope, so nothing new can be probed",
             where=workspace.path,
             remedy=f"choose a clip of the corpus; or embed again with one of: {', '.join(EMBEDDERS)}",
         )
-    is_own = workspace.settings.get("embedder") == name
-    model = workspace.settings.get("embedder_model") if is_own else None
     try:
-        embedder = open_embedder(name, model=None if model is None else str(model))
+        embedder = embedder_choice(view).open()
     except (ArtifactError, MissingDependencyError) as error:
         raise ArtifactError(
             f"was embedded by {name}, which cannot be opened on this machine: {error.what}",
@@ -82,6 +82,22 @@ def open_examiner(view: SaeView) -> Examiner:
             remedy=f"{again} --model NAME_OR_PATH",
         )
     return Examiner(embedder)
+
+
+def embedder_choice(view: SaeView) -> EmbedderChoice:
+    """How the embedder behind an SAE was opened; ArtifactError where workspace.json holds what cannot be."""
+    settings, name = view.workspace.settings, view.embeddings.name
+    said = (settings.get("opened_with") or {}).get(name)
+    if said is None:
+        # as earlier versions kept it: for the workspace's own embedder alone
+        said = {"model": settings.get("embedder_model") if settings.get("embedder") == name else None}
+    model, layer = (said.get("model"), said.get("layer")) if isinstance(said, dict) else (said, None)
+    if not isinstance(model, str | None) or not isinstance(layer, int | None):
+        raise ArtifactError(
+            f"says that {name} was opened with {said}, which cannot be",
+            where=view.workspace.path / "workspace.json",
+        )
+    return EmbedderChoice(view.embeddings.embedder, model, layer=layer)
 
 
 @dataclass(frozen=True)

@@ -51,7 +51,7 @@ def _successions(workspace: Workspace) -> tuple[list[SaeView], list[tuple[SaeVie
     pairs = [(view, view) for view in views if view.config.get("prefixes")]
     latest: dict[tuple[object, ...], SaeView] = {}
     for view in views:
-        family = (view.embeddings.embedder, *(view.config[name] for name in ("variant", "k", "seed")))
+        family = (view.embeddings.name, *(view.config[name] for name in ("variant", "k", "seed")))
         if family in latest:
             pairs.append((latest[family], view))
         latest[family] = view

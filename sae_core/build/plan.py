@@ -15,7 +15,7 @@ from sae_core.corpus.clips import Corpus
 from sae_core.corpus.importing import ImportSettings, import_corpus
 from sae_core.corpus.inspection import changed_recordings
 from sae_core.corpus.summary import ImportSummary, warn_of_few
-from sae_core.embedding.embedders import EMBEDDERS, check_packages
+from sae_core.embedding.embedders import EMBEDDERS, EmbedderChoice, check_packages
 from sae_core.embedding.embeddings import load_embeddings
 from sae_core.files.artifacts import (
     fingerprint,
@@ -174,7 +174,7 @@ def suggest_grid(
 def expected_s(plan: BuildPlan, n_clips: int) -> float:
     """Roughly how long a build of n clips takes on two cores, in seconds."""
     grid = plan.grid(max(1, round(0.6 * n_clips)))
-    clip_s = {"ge2e": 0.05, "titanet": 0.25}.get(plan.embedder, 0.25)
+    clip_s = {"ge2e": 0.05, "campplus": 0.1, "whisper": 0.12}.get(plan.embedder, 0.25)
     training_s = sum(3 + 0.004 * config.n_latents for config in grid.configs(1)) * min(
         1.0, 0.2 + n_clips / 1000
     )
@@ -319,7 +319,8 @@ def _embed(plan: BuildPlan, path: Path, progress: Progress) -> str:
         update_settings(path, embedder=plan.embedder)
         found = load_embeddings(path, corpus, plan.embedder)
     else:
-        found = embed_workspace(path, plan.embedder, model=plan.model, device=plan.device, progress=progress)
+        choice = EmbedderChoice(plan.embedder, plan.model, plan.device)
+        found = embed_workspace(path, choice, progress=progress)
         _remember(path, embed=wanted)
     n_failed = len(found.failures)
     words = f"{len(found.valid_rows):,} clips embedded, {found.dim} numbers each"

@@ -3,49 +3,74 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from re import compile as compile_pattern
 from typing import Any
 
 import numpy as np
 
 from sae_core.corpus.clips import Corpus
-from sae_core.embedding.embedders import open_embedder
+from sae_core.embedding.embedders import EmbedderChoice
 from sae_core.embedding.embeddings import Embeddings
 from sae_core.embedding.extraction import Engine, extract
 from sae_core.files.artifacts import ArtifactMeta
 from sae_core.files.errors import ArtifactError, CorpusError, StaleArtifactError
 from sae_core.files.progress import Progress, ignore
-from sae_core.files.settings import update_settings
+from sae_core.files.settings import read_settings, update_settings
 from sae_core.measures.attributes import SOURCE_ATTRIBUTE, UNSEEN_SPEAKERS, AttributeStatistics
 from sae_core.measures.indexing import build_index
 from sae_core.sae.model import SaeConfig
 from sae_core.sae.training import TrainingConfig, suggest_config, train
 from sae_core.workspace.workspace import Workspace
 
+_NAME = compile_pattern(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}")
+
 
 def embed_workspace(
     path: Path,
-    embedder: str,
+    choice: EmbedderChoice,
     *,
-    model: str | None = None,
-    device: str | None = None,
+    name: str | None = None,
     engine: Engine | None = None,
     progress: Progress = ignore,
 ) -> Embeddings:
-    """Embed every clip of a workspace with one embedder and make it the workspace's own; `engine` says who does it.
+    """Embed every clip of a workspace and make the embeddings its own; `engine` says who does it.
 
-    Raises CorpusError when there is no corpus or no clip can be embedded, ArtifactError when the model cannot be had.
+    name: what they are called, by default as the embedder; others that are there stay. Raises CorpusError when there is
+    no corpus or no clip can be embedded, ArtifactError when the model cannot be had, ValueError for a name that cannot
+    be one.
     """
     corpus = Corpus.load(path)
-    opened = open_embedder(embedder, model=model, device=device)
-    found = extract(corpus, opened, path / "embeddings" / opened.name, engine=engine, progress=progress)
-    is_file = model is not None and Path(model).expanduser().is_file()
-    known_as = str(Path(str(model)).expanduser().resolve()) if is_file else model
-    update_settings(path, embedder=opened.name, embedder_model=known_as)
+    folder = embeddings_folder(path, name or choice.embedder)
+    found = extract(corpus, choice.open(), folder, engine=engine, progress=progress)
+    opened_with = {**(read_settings(path).get("opened_with") or {}), found.name: choice.opened_with}
+    update_settings(path, embedder=found.name, opened_with=opened_with)
     return found
 
 
+def embeddings_folder(path: Path, name: str) -> Path:
+    """Where embeddings of this name lie in a workspace; ValueError for a name that cannot be a folder's."""
+    if not _NAME.fullmatch(name):
+        raise ValueError(
+            f"{name!r} cannot be a name of embeddings: use at most 40 letters, digits, dots and dashes"
+        )
+    return path / "embeddings" / name
+
+
+def sae_folder(path: Path, embeddings: str, config: SaeConfig) -> Path:
+    """Where an SAE of these settings on the embeddings of this name lies: `saes/<embeddings>-<settings>`.
+
+    One that an earlier version trained on them under its settings alone stays where it is.
+    """
+    earlier = path / "saes" / config.name
+    if (earlier / "meta.json").exists():
+        meta = ArtifactMeta.read(earlier / "meta.json", kind="sae", remedy="run train again")
+        if meta.settings.get("embedder") == embeddings:
+            return earlier
+    return path / "saes" / f"{embeddings}-{config.name}"
+
+
 def embedder_of(workspace: Workspace, embedder: str | None) -> str:
-    """The embedder to work with: the one named, else the workspace's own; CorpusError when nothing is embedded."""
+    """The embeddings to work with, by name: those named, else the workspace's own; CorpusError when there are none."""
     names = workspace.embedder_names()
     chosen = embedder or workspace.settings.get("embedder") or (names[0] if names else None)
     if chosen not in names:
@@ -84,7 +109,7 @@ def train_in_workspace(
     parents is kept."""
     embeddings = workspace.embeddings(embedder_of(workspace, embedder))
     config = replace(config, dim=embeddings.dim)
-    folder = workspace.path / "saes" / config.name
+    folder = sae_folder(workspace.path, embeddings.name, config)
     train(embeddings, workspace.corpus, config, training, folder, progress=progress)
     return folder
 

@@ -17,7 +17,7 @@ from typing import cast, get_args
 import numpy as np
 import pandas as pd
 
-from sae_core.build.steps import embedder_of, index_workspace, is_trained, train_in_workspace
+from sae_core.build.steps import embedder_of, index_workspace, is_trained, sae_folder, train_in_workspace
 from sae_core.files.errors import ArtifactError, VoxScopeError
 from sae_core.files.processes import end_with_parent
 from sae_core.files.progress import Progress, ignore
@@ -99,13 +99,14 @@ def run_sweep(
     missing = [
         config
         for config in configs
-        if not is_trained(path / "saes" / config.name, workspace.corpus, embeddings)
+        if not is_trained(sae_folder(path, embedder, config), workspace.corpus, embeddings)
     ]
     tasks = [_Task(path, config, training, embedder) for config in missing]
     reasons = (
         _train_side_by_side(tasks, n_at_once, progress) if n_at_once > 1 else _train_in_turn(tasks, progress)
     )
-    names = [config.name for config in configs if config.name not in reasons]
+    names = [sae_folder(path, embedder, config).name for config in configs]
+    names = [name for name in names if name not in reasons]
     if not names:
         reason, _, remedy = next(iter(reasons.values())).partition(" → ")
         raise ArtifactError(
@@ -129,6 +130,11 @@ class _Task:
     training: TrainingConfig
     embedder: str
 
+    @property
+    def name(self) -> str:
+        """Of the SAE."""
+        return sae_folder(self.path, self.embedder, self.config).name
+
     def run(self, progress: Progress = ignore) -> str | None:
         """Train and index it; return why that was not possible, if it was not."""
         try:
@@ -147,10 +153,10 @@ def _train_in_turn(tasks: list[_Task], progress: Progress) -> dict[str, str]:
     """Why each SAE that could not be trained could not."""
     reasons = {}
     for number, task in enumerate(tasks):
-        note = f"{task.config.name} ({number + 1} of {len(tasks)})"
+        note = f"{task.name} ({number + 1} of {len(tasks)})"
         reason = task.run(_noted(progress, note))
         if reason is not None:
-            reasons[task.config.name] = reason
+            reasons[task.name] = reason
     return reasons
 
 
@@ -164,7 +170,7 @@ def _train_side_by_side(tasks: list[_Task], n_at_once: int, progress: Progress) 
     with pool:
         # the largest first: none of them is then left over to run alone at the end
         running: dict[Future[str | None], str] = {
-            pool.submit(task.run): task.config.name for task in reversed(tasks)
+            pool.submit(task.run): task.name for task in reversed(tasks)
         }
         progress(0, len(tasks), f"{n_at_once} SAEs at once")
         for n_done, future in enumerate(as_completed(running), start=1):
@@ -214,7 +220,7 @@ def tabulate_saes(
             view = workspace.sae(name)
         except ArtifactError:
             continue
-        embedder = view.embeddings.embedder
+        embedder = view.embeddings.name
         if embedder not in targets:
             found = attribute_targets(workspace.corpus, view.embeddings.is_valid)
             targets[embedder] = [
@@ -233,7 +239,7 @@ def _lines_of(view: SaeView, targets: list[AttributeTarget]) -> list[dict[str, o
     held_out = view.metrics.get("held-out") or view.metrics.get("train") or {}
     prefixes = tuple(view.config.get("prefixes") or ())
     is_usual = not prefixes or prefixes == default_prefixes(view.n_latents)
-    about: dict[str, object] = {"sae": view.name, "embedder": view.embeddings.embedder}
+    about: dict[str, object] = {"sae": view.name, "embedder": view.embeddings.name}
     about |= {name: view.config[name] for name in ("variant", "n_latents", "k", "seed")}
     about |= {"prefixes": "" if is_usual else "·".join(map(str, prefixes))}
     about |= {name: held_out.get(name) for name in QUALITY_COLUMNS}

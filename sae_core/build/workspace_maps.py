@@ -107,7 +107,7 @@ def place_of_map(view: SaeView, kind: MapKind) -> MapPlace:
 
 
 def _place_of_clips(workspace: Workspace, embeddings: Embeddings) -> MapPlace:
-    folder = workspace.path / "embeddings" / embeddings.embedder
+    folder = workspace.path / "embeddings" / embeddings.name
     remedy = f"run: python -m sae_core map --workspace {workspace.path}"
     return MapPlace(folder, "clips", {"embeddings": embeddings.fingerprint}, remedy)
 

@@ -2,7 +2,6 @@
 
 import argparse
 import os
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +15,7 @@ from sae_core.cli.console import (
     say_next,
 )
 from sae_core.cli.measure import measure
+from sae_core.embedding.embedders import DEFAULT_EMBEDDER, EMBEDDERS, EmbedderChoice
 from sae_core.files.progress import Bar
 
 if TYPE_CHECKING:
@@ -109,10 +109,19 @@ def _add_embed(verbs: Verbs) -> None:
     parser = add_verb(verbs, "embed", run_embed, "turn every clip into a speaker embedding")
     add_workspace(parser)
     parser.add_argument(
-        "--embedder", default="titanet", help="titanet (default, NVIDIA NeMo) or ge2e (small, offline)"
+        "--embedder",
+        default=DEFAULT_EMBEDDER,
+        help=f"one of {', '.join(EMBEDDERS)} (default {DEFAULT_EMBEDDER}, which needs NeMo; the others come along)",
     )
     parser.add_argument(
-        "--model", metavar="NAME_OR_PATH", help="a model's hub name or local file instead of the usual one"
+        "--model",
+        metavar="NAME_OR_PATH",
+        help="a model's hub name, local file or folder instead of the usual one",
+    )
+    parser.add_argument("--layer", type=int, metavar="N", help="whisper: whose output is averaged, from 1")
+    parser.add_argument(
+        "--name",
+        help="what the embeddings are called beside others of the same clips; by default as the embedder",
     )
     add_device(parser)
     parser.add_argument(
@@ -135,27 +144,26 @@ def run_embed(options: argparse.Namespace) -> None:
     """Run `embed`."""
     from sae_core.build.steps import embed_workspace
 
-    engine = _ray_engine(options) if options.engine == "ray" else None
+    choice = EmbedderChoice(options.embedder, options.model, options.device, options.layer)
+    engine = _ray_engine(options, choice) if options.engine == "ray" else None
     with Bar("embed") as bar:
         found = embed_workspace(
             options.workspace,
-            options.embedder,
-            model=options.model,
-            device=options.device,
+            choice,
+            name=options.name,
             engine=engine,
             progress=bar,
         )
     print(f"{len(found.valid_rows):,} of {len(found):,} clips embedded, {found.dim} numbers each")
-    say_failures(len(found.failures), options.workspace / "embeddings" / found.embedder / "failures.parquet")
+    say_failures(len(found.failures), options.workspace / "embeddings" / found.name / "failures.parquet")
     say_next(f"train --workspace {options.workspace}")
 
 
-def _ray_engine(options: argparse.Namespace) -> "RayEngine":
-    from sae_core.embedding.embedders import open_embedder
+def _ray_engine(options: argparse.Namespace, choice: EmbedderChoice) -> "RayEngine":
     from sae_core.embedding.ray_engine import RayEngine
 
     return RayEngine(
-        partial(open_embedder, options.embedder, model=options.model, device=options.device),
+        choice.open,
         address=options.address,
         n_workers=options.workers,
         shards=options.shards,
@@ -206,7 +214,7 @@ def run_train(options: argparse.Namespace) -> None:
     training = TrainingConfig(n_epochs=options.epochs, device=options.device)
     is_leader = os.environ.get("RANK", "0") == "0"  # of the processes that torchrun started, one speaks
     with Bar(f"train {config.name}", is_shown=is_leader) as bar:
-        folder = train_in_workspace(workspace, config, training, embedder=embeddings.embedder, progress=bar)
+        folder = train_in_workspace(workspace, config, training, embedder=embeddings.name, progress=bar)
     if is_leader:
         print(f"trained {folder}")
         say_next(f"index --workspace {options.workspace}")

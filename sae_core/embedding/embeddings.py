@@ -33,7 +33,8 @@ class Embeddings:
 
     vectors: f32[n, d], each row of norm 1; a clip that could not be embedded has a row of zeros.
     failures: the rows without a vector, with `FAILURE_COLUMNS`.
-    embedder: name of the embedder. revision: what identifies its weights. sample_rate_hz: what it heard.
+    name: what they are called in their workspace, by default as the embedder. embedder: who made them, one of
+    `EMBEDDERS` or what people called their own. revision: what identifies its weights. sample_rate_hz: what it heard.
     fingerprint: of vectors, embedder and revision.
     """
 
@@ -43,6 +44,7 @@ class Embeddings:
     revision: str
     sample_rate_hz: int
     fingerprint: str
+    name: str
 
     def __len__(self) -> int:
         return len(self.vectors)
@@ -74,7 +76,7 @@ class Embeddings:
         revision: str,
         sample_rate_hz: int,
     ) -> "Embeddings":
-        """Return embeddings of these vectors, scaled to norm 1.
+        """Return embeddings of these vectors, scaled to norm 1, called as their embedder.
 
         Raises ValueError when a row that is no failure is zero or not finite.
         """
@@ -95,7 +97,8 @@ class Embeddings:
         unit = (vectors / np.where(norms > 0, norms, 1)).astype(np.float32)
         unit[failed] = 0
         mark = fingerprint(unit, embedder, revision)
-        return cls(unit, failures[list(FAILURE_COLUMNS)], embedder, revision, sample_rate_hz, mark)
+        kept = failures[list(FAILURE_COLUMNS)]
+        return cls(unit, kept, embedder, revision, sample_rate_hz, mark, embedder)
 
     def save(self, folder: Path, *, parents: dict[str, str], clip_marks: Sequence[str] | None = None) -> None:
         """Write vectors.npy, failures.parquet and, last, meta.json into `folder`.
@@ -140,7 +143,13 @@ class Embeddings:
         if fault := key_fault(said, {"embedder": str, "revision": str, "sample_rate_hz": int}):
             raise ArtifactError(fault, where=folder / "meta.json", remedy=remedy)
         found = cls(
-            vectors, failures, said["embedder"], said["revision"], said["sample_rate_hz"], meta.fingerprint
+            vectors,
+            failures,
+            said["embedder"],
+            said["revision"],
+            said["sample_rate_hz"],
+            meta.fingerprint,
+            folder.name,
         )
         found._check_norms(folder / "vectors.npy", remedy=remedy)
         return found
@@ -153,10 +162,10 @@ class Embeddings:
             raise ArtifactError("holds vectors that are not of norm 1", where=where, remedy=remedy)
 
 
-def load_embeddings(path: Path, corpus: Corpus, embedder: str) -> Embeddings:
-    """Return one embedder's work in a workspace folder; StaleArtifactError when the clips have changed since."""
-    folder = path / "embeddings" / embedder
-    remedy = f"run: python -m sae_core embed --workspace {path} --embedder {embedder}"
+def load_embeddings(path: Path, corpus: Corpus, name: str) -> Embeddings:
+    """Return embeddings in a workspace folder by name; StaleArtifactError when the clips have changed since."""
+    folder = path / "embeddings" / name
+    remedy = f"run: python -m sae_core embed --workspace {path} --embedder {name}"
     found = Embeddings.load(folder, remedy=remedy)
     meta = ArtifactMeta.read(folder / "meta.json", kind="embeddings", remedy=remedy)
     meta.check_parents({"audio": corpus.audio_fingerprint}, where=folder, remedy=remedy)

@@ -6,7 +6,7 @@ import shutil
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -81,7 +81,7 @@ def extract(
     shard_clips: int = SHARD_CLIPS,
     progress: Progress = ignore,
 ) -> Embeddings:
-    """Embed every clip and save the result in `folder`; clips that cannot be embedded are in its failures.
+    """Embed every clip and save the result in `folder`, whose name it goes by, failures with it.
 
     engine: who does it; by default this process. Goes on where an earlier run stopped, whatever its engine. Vectors
     already saved there by this embedder are kept for all clips that are the same stretches of the same recordings; new
@@ -299,6 +299,7 @@ def _finish(
         revision=embedder.revision,
         sample_rate_hz=embedder.sample_rate_hz,
     )
+    embeddings = replace(embeddings, name=folder.name)
     # Written in full before anything older is touched: a full disk costs nothing that was already made.
     parents = {"audio": corpus.audio_fingerprint}
     embeddings.save(folder / "staging", parents=parents, clip_marks=clip_marks(corpus))

@@ -8,10 +8,14 @@ from sae_core.embedding.onednn import DenseProduct
 
 
 class FrameProduct:
-    """A linear layer over frames of shape [b, t, c], rectified if asked; on a processor by oneDNN where torch has it."""
+    """A linear layer over frames of shape [b, t, c], rectified if asked; on a CPU by oneDNN where torch has it."""
 
     def __init__(
-        self, weight: Float32[Tensor, "o c"], bias: Float32[Tensor, " o"] | None = None, *, is_rectified: bool = False
+        self,
+        weight: Float32[Tensor, "o c"],
+        bias: Float32[Tensor, " o"] | None = None,
+        *,
+        is_rectified: bool = False,
     ) -> None:
         bias = weight.new_zeros(len(weight)) if bias is None else bias
         self._weight, self._bias, self._is_rectified = weight, bias, is_rectified

@@ -1,4 +1,4 @@
-"""What a workspace keeps about itself: `workspace.json` with its name, its default SAE and its embedder."""
+"""What a workspace keeps about itself: `workspace.json` with its name, default SAE and embeddings."""
 
 from pathlib import Path
 from typing import Any
@@ -8,7 +8,9 @@ from sae_core.files.formats import FORMAT_VERSION, check_version
 
 _WORDS = (str, type(None))
 _REMEDY = "delete this file: its name and its default SAE are then chosen anew, and nothing else is lost"
-_SETTINGS = dict.fromkeys(("name", "default_sae", "embedder", "embedder_model"), _WORDS)
+_SETTINGS = dict.fromkeys(("name", "default_sae", "embedder", "embedder_model"), _WORDS) | {
+    "opened_with": (dict, type(None))
+}
 
 
 def read_settings(path: Path) -> dict[str, Any]:

@@ -78,7 +78,7 @@ class SaeConfig:
 
     @property
     def name(self) -> str:
-        """The folder an SAE of these settings lives in, such as `matryoshka-1024-k32` or `topk-64-k8-s1`."""
+        """These settings in short, such as `matryoshka-1024-k32` or `topk-64-k8-s1`."""
         parts = [self.variant, str(self.n_latents), f"k{self.k}"]
         if self.prefixes and self.prefixes != default_prefixes(self.n_latents):
             parts.append("p" + ".".join(map(str, self.prefixes[:-1])))

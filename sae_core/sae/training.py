@@ -210,7 +210,7 @@ class _Task:
             filled,
             parents,
             folder,
-            embeddings.embedder,
+            embeddings.name,
         )
 
     @property

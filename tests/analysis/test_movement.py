@@ -23,7 +23,7 @@ from sae_core.measures.movement import IN_INDEX
 from sae_core.measures.steering import Change
 from sae_core.workspace.workspace import Workspace
 
-PLAIN, NESTED = "topk-64-k8-s1", "matryoshka-64-k8-s1"
+PLAIN, NESTED = "synthetic-topk-64-k8-s1", "synthetic-matryoshka-64-k8-s1"
 
 
 @pytest.fixture(scope="module")

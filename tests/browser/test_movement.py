@@ -5,7 +5,7 @@ import re
 from playwright.sync_api import expect
 
 PLAYER = "window.__voxscopePlayer"
-ADDRESS = "movement?from=topk-64-k8-s1&to=matryoshka-64-k8-s1"
+ADDRESS = "movement?from=synthetic-topk-64-k8-s1&to=synthetic-matryoshka-64-k8-s1"
 LIST = ".st-key-movement_clips_list"
 
 

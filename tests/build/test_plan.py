@@ -157,7 +157,7 @@ def test_a_build_that_stopped_goes_on_where_it_was(voices, tmp_path):
     plan = BuildPlan(str(voices), **SMALL)
 
     def stop_after_first_sae(moment):
-        if moment.step == "sweep" and moment.note.startswith("topk-16"):
+        if moment.step == "sweep" and moment.note.startswith("ge2e-topk-16"):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -224,10 +224,10 @@ def test_lineage_is_stored_as_it_is_traced(built):
     workspace = Workspace(path)
     table = read_table(path / "lineage.parquet")
     expected = {
-        ("topk-8-k4", "topk-16-k4"): trace_saes(
-            workspace.sae("topk-8-k4"), workspace.sae("topk-16-k4")
+        ("ge2e-topk-8-k4", "ge2e-topk-16-k4"): trace_saes(
+            workspace.sae("ge2e-topk-8-k4"), workspace.sae("ge2e-topk-16-k4")
         ).edges,
-        ("matryoshka-16-k4", "matryoshka-16-k4"): refine_sae(workspace.sae("matryoshka-16-k4")),
+        ("ge2e-matryoshka-16-k4", "ge2e-matryoshka-16-k4"): refine_sae(workspace.sae("ge2e-matryoshka-16-k4")),
     }
     for (before, after), edges in expected.items():
         stored = table[(table["before"] == before) & (table["after"] == after)]

@@ -14,6 +14,7 @@ from sae_core.build.steps import (
     train_in_workspace,
 )
 from sae_core.corpus.clips import Corpus
+from sae_core.embedding.embedders import EmbedderChoice
 from sae_core.files.artifacts import ArtifactMeta
 from sae_core.files.errors import CorpusError
 from sae_core.sae.model import SaeConfig
@@ -108,10 +109,10 @@ def test_a_few_real_waveforms_go_through_ge2e_into_a_workspace(own_workspace):
     corpus = Corpus.load(own_workspace)
     few = Corpus(corpus.table.head(12), corpus.audio_root, corpus.attributes)
     replace(few).save(own_workspace)
-    found = embed_workspace(own_workspace, "ge2e", device="cpu")
+    found = embed_workspace(own_workspace, EmbedderChoice("ge2e", device="cpu"))
     assert found.vectors.shape == (12, 256) and len(found.failures) == 0
     before = times_of(own_workspace / "embeddings" / "ge2e")
-    again = embed_workspace(own_workspace, "ge2e", device="cpu")
+    again = embed_workspace(own_workspace, EmbedderChoice("ge2e", device="cpu"))
     assert times_of(own_workspace / "embeddings" / "ge2e") == before
     assert np.array_equal(found.vectors, again.vectors)
     assert embedder_of(open_workspace(own_workspace), None) == "ge2e"

@@ -44,7 +44,7 @@ def swept(untrained, tmp_path_factory):
 
 def test_every_place_of_the_grid_is_trained_and_indexed(swept):
     folder, report = swept
-    names = {config.name for config in GRID.configs(192)}
+    names = {f"synthetic-{config.name}" for config in GRID.configs(192)}
     assert len(names) == 8 and set(Workspace(folder).sae_names()) == names == set(report.table["sae"])
     assert report.failures.empty
     assert all((folder / "saes" / name / "index.json").exists() for name in names)
@@ -63,7 +63,7 @@ def test_a_second_sweep_trains_only_what_is_new(swept, tmp_path, monkeypatch):
     monkeypatch.setattr("sae_core.build.sweep.train_in_workspace", note)
     report = run_sweep(folder, GRID, TINY)
     assert trained == [] and report.table.equals(swept[1].table)
-    shutil.rmtree(folder / "saes" / "topk-32-k4")
+    shutil.rmtree(folder / "saes" / "synthetic-topk-32-k4")
     run_sweep(folder, SweepGrid(("topk",), (32,), (2, 4), (0, 1)), TINY)
     assert sorted(trained) == ["topk-32-k2-s1", "topk-32-k4", "topk-32-k4-s1"]
 
@@ -79,9 +79,9 @@ def test_one_that_fails_is_listed_and_the_others_go_on(untrained, tmp_path, monk
 
     monkeypatch.setattr("sae_core.build.sweep.train_in_workspace", fail)
     report = run_sweep(folder, SweepGrid(("topk",), (16,), (2, 4)), TINY)
-    assert report.failures["sae"].tolist() == ["topk-16-k2"]
+    assert report.failures["sae"].tolist() == ["synthetic-topk-16-k2"]
     assert "train slower" in report.failures["reason"].iloc[0]
-    assert set(report.table["sae"]) == {"topk-16-k4"}
+    assert set(report.table["sae"]) == {"synthetic-topk-16-k4"}
     with pytest.raises(ArtifactError, match="no SAE of the grid"):
         run_sweep(folder, SweepGrid(("topk",), (16,), (2,)), TINY)
 
@@ -96,7 +96,7 @@ def test_several_at_once_are_the_same_saes(untrained, swept, tmp_path):
     expected = expected[expected["sae"].isin(report.table["sae"])].set_index(["sae", "attribute", "value"])
     found = report.table.set_index(["sae", "attribute", "value"]).loc[expected.index]
     np.testing.assert_allclose(found["f1"], expected["f1"], atol=1e-5)
-    assert (2, 2, "topk-16-k2") in seen or (2, 2, "matryoshka-16-k2") in seen
+    assert (2, 2, "synthetic-topk-16-k2") in seen or (2, 2, "synthetic-matryoshka-16-k2") in seen
 
 
 def test_the_table_says_what_each_sae_says(swept):
@@ -138,8 +138,8 @@ def test_one_value_is_the_same_rows(swept):
 
 def test_stale_saes_are_left_out(swept, tmp_path):
     folder = shutil.copytree(swept[0], tmp_path / "stale")
-    (folder / "saes" / "topk-16-k2" / "index.json").unlink()
-    assert "topk-16-k2" not in set(tabulate_saes(Workspace(folder))["sae"])
+    (folder / "saes" / "synthetic-topk-16-k2" / "index.json").unlink()
+    assert "synthetic-topk-16-k2" not in set(tabulate_saes(Workspace(folder))["sae"])
 
 
 def test_a_probe_is_kept_beside_the_embeddings(swept, untrained):
@@ -223,10 +223,10 @@ def test_sweep_and_lineage_from_the_command_line(swept, tmp_path, capsys):
     assert set(pd.read_csv(table)["sae"]) == set(swept[1].table["sae"])
     assert "best on the selection clips" in capsys.readouterr().out
     kin = tmp_path / "kin.csv"
-    assert main(["lineage", "topk-16-k2", "topk-32-k4", "--workspace", str(folder), "--csv", str(kin)]) == 0
+    assert main(["lineage", "synthetic-topk-16-k2", "synthetic-topk-32-k4", "--workspace", str(folder), "--csv", str(kin)]) == 0
     assert "topk-16-k2:" in capsys.readouterr().out and "beyond_chance" in pd.read_csv(kin)
-    assert main(["lineage", "matryoshka-32-k4", "--workspace", str(folder)]) == 0
+    assert main(["lineage", "synthetic-matryoshka-32-k4", "--workspace", str(folder)]) == 0
     assert "refine an earlier one" in capsys.readouterr().out
-    assert main(["lineage", "topk-16-k2", "--workspace", str(folder)]) == 2
+    assert main(["lineage", "synthetic-topk-16-k2", "--workspace", str(folder)]) == 2
     assert "not nested" in capsys.readouterr().err
     assert main(["sweep", "--workspace", str(folder), "--variants", "gated"]) == 2

@@ -57,7 +57,7 @@ def test_a_folder_of_recordings_becomes_an_explorable_workspace(small_workspace,
             assert "48 of 48 clips measured" in said
     assert main(["info", str(workspace)]) == 0
     said = capsys.readouterr().out
-    assert "48 clips, 12 speakers" in said and "saes/topk-16-k4" in said and "ready" in said
+    assert "48 clips, 12 speakers" in said and "saes/ge2e-topk-16-k4" in said and "ready" in said
     assert "acoustics" in said
     assert "missing" not in said and "stale" not in said
 

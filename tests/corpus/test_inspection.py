@@ -11,6 +11,7 @@ import soundfile
 from sae_core.corpus import inspection
 from sae_core.corpus.clips import VERSION_COLUMN, Corpus
 from sae_core.corpus.importing import ImportSettings, import_corpus
+from sae_core.embedding.embedders import EmbedderChoice
 from sae_core.files.artifacts import read_table, write_table
 from tests.recordings import voice
 
@@ -206,7 +207,7 @@ def test_opens_of_one_recording(tmp_path):
     steps = [
         lambda: import_corpus(tmp_path / "in", tmp_path / "w"),
         lambda: measure_workspace(tmp_path / "w"),
-        lambda: embed_workspace(tmp_path / "w", "ge2e"),
+        lambda: embed_workspace(tmp_path / "w", EmbedderChoice("ge2e")),
         lambda: [Workspace(tmp_path / "w").clip_audio(row) for row in range(3)],
     ]
     for number, step in enumerate(steps, 1):
@@ -252,7 +253,9 @@ def test_only_what_was_replaced_or_added_is_measured_and_embedded_again(tmp_path
         for names in heard.values():
             names.clear()
         import_corpus(tmp_path / "in", tmp_path / "w")
-        return measure_workspace(tmp_path / "w", n_processes=1), embed_workspace(tmp_path / "w", "ge2e")
+        return measure_workspace(tmp_path / "w", n_processes=1), embed_workspace(
+            tmp_path / "w", EmbedderChoice("ge2e")
+        )
 
     for number in range(5):
         record(tmp_path / "in" / f"{number}.wav", 1.5, seed=number)

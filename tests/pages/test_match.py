@@ -156,7 +156,7 @@ def broken_view(own_workspace, view):
 
     from sae_core.files.artifacts import read_table, write_table
 
-    file = own_workspace / "embeddings" / view.embeddings.embedder / "failures.parquet"
+    file = own_workspace / "embeddings" / view.embeddings.name / "failures.parquet"
     lost = pd.DataFrame({"row": [3], "clip_id": [clip(view, 3)], "reason": ["it is silent"]})
     write_table(file, pd.concat([read_table(file), lost], ignore_index=True).astype({"row": "int64"}))
     vectors = np.load(file.with_name("vectors.npy"))

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-PLAIN, NESTED = "topk-64-k8-s1", "matryoshka-64-k8-s1"
+PLAIN, NESTED = "synthetic-topk-64-k8-s1", "synthetic-matryoshka-64-k8-s1"
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from sae_core.files.errors import ArtifactError
 from sae_core.workspace.integrity import verify_workspace
 from sae_core.workspace.workspace import open_workspace
 
-NAME = "topk-64-k8-s1"
+NAME = "synthetic-topk-64-k8-s1"
 FILES = [
     "embeddings/synthetic/vectors.npy",
     f"saes/{NAME}/weights.safetensors",

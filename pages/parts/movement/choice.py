@@ -66,8 +66,8 @@ def choose_movement(workspace: Workspace, view: SaeView, value: tuple[str, str])
 
 
 def _saes(workspace: Workspace, view: SaeView, value: tuple[str, str]) -> list[ActiveSet]:
-    embedder = view.embeddings.embedder
-    names = [name for name in order_by_size(workspace) if workspace.sae(name).embeddings.embedder == embedder]
+    embedder = view.embeddings.name
+    names = [name for name in order_by_size(workspace) if workspace.sae(name).embeddings.name == embedder]
     ends = smallest_and_largest(workspace, view.name)
     chosen = [
         _choose_sae(label, names, key=key, usual=usual)

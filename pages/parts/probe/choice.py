@@ -18,6 +18,7 @@ from sae_core.analysis.probe import (
     Examination,
     Examiner,
     FiringTimes,
+    embedder_choice,
     examine,
     examine_excerpt,
     open_examiner,
@@ -77,7 +78,7 @@ class Probe:
 
 def _embedder_behind(view: SaeView) -> tuple[str, ...]:
     made = view.embeddings
-    return made.embedder, made.revision, str(view.workspace.settings.get("embedder_model", ""))
+    return made.embedder, made.revision, str(embedder_choice(view))
 
 
 @cached(keep=2, spinner="Opening the embedder …", by={VIEW: _embedder_behind})

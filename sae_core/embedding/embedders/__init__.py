@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import importlib
 import importlib.util
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast, runtime_checkable
 
 from sae_core.files.errors import MissingDependencyError
@@ -19,16 +21,28 @@ DEFAULT_EMBEDDER = "titanet"
 
 EMBEDDERS: dict[str, str] = {
     "titanet": "sae_core.embedding.embedders.titanet",
-    "ge2e": "sae_core.embedding.embedders.ge2e",
     "campplus": "sae_core.embedding.embedders.campplus",
     "whisper": "sae_core.embedding.embedders.whisper",
+    "ge2e": "sae_core.embedding.embedders.ge2e",
 }
 """Name → the module whose `load(model, device)` returns that embedder; it is imported only when asked for."""
+
+OPTIONS: dict[str, tuple[str, ...]] = {"whisper": ("layer",)}
+"""Name → what can be chosen of an embedder beside its model; keywords of its `load`."""
 
 ABOUT: dict[str, tuple[str, str]] = {
     "titanet": (
         "TitaNet",
         "NVIDIA's speaker network (arXiv 2110.04410), 192 numbers per clip; the better choice if available",
+    ),
+    "campplus": (
+        "CAM++",
+        "speaker network (arXiv 2303.00332), 192 numbers per clip; half of GE2E's errors, bundled, needs no download",
+    ),
+    "whisper": (
+        "Whisper",
+        "speech recogniser's encoder (arXiv 2212.04356), 512 numbers per clip; knows languages and kinds of sound "
+        "rather than speakers; its base size is bundled",
     ),
     "ge2e": ("GE2E", "small and fast (arXiv 1710.10467), 256 numbers per clip; bundled, needs no download"),
 }
@@ -61,15 +75,52 @@ class Embedder(Protocol):
         """
 
 
-def open_embedder(name: str, *, model: str | None = None, device: str | None = None) -> Embedder:
+def open_embedder(
+    name: str,
+    *,
+    model: str | None = None,
+    device: str | None = None,
+    options: Mapping[str, object] | None = None,
+) -> Embedder:
     """Return the embedder `name`, ready to embed.
 
     model: its weights, a path or a name it knows; None for its default. device: as torch names it; None chooses.
-    Raises ValueError for an unknown name, ArtifactError for weights that cannot be used, MissingDependencyError.
+    options: what else is chosen of it, see `OPTIONS`; None stands for the usual.
+    Raises ValueError for an unknown name, an option it does not have or a value that cannot be, ArtifactError for
+    weights that cannot be used, MissingDependencyError.
     """
     if name not in EMBEDDERS:
         raise ValueError(f"{name!r} is no embedder; there are {', '.join(EMBEDDERS)}")
-    return cast(Embedder, importlib.import_module(EMBEDDERS[name]).load(model, device))
+    chosen = {key: value for key, value in (options or {}).items() if value is not None}
+    if foreign := sorted(set(chosen) - set(OPTIONS.get(name, ()))):
+        raise ValueError(f"the {name} embedder has no {foreign[0]} to choose")
+    return cast(Embedder, importlib.import_module(EMBEDDERS[name]).load(model, device, **chosen))
+
+
+@dataclass(frozen=True)
+class EmbedderChoice:
+    """Which embedder, with which weights, as people chose it; picklable, so that a worker elsewhere opens it too.
+
+    embedder, model, device: see `open_embedder`. layer: of the embedders that have this option.
+    """
+
+    embedder: str = DEFAULT_EMBEDDER
+    model: str | None = None
+    device: str | None = None
+    layer: int | None = None
+
+    def open(self) -> Embedder:
+        """Open it; raises what `open_embedder` does."""
+        options = {"layer": self.layer}
+        return open_embedder(self.embedder, model=self.model, device=self.device, options=options)
+
+    @property
+    def opened_with(self) -> dict[str, object]:
+        """What was chosen beside the embedder's name, as JSON; the path of local weights is made absolute."""
+        is_local = self.model is not None and Path(self.model).expanduser().exists()
+        model = str(Path(str(self.model)).expanduser().resolve()) if is_local else self.model
+        chosen = {"model": model, "layer": self.layer}
+        return {key: value for key, value in chosen.items() if value is not None}
 
 
 def missing_packages(name: str) -> list[str]:
@@ -90,7 +141,7 @@ def how_to_install(name: str) -> str:
     """The remedy where packages of an embedder are missing."""
     return (
         f"run: pip install 'voxscope[{name}]' (in a checkout: pip install -r requirements.txt), "
-        "or use --embedder ge2e"
+        "or use --embedder campplus, which needs no network"
     )
 
 

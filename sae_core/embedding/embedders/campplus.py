@@ -82,7 +82,7 @@ class _Picture:
     bias: Tensor
     stride: int = 1
 
-    def __call__(self, picture: Float32[Tensor, "b c f t"]) -> Float32[Tensor, "b o f t"]:
+    def __call__(self, picture: Float32[Tensor, "b c f t"]) -> Float32[Tensor, "b o g t"]:
         margin = self.weight.shape[-1] // 2
         return nn.functional.conv2d(
             picture, self.weight, self.bias, stride=(self.stride, 1), padding=(margin, margin)
@@ -139,7 +139,9 @@ class CamPlusNetwork:
 
     def __init__(self, weights: "_Weights") -> None:
         self._begin = weights.picture("head.conv1", "head.bn1")
-        self._residuals = [weights.residual(f"head.layer{layer}.{place}") for layer in (1, 2) for place in (0, 1)]
+        self._residuals = [
+            weights.residual(f"head.layer{layer}.{place}") for layer in (1, 2) for place in (0, 1)
+        ]
         self._end = weights.picture("head.conv2", "head.bn2", stride=2)
         self._tdnn = weights.folded("xvector.tdnn.linear", "xvector.tdnn.nonlinear.batchnorm")
         self._blocks, self._transits = [], []
@@ -245,7 +247,9 @@ class _Weights:
         local = self[f"{name}.cam_layer.linear_local.weight"]
         first, second = (nn.Linear(1, 1, device=local.device) for _ in range(2))
         for linear, place in ((first, "linear1"), (second, "linear2")):
-            linear.weight = nn.Parameter(self[f"{name}.cam_layer.{place}.weight"][:, :, 0], requires_grad=False)
+            linear.weight = nn.Parameter(
+                self[f"{name}.cam_layer.{place}.weight"][:, :, 0], requires_grad=False
+            )
             linear.bias = nn.Parameter(self[f"{name}.cam_layer.{place}.bias"], requires_grad=False)
         return _DenseLayer(
             self.scaled(f"{name}.nonlinear1.batchnorm"),
@@ -295,9 +299,7 @@ def load(model: str | None, device: str | None) -> CamPlusEmbedder:
     tensors = read_tensors(path, remedy=_REMEDY)
     check_weights(path, tensors, weight_shapes(), network="CAM++", remedy=_REMEDY)
     chosen = choose_device(device)
-    return CamPlusEmbedder(
-        CamPlusNetwork(_Weights(tensors, chosen)), fingerprint(FRONT_END, tensors), chosen
-    )
+    return CamPlusEmbedder(CamPlusNetwork(_Weights(tensors, chosen)), fingerprint(FRONT_END, tensors), chosen)
 
 
 def weight_shapes() -> dict[str, tuple[int, ...]]:
@@ -305,7 +307,11 @@ def weight_shapes() -> dict[str, tuple[int, ...]]:
     shapes: dict[str, tuple[int, ...]] = {}
 
     def norm(name: str, n_channels: int, *, is_affine: bool = True) -> None:
-        parts = ("weight", "bias", "running_mean", "running_var") if is_affine else ("running_mean", "running_var")
+        parts = (
+            ("weight", "bias", "running_mean", "running_var")
+            if is_affine
+            else ("running_mean", "running_var")
+        )
         shapes.update({f"{name}.{part}": (n_channels,) for part in parts})
 
     def convolution(name: str, *shape: int, norm_name: str | None = None) -> None:
@@ -319,10 +325,14 @@ def weight_shapes() -> dict[str, tuple[int, ...]]:
             name = f"head.layer{layer}.{place}"
             for half in (1, 2):
                 convolution(f"{name}.conv{half}", 32, 32, 3, 3, norm_name=f"{name}.bn{half}")
-        convolution(f"head.layer{layer}.0.shortcut.0", 32, 32, 1, 1, norm_name=f"head.layer{layer}.0.shortcut.1")
+        convolution(
+            f"head.layer{layer}.0.shortcut.0", 32, 32, 1, 1, norm_name=f"head.layer{layer}.0.shortcut.1"
+        )
     convolution("head.conv2", 32, 32, 3, 3, norm_name="head.bn2")
     width = 128
-    convolution("xvector.tdnn.linear", width, 32 * N_MELS // 8, 5, norm_name="xvector.tdnn.nonlinear.batchnorm")
+    convolution(
+        "xvector.tdnn.linear", width, 32 * N_MELS // 8, 5, norm_name="xvector.tdnn.nonlinear.batchnorm"
+    )
     for number, (n_layers, _) in enumerate(_BLOCKS, start=1):
         for layer in range(n_layers):
             name = f"xvector.block{number}.tdnnd{layer + 1}"
@@ -340,4 +350,3 @@ def weight_shapes() -> dict[str, tuple[int, ...]]:
     convolution("xvector.dense.linear", DIM, 2 * width, 1)
     norm("xvector.dense.nonlinear.batchnorm", DIM, is_affine=False)
     return shapes
-

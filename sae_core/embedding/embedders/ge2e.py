@@ -9,7 +9,6 @@ voice detector, and a clip should be embedded as it is heard.
 
 from pathlib import Path
 
-import numpy as np
 import torch
 from jaxtyping import Float32, Int64
 from torch import Tensor, nn

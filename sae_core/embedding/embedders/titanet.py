@@ -148,7 +148,7 @@ def _fetch(models: Any, name: str) -> Path:
         raise ArtifactError(
             f"the model {name!r} cannot be fetched ({_first_line(error)})",
             remedy="check the name and the network, or download its .nemo file elsewhere and give --model PATH,"
-            " or use --embedder ge2e, which needs no network",
+            " or use --embedder campplus, the nearest that needs no network",
         ) from error
     return path
 

@@ -41,7 +41,9 @@ POOLING = "mean of the clip's layer-normed frames"
 
 _SAMPLES_A_FRAME = 2 * HOP
 _NORM_EPS = 1e-5
-_REMEDY = "name a folder of a Whisper model as Hugging Face lays it out, or leave --model out for the shipped base"
+_REMEDY = (
+    "name a folder of a Whisper model as Hugging Face lays it out, or leave --model out for the shipped base"
+)
 _FILES = ("config.json", "preprocessor_config.json", "model.safetensors")
 _SIZES = dict.fromkeys(("d_model", "encoder_layers", "encoder_attention_heads", "num_mel_bins"), int)
 
@@ -60,17 +62,23 @@ class WhisperSize:
         """The sizes in a model's folder; ArtifactError when they are missing or cannot be."""
         raw = read_json(folder / "config.json", remedy=_REMEDY)
         if fault := key_fault(raw, _SIZES):
-            raise ArtifactError(f"describes no Whisper model: {fault}", where=folder / "config.json", remedy=_REMEDY)
+            raise ArtifactError(
+                f"describes no Whisper model: {fault}", where=folder / "config.json", remedy=_REMEDY
+            )
         size = cls(*(int(raw[name]) for name in _SIZES))
         if not (0 < size.dim <= 8192 and 0 < size.n_layers <= 128 and size.n_mels in (80, 128)):
-            raise ArtifactError("has sizes no Whisper model has", where=folder / "config.json", remedy=_REMEDY)
+            raise ArtifactError(
+                "has sizes no Whisper model has", where=folder / "config.json", remedy=_REMEDY
+            )
         if size.n_heads < 1 or size.dim % size.n_heads:
             raise ArtifactError("has heads that do not fit", where=folder / "config.json", remedy=_REMEDY)
         return size
 
     def shapes(self, n_layers: int) -> dict[str, tuple[int, ...]]:
         """The shape of each tensor that the first layers need, by Hugging Face's names below `encoder.`."""
-        dim, shapes = self.dim, {"conv1.weight": (self.dim, self.n_mels, 3), "conv2.weight": (self.dim, self.dim, 3)}
+        dim = self.dim
+        shapes: dict[str, tuple[int, ...]] = {"conv1.weight": (dim, self.n_mels, 3)}
+        shapes["conv2.weight"] = (dim, dim, 3)
         shapes |= {"conv1.bias": (dim,), "conv2.bias": (dim,)}
         for layer in range(n_layers):
             for part in ("self_attn_layer_norm", "final_layer_norm"):
@@ -93,7 +101,9 @@ class LogMel(nn.Module):
     def __init__(self, n_mels: int) -> None:
         super().__init__()
         self.register_buffer("window", torch.hann_window(N_FFT, periodic=True))
-        self.register_buffer("filters", torch.from_numpy(slaney_filters(n_mels, N_FFT, SAMPLE_RATE_HZ).T.copy()))
+        self.register_buffer(
+            "filters", torch.from_numpy(slaney_filters(n_mels, N_FFT, SAMPLE_RATE_HZ).T.copy())
+        )
 
     def forward(
         self, waveforms: Float32[Tensor, "b t"], n_frames: Int64[Tensor, " b"]
@@ -121,9 +131,14 @@ class _Layer:
 
         self._n_heads = n_heads
         self._norms = [
-            (at(f"{part}.weight"), at(f"{part}.bias")) for part in ("self_attn_layer_norm", "final_layer_norm")
+            (at(f"{part}.weight"), at(f"{part}.bias"))
+            for part in ("self_attn_layer_norm", "final_layer_norm")
         ]
-        biases = [at("self_attn.q_proj.bias"), torch.zeros_like(at("self_attn.q_proj.bias")), at("self_attn.v_proj.bias")]
+        biases = [
+            at("self_attn.q_proj.bias"),
+            torch.zeros_like(at("self_attn.q_proj.bias")),
+            at("self_attn.v_proj.bias"),
+        ]
         weights = [at(f"self_attn.{part}_proj.weight") for part in "qkv"]
         self._heads = FrameProduct(torch.cat(weights), torch.cat(biases))
         self._out = FrameProduct(at("self_attn.out_proj.weight"), at("self_attn.out_proj.bias"))
@@ -191,7 +206,9 @@ class WhisperEmbedder:
     sample_rate_hz = SAMPLE_RATE_HZ
     min_duration_s = 0.4
 
-    def __init__(self, encoder: WhisperEncoder, size: WhisperSize, revision: str, device: torch.device) -> None:
+    def __init__(
+        self, encoder: WhisperEncoder, size: WhisperSize, revision: str, device: torch.device
+    ) -> None:
         self.revision, self.dim = revision, size.dim
         self._encoder, self._device = encoder, device
         self._log_mel = LogMel(size.n_mels).to(device)
@@ -256,7 +273,9 @@ def load(model: str | None, device: str | None, *, layer: int | None = None) -> 
     tensors = _encoder_tensors(folder / "model.safetensors")
     n_stored = len({name.split(".")[1] for name in tensors if name.startswith("layers.")})
     if not 1 <= chosen_layer <= min(size.n_layers, n_stored):
-        raise ValueError(f"layer must be from 1 to {min(size.n_layers, n_stored)} for this model, not {chosen_layer}")
+        raise ValueError(
+            f"layer must be from 1 to {min(size.n_layers, n_stored)} for this model, not {chosen_layer}"
+        )
     shapes = size.shapes(chosen_layer)
     kept = {name: array for name, array in tensors.items() if name in shapes}
     check_weights(folder / "model.safetensors", kept, shapes, network="Whisper", remedy=_REMEDY)
