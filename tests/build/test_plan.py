@@ -227,7 +227,9 @@ def test_lineage_is_stored_as_it_is_traced(built):
         ("ge2e-topk-8-k4", "ge2e-topk-16-k4"): trace_saes(
             workspace.sae("ge2e-topk-8-k4"), workspace.sae("ge2e-topk-16-k4")
         ).edges,
-        ("ge2e-matryoshka-16-k4", "ge2e-matryoshka-16-k4"): refine_sae(workspace.sae("ge2e-matryoshka-16-k4")),
+        ("ge2e-matryoshka-16-k4", "ge2e-matryoshka-16-k4"): refine_sae(
+            workspace.sae("ge2e-matryoshka-16-k4")
+        ),
     }
     for (before, after), edges in expected.items():
         stored = table[(table["before"] == before) & (table["after"] == after)]

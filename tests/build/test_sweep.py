@@ -223,10 +223,23 @@ def test_sweep_and_lineage_from_the_command_line(swept, tmp_path, capsys):
     assert set(pd.read_csv(table)["sae"]) == set(swept[1].table["sae"])
     assert "best on the selection clips" in capsys.readouterr().out
     kin = tmp_path / "kin.csv"
-    assert main(["lineage", "synthetic-topk-16-k2", "synthetic-topk-32-k4", "--workspace", str(folder), "--csv", str(kin)]) == 0
+    assert (
+        main(
+            [
+                "lineage",
+                "synthetic-topk-16-k2",
+                "synthetic-topk-32-k4",
+                "--workspace",
+                str(folder),
+                "--csv",
+                str(kin),
+            ]
+        )
+        == 0
+    )
     assert "topk-16-k2:" in capsys.readouterr().out and "beyond_chance" in pd.read_csv(kin)
     assert main(["lineage", "synthetic-matryoshka-32-k4", "--workspace", str(folder)]) == 0
     assert "refine an earlier one" in capsys.readouterr().out
     assert main(["lineage", "synthetic-topk-16-k2", "--workspace", str(folder)]) == 2
-    assert "not nested" in capsys.readouterr().err
+    assert "no Matryoshka SAE" in capsys.readouterr().err
     assert main(["sweep", "--workspace", str(folder), "--variants", "gated"]) == 2

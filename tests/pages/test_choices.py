@@ -48,7 +48,12 @@ def test_an_unknown_one_is_told_until_somebody_chooses():
         ("latents", {"latent": "x" * 400}, "the latent **xxx", []),
         ("latents", {"latent": "٣"}, "the latent **٣**", []),
         ("overview", {"sae": "../../etc"}, "the SAE **../../etc**", []),
-        ("match", {"sae": "synthetic-topk-64-k9"}, "the SAE **synthetic-topk-64-k9**", ["synthetic-topk-64-k8-s1"]),
+        (
+            "match",
+            {"sae": "synthetic-topk-64-k9"},
+            "the SAE **synthetic-topk-64-k9**",
+            ["synthetic-topk-64-k8-s1"],
+        ),
         ("clips", {"clip": "clip-00000420"}, "the clip **clip-00000420**", ["clip-0000420"]),
         ("probe", {"clip": "nosuch"}, "the clip **nosuch**", []),
         ("sweep", {"value": "language=xx"}, "the attribute value **language=xx**", ["language=uk"]),
