@@ -188,7 +188,7 @@ class CamPlusNetwork:
         return nn.functional.linear(torch.cat([mean[:, 0], deviation], dim=1), weight[:, :, 0], bias)
 
 
-def _dense_block(layers: list[_DenseLayer], frames: Frames, heard: _Heard) -> Frames:
+def _dense_block(layers: list[_DenseLayer], frames: Frames, heard: _Heard) -> Float32[Tensor, "b t o"]:
     """The frames with what each layer finds in all before it set beside them."""
     n_before = frames.shape[2]
     joined = frames.new_empty(*frames.shape[:2], n_before + _GROWTH * len(layers))

@@ -132,8 +132,8 @@ def _with_another_shape(tensors):
     return tensors | {"linear.bias": np.zeros(128, np.float32)}
 
 
-def _in_half_precision(tensors):
-    return {name: array.astype(np.float16) for name, array in tensors.items()}
+def _in_double_precision(tensors):
+    return {name: array.astype(np.float64) for name, array in tensors.items()}
 
 
 def _with_nan(tensors):
@@ -146,7 +146,7 @@ def _with_nan(tensors):
         (_without_a_tensor, "missing or unknown tensors linear.bias"),
         (_with_one_more, "similarity_weight"),
         (_with_another_shape, r"linear.bias is float32 of shape \(128,\)"),
-        (_in_half_precision, "float16"),
+        (_in_double_precision, "float64"),
         (_with_nan, "NaN"),
     ],
 )
