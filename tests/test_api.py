@@ -248,11 +248,11 @@ def test_a_folder_becomes_a_workspace_that_a_recording_is_held_against(
     trained = sae_core.train(workspace, n_latents=16, k=4, variant="topk", n_epochs=20, progress=False)
     assert trained.config.name == "topk-16-k4"
     found = sae_core.index(workspace, trained, progress=False)
-    assert (found.name, found.n_latents) == ("synthetic-topk-16-k4", 16)
+    assert (found.name, found.n_latents) == ("ge2e-topk-16-k4", 16)
     grown = sae_core.sweep(
         workspace, n_latents=[16], ks=[2, 4], variants=["topk"], n_epochs=20, progress=False
     )
-    assert set(grown.table["sae"]) == {"synthetic-topk-16-k2", "synthetic-topk-16-k4"}
+    assert set(grown.table["sae"]) == {"ge2e-topk-16-k2", "ge2e-topk-16-k4"}
 
     clip = recordings / table["audio_path"][5]
     probed = sae_core.probe(found, clip)

@@ -7,7 +7,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from sae_core.build.steps import embedder_of
+from sae_core.build.steps import best_sae, embedder_of
 from sae_core.embedding.embeddings import Embeddings
 from sae_core.files.artifacts import ArtifactMeta
 from sae_core.files.errors import ArtifactError
@@ -122,9 +122,9 @@ def map_workspace(
 ) -> MapReport:
     """Lay out the clips by their embeddings, then clips by codes and decoder directions of SAEs; say what was done.
 
-    saes: names, or `EVERY_SAE`; empty means the workspace's default SAE. A finished map with the same parents and
-    settings is kept unless `rebuild`; each one is stored before the next begins. Raises CorpusError when nothing is
-    embedded.
+    saes: names, or `EVERY_SAE`; empty means the best SAE of each of the workspace's embeddings. A finished map with the
+    same parents and settings is kept unless `rebuild`; each one is stored before the next begins. Raises CorpusError
+    when nothing is embedded.
     """
     workspace, settings = Workspace(path), settings or MapSettings()
     report = MapReport([], [], [])
@@ -149,7 +149,10 @@ def _chosen_saes(workspace: Workspace, saes: Sequence[str]) -> list[str]:
     names = workspace.sae_names()
     if EVERY_SAE in saes:
         return names
-    return list(dict.fromkeys(saes)) or names[:1]
+    if saes:
+        return list(dict.fromkeys(saes))
+    best = (best_sae(workspace, embeddings=embeddings) for embeddings in workspace.embedder_names())
+    return [name for name in best if name is not None] or names[:1]
 
 
 def _tasks(
@@ -157,8 +160,13 @@ def _tasks(
 ) -> dict[str, tuple[MapPlace, Embeddings | SaeView]]:
     """The maps to have, by name, each with what it is made from; SAEs that cannot be opened go into the report."""
     found: list[tuple[MapPlace, Embeddings | SaeView]] = []
-    embeddings = workspace.embeddings(embedder_of(workspace, None))
-    found.append((_place_of_clips(workspace, embeddings), embeddings))
+    own = embedder_of(workspace, None)
+    for embedder in (own, *(name for name in workspace.embedder_names() if name != own)):
+        try:
+            embeddings = workspace.embeddings(embedder)
+            found.append((_place_of_clips(workspace, embeddings), embeddings))
+        except ArtifactError as error:
+            report.failures.append((f"embeddings/{embedder}", str(error)))
     for name in names:
         try:
             view = workspace.sae(name)

@@ -26,8 +26,6 @@ def add_verbs(verbs: Verbs) -> None:
     build.add_argument(
         "--out", type=Path, help="where the bundle goes (in a checkout, by default assets/demo)"
     )
-    build.add_argument("--embedder", default="ge2e", help="ge2e (default) or titanet")
-    build.add_argument("--model", metavar="NAME_OR_PATH", help="a model's hub name or local file")
     synthetic = add_verb(
         actions, "synthetic", run_demo_synthetic, "make a workspace of planted truth, of any size"
     )
@@ -56,9 +54,7 @@ def run_demo_build(options: argparse.Namespace) -> None:
     from sae_core.demo.bundle import build_demo
 
     with Bar("demo") as bar:
-        folder = build_demo(
-            cache=options.cache, out=options.out, embedder=options.embedder, model=options.model, progress=bar
-        )
+        folder = build_demo(cache=options.cache, out=options.out, progress=bar)
     print(f"the demo is in {folder}")
     say_next("demo open")
 

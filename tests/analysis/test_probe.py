@@ -246,23 +246,23 @@ def test_a_vector_of_nothing_is_refused(view):
 
 
 def test_an_embedder_that_is_not_here_says_what_to_do(view, voiced, monkeypatch):
-    from sae_core.analysis import probe
     from sae_core.analysis.probe import open_examiner
+    from sae_core.embedding import embedders
     from sae_core.files.errors import ArtifactError, StaleArtifactError
 
     with pytest.raises(ArtifactError, match="was embedded by 'synthetic', which is no embedder"):
         open_examiner(view)
 
-    def no_weights(name, model):
+    def no_weights(name, **_):
         raise ArtifactError("the model 'titanet_large' cannot be fetched", remedy="give --model PATH")
 
-    monkeypatch.setattr(probe, "open_embedder", no_weights)
+    monkeypatch.setattr(embedders, "open_embedder", no_weights)
     with pytest.raises(
         ArtifactError, match=r"cannot be opened on this machine: the model .* → .* --model PATH"
     ):
         open_examiner(voiced)
     other = TwoHums(None)
-    monkeypatch.setattr(probe, "open_embedder", lambda name, model: other)
+    monkeypatch.setattr(embedders, "open_embedder", lambda name, **_: other)
     with pytest.raises(StaleArtifactError, match="other weights of ge2e"):
         open_examiner(voiced)
 
@@ -280,19 +280,23 @@ def test_many_threads_get_what_one_gets(voiced, examiner, voiced_workspace):
 
 
 def test_the_model_that_a_workspace_was_embedded_with_is_the_one_that_is_opened(voiced, monkeypatch):
-    from sae_core.analysis import probe
     from sae_core.analysis.probe import open_examiner
+    from sae_core.embedding import embedders
     from sae_core.files.errors import StaleArtifactError
 
     asked = []
 
-    def remember(name, model):
-        asked.append((name, model))
+    def remember(name, *, model, options, **_):
+        asked.append((name, model, options["layer"]))
         return TwoHums(None)
 
-    monkeypatch.setattr(probe, "open_embedder", remember)
-    for settings in ({"embedder": "ge2e", "embedder_model": "/m.safetensors"}, {"embedder": "other"}, {}):
+    monkeypatch.setattr(embedders, "open_embedder", remember)
+    earlier = {"embedder": "ge2e", "embedder_model": "/m.safetensors"}
+    now = {"opened_with": {"ge2e": {"model": "/n", "layer": 3}, "whisper": {"layer": 2}}}
+    for settings in (earlier, {"embedder": "other"}, {}, now):
         monkeypatch.setattr(voiced.workspace, "settings", settings)
         with pytest.raises(StaleArtifactError, match="--model NAME_OR_PATH"):
             open_examiner(voiced)
-    assert asked == [("ge2e", "/m.safetensors"), ("ge2e", None), ("ge2e", None)]
+    assert asked == [
+        ("ge2e", "/m.safetensors", None), ("ge2e", None, None), ("ge2e", None, None), ("ge2e", "/n", 3)
+    ]  # fmt: skip

@@ -304,49 +304,48 @@ def load(model: str | None, device: str | None) -> CamPlusEmbedder:
 
 def weight_shapes() -> dict[str, tuple[int, ...]]:
     """The shape of every stored tensor of the network, by the names that 3D-Speaker gives them."""
-    shapes: dict[str, tuple[int, ...]] = {}
-
-    def norm(name: str, n_channels: int, *, is_affine: bool = True) -> None:
-        parts = (
-            ("weight", "bias", "running_mean", "running_var")
-            if is_affine
-            else ("running_mean", "running_var")
-        )
-        shapes.update({f"{name}.{part}": (n_channels,) for part in parts})
-
-    def convolution(name: str, *shape: int, norm_name: str | None = None) -> None:
-        shapes[f"{name}.weight"] = shape
-        if norm_name:
-            norm(norm_name, shape[0])
-
-    convolution("head.conv1", 32, 1, 3, 3, norm_name="head.bn1")
+    shapes = _Shapes()
+    shapes.convolution("head.conv1", 32, 1, 3, 3, norm="head.bn1")
     for layer in (1, 2):
-        for place in (0, 1):
-            name = f"head.layer{layer}.{place}"
+        for name in (f"head.layer{layer}.0", f"head.layer{layer}.1"):
             for half in (1, 2):
-                convolution(f"{name}.conv{half}", 32, 32, 3, 3, norm_name=f"{name}.bn{half}")
-        convolution(
-            f"head.layer{layer}.0.shortcut.0", 32, 32, 1, 1, norm_name=f"head.layer{layer}.0.shortcut.1"
-        )
-    convolution("head.conv2", 32, 32, 3, 3, norm_name="head.bn2")
+                shapes.convolution(f"{name}.conv{half}", 32, 32, 3, 3, norm=f"{name}.bn{half}")
+        past = f"head.layer{layer}.0.shortcut"
+        shapes.convolution(f"{past}.0", 32, 32, 1, 1, norm=f"{past}.1")
+    shapes.convolution("head.conv2", 32, 32, 3, 3, norm="head.bn2")
     width = 128
-    convolution(
-        "xvector.tdnn.linear", width, 32 * N_MELS // 8, 5, norm_name="xvector.tdnn.nonlinear.batchnorm"
+    shapes.convolution(
+        "xvector.tdnn.linear", width, 32 * N_MELS // 8, 5, norm="xvector.tdnn.nonlinear.batchnorm"
     )
     for number, (n_layers, _) in enumerate(_BLOCKS, start=1):
         for layer in range(n_layers):
-            name = f"xvector.block{number}.tdnnd{layer + 1}"
-            norm(f"{name}.nonlinear1.batchnorm", width)
-            convolution(f"{name}.linear1", 128, width, 1, norm_name=f"{name}.nonlinear2.batchnorm")
-            convolution(f"{name}.cam_layer.linear_local", _GROWTH, 128, 3)
-            for part, shape in (("linear1", (64, 128, 1)), ("linear2", (_GROWTH, 64, 1))):
-                convolution(f"{name}.cam_layer.{part}", *shape)
-                shapes[f"{name}.cam_layer.{part}.bias"] = shape[:1]
+            shapes.dense_layer(f"xvector.block{number}.tdnnd{layer + 1}", width)
             width += _GROWTH
-        norm(f"xvector.transit{number}.nonlinear.batchnorm", width)
-        convolution(f"xvector.transit{number}.linear", width // 2, width, 1)
+        shapes.norm(f"xvector.transit{number}.nonlinear.batchnorm", width)
+        shapes.convolution(f"xvector.transit{number}.linear", width // 2, width, 1)
         width //= 2
-    norm("xvector.out_nonlinear.batchnorm", width)
-    convolution("xvector.dense.linear", DIM, 2 * width, 1)
-    norm("xvector.dense.nonlinear.batchnorm", DIM, is_affine=False)
-    return shapes
+    shapes.norm("xvector.out_nonlinear.batchnorm", width)
+    shapes.convolution("xvector.dense.linear", DIM, 2 * width, 1)
+    shapes.norm("xvector.dense.nonlinear.batchnorm", DIM, is_affine=False)
+    return dict(shapes)
+
+
+class _Shapes(dict[str, tuple[int, ...]]):
+    """Shapes by name, filled part by part."""
+
+    def norm(self, name: str, n_channels: int, *, is_affine: bool = True) -> None:
+        parts = ("weight", "bias") if is_affine else ()
+        self.update({f"{name}.{part}": (n_channels,) for part in (*parts, "running_mean", "running_var")})
+
+    def convolution(self, name: str, *shape: int, norm: str | None = None) -> None:
+        self[f"{name}.weight"] = shape
+        if norm is not None:
+            self.norm(norm, shape[0])
+
+    def dense_layer(self, name: str, width: int) -> None:
+        self.norm(f"{name}.nonlinear1.batchnorm", width)
+        self.convolution(f"{name}.linear1", 128, width, 1, norm=f"{name}.nonlinear2.batchnorm")
+        self.convolution(f"{name}.cam_layer.linear_local", _GROWTH, 128, 3)
+        for part, shape in (("linear1", (64, 128, 1)), ("linear2", (_GROWTH, 64, 1))):
+            self.convolution(f"{name}.cam_layer.{part}", *shape)
+            self[f"{name}.cam_layer.{part}.bias"] = shape[:1]
