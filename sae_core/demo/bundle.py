@@ -101,15 +101,11 @@ def build_demo(
     Raises CorpusError or MissingDependencyError when packages cannot be had, ArtifactError when the bundle is too large
     to ship. Finished steps are kept when it is run again.
     """
-    from sae_core.build.steps import embed_workspace
-    from sae_core.build.sweep import SweepGrid, run_sweep
     from sae_core.build.workspace_maps import map_workspace
     from sae_core.corpus.acoustics import measure_workspace
     from sae_core.corpus.importing import ImportSettings, import_corpus
     from sae_core.demo.recipe import gather
-    from sae_core.embedding.embedders import EmbedderChoice
     from sae_core.files.settings import update_settings
-    from sae_core.sae.training import TrainingConfig
     from sae_core.workspace.workspace import Workspace
 
     if out is None and not is_checkout():
@@ -122,15 +118,8 @@ def build_demo(
     gather(out, cache=cache, progress=progress)
     import_corpus(out, out, ImportSettings(labels=out / "labels.parquet"), progress=progress)
     measure_workspace(out, progress=progress)
-    training = TrainingConfig(n_epochs=N_EPOCHS, stored_as="float16")
-    grid = SweepGrid(n_latents=N_LATENTS, ks=KS)
     for embedder in EMBEDDERS_SHOWN:
-        embed_workspace(out, EmbedderChoice(embedder), progress=progress)
-        failures = run_sweep(out, grid, training, embedder=embedder, progress=progress).failures
-        if len(failures):
-            raise ArtifactError(
-                f"{failures['sae'].iloc[0]} failed: {failures['reason'].iloc[0]}", where=out / "saes"
-            )
+        _train_on(out, embedder, progress)
     best = Workspace(out)
     own = best.sae(best.sae_names()[0]).embeddings.name
     update_settings(out, name=NAME, is_demo=True, embedder=own)
@@ -138,6 +127,22 @@ def build_demo(
     _strip(out)
     seal(out)
     return out
+
+
+def _train_on(folder: Path, embedder: str, progress: Progress) -> None:
+    """Embed the clips with one embedder and train the grid of SAEs on that; ArtifactError when one of them fails."""
+    from sae_core.build.steps import embed_workspace
+    from sae_core.build.sweep import SweepGrid, run_sweep
+    from sae_core.embedding.embedders import EmbedderChoice
+    from sae_core.sae.training import TrainingConfig
+
+    embed_workspace(folder, EmbedderChoice(embedder), progress=progress)
+    training = TrainingConfig(n_epochs=N_EPOCHS, stored_as="float16")
+    grid = SweepGrid(n_latents=N_LATENTS, ks=KS)
+    failures = run_sweep(folder, grid, training, embedder=embedder, progress=progress).failures
+    if len(failures):
+        reason = f"{failures['sae'].iloc[0]} failed: {failures['reason'].iloc[0]}"
+        raise ArtifactError(reason, where=folder / "saes")
 
 
 def _strip(folder: Path) -> None:
