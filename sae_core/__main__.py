@@ -3,11 +3,11 @@
 import argparse
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from sae_core import __version__
 from sae_core.cli import FAMILIES, USUAL_ACTION
-from sae_core.cli.console import MODULE_COMMAND, as_called
+from sae_core.cli.console import MODULE_COMMAND, as_called, run_verb
 from sae_core.files.errors import VoxScopeError
 
 
@@ -15,8 +15,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb and return its exit status: 0 done, 1 nothing could be done, 2 wrong usage, 130 interrupted."""
     options = build_parser().parse_args(with_action(sys.argv[1:] if arguments is None else arguments))
     try:
-        verb: Callable[[argparse.Namespace], None] = options.verb
-        verb(options)
+        run_verb(options)
     except VoxScopeError as error:
         print(as_called(f"voxscope: {error}"), file=sys.stderr)
         return 1

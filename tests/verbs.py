@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from sae_core.__main__ import build_parser, with_action
+from sae_core.cli.console import run_verb
 from sae_core.files.errors import MissingDependencyError, VoxScopeError
 
 OWN_CODE = Path(__file__).parent.parent / "sae_core"
@@ -30,16 +31,17 @@ VERBS = dict(verbs_of(build_parser()))
 def fault_of(words: Sequence[str]) -> str:
     """What is wrong with how a verb ended; nothing where it did its work or said what is wrong, where, and the remedy.
 
-    A ValueError is a mistake in the words typed only where `sae_core` raised it, and not a package underneath.
+    Of an option that was typed, its name says where. A ValueError is a mistake in the words typed only where `sae_core`
+    raised it, and not a package underneath.
     """
     try:
         options = build_parser().parse_args(with_action(words))
-        options.verb(options)
+        run_verb(options)
     except SystemExit as usage:
         return "" if usage.code in (0, 2) else f"exit {usage.code}"
     except VoxScopeError as error:
         lacks = [part for part in ("what", "where", "remedy") if not getattr(error, part)]
-        if isinstance(error, MissingDependencyError):
+        if isinstance(error, MissingDependencyError) or "--" in (error.remedy or ""):
             lacks = [part for part in lacks if part != "where"]
         return f"the error lacks {', '.join(lacks)}: {error}" if lacks else ""
     except ValueError as error:

@@ -102,6 +102,7 @@ def run_sweep(
         if not is_trained(sae_folder(path, embedder, config), workspace.corpus, embeddings)
     ]
     tasks = [_Task(path, config, training, embedder) for config in missing]
+    n_at_once = min(n_at_once, max(1, len(tasks)))
     reasons = (
         _train_side_by_side(tasks, n_at_once, progress) if n_at_once > 1 else _train_in_turn(tasks, progress)
     )

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeAlias
 
+from sae_core.files.errors import VoxScopeError
+
 COMMAND = "voxscope"
 MODULE_COMMAND = "python -m sae_core"
 Verbs: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
@@ -38,6 +40,21 @@ def add_device(parser: argparse.ArgumentParser) -> None:
 def numbers(text: str) -> tuple[int, ...]:
     """The whole numbers of an option like `64,256`; ValueError for anything else."""
     return tuple(int(part) for part in text.split(","))
+
+
+def run_verb(options: argparse.Namespace) -> None:
+    """Run the verb of parsed options; what the system refuses is a VoxScopeError too, with the place that it was."""
+    verb: Callable[[argparse.Namespace], None] = options.verb
+    try:
+        verb(options)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise VoxScopeError(
+            f"this was refused by the system ({error.strerror or error})",
+            where=error.filename,
+            remedy="check that the place is there, may be read and written, and has a name of usual length",
+        ) from error
 
 
 def say_failures(n_failures: int, table: Path) -> None:

@@ -15,6 +15,7 @@ from sae_core.workspace.places import Places, usual_folder
 
 SERVER = "pages.serving.server"
 DEFAULT_PORT = 8501
+MAX_PORT = 65_535
 
 
 def add_verbs(verbs: Verbs) -> None:
@@ -67,6 +68,8 @@ def serve(workspace: Path | None, options: argparse.Namespace) -> None:
 def _serve(places: Places, *, port: int, headless: bool) -> None:
     if importlib.util.find_spec("streamlit") is None:
         raise MissingDependencyError("streamlit is not installed", remedy="run: pip install streamlit")
+    if not 0 <= port <= MAX_PORT:
+        raise VoxScopeError(f"there is no port {port}", remedy=f"choose one up to {MAX_PORT}: --port 8502")
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float, Float32
 from torch import Tensor
 
+from sae_core.embedding.embedders import choose_device
 from sae_core.files.artifacts import fingerprint, write_json, write_tensors
 from sae_core.sae.codes import SparseCodes
 from sae_core.sae.config import (
@@ -192,4 +193,4 @@ class SparseAutoencoder(torch.nn.Module):
         config = read_config(folder, remedy=remedy)
         arrays = read_weights(folder, config, remedy=remedy)
         tensors = {name: torch.from_numpy(np.array(part, np.float32)) for name, part in arrays.items()}
-        return cls(config, tensors).requires_grad_(False).to(device or "cpu")
+        return cls(config, tensors).requires_grad_(False).to(choose_device(device or "cpu"))

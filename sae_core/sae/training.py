@@ -17,6 +17,7 @@ import torch
 from jaxtyping import Float32, Int
 
 from sae_core.corpus.clips import Corpus
+from sae_core.embedding.embedders import choose_device
 from sae_core.embedding.embeddings import Embeddings
 from sae_core.files.artifacts import (
     ArtifactMeta,
@@ -42,6 +43,7 @@ TABLE_COLUMNS = tuple(TRAINING_KINDS)
 N_TABLE_ROWS = 100
 N_HELD_OUT_SAMPLE = 1024
 N_MEASURED = 1_000_000
+MAX_EPOCHS = 100_000
 """Of a larger split, every so many-th clip is measured, so that memory does not grow with the corpus."""
 CHECKPOINT = "checkpoint.safetensors"
 SAE_FILES = ("config.json", "weights.safetensors", "training.parquet", "metrics.json")
@@ -82,6 +84,8 @@ class TrainingConfig:
             value = getattr(self, name)
             if value is not None and (type(value) is not int or value < 1):
                 raise ValueError(f"{name} must be a whole number from 1, not {value!r}")
+        if self.n_epochs is not None and self.n_epochs > MAX_EPOCHS:
+            raise ValueError(f"n_epochs must be at most {MAX_EPOCHS:,}, not {self.n_epochs!r}")
         if self.learning_rate is not None and not 0 < self.learning_rate < 1:
             raise ValueError(f"learning_rate must lie between 0 and 1, not {self.learning_rate!r}")
         if not (
@@ -280,7 +284,7 @@ def _fit(task: _Task, team: Team, progress: Progress) -> tuple[SaeFit, pd.DataFr
 
 def _start(task: _Task, team: Team) -> tuple[TrainingInputs, SaeFit]:
     """The training inputs x on the device, and an autoencoder with first weights."""
-    training, device = task.training, torch.device(task.training.device or "cpu")
+    training, device = task.training, choose_device(task.training.device or "cpu")
     if team.is_leader and len(task.train_rows) < task.config.n_latents:
         logger.warning(
             "%d training clips for %d latents: many latents will answer to single clips; fewer would generalise better",

@@ -170,3 +170,41 @@ def test_a_demo_replaces_no_workspace_of_others(action, tmp_path, monkeypatch, m
     assert main(["demo", *action.split(), "--workspace", str(own)]) == 1
     assert "choose another: --workspace" in capsys.readouterr().err
     assert {file: file.read_bytes() for file in own.rglob("*") if file.is_file()} == before
+
+
+ODD_VALUES = {
+    int: ("-1", "0", "9" * 20),
+    float: ("-1", "0", "nan", "inf", "1e308"),
+    Path: ("", "/proc/version", "{w}", "{w}/clips.parquet/x", "x" * 300),
+    None: ("", "\u200b", "../../x", "x" * 300, "-1", "0"),
+}
+NEEDS_MORE = ("build", "demo build", "demo open", "embed")  # packages to fetch, or a minute of work
+OPTIONS = [
+    (verb, action.option_strings[-1], value)
+    for verb, parser in VERBS.items()
+    if verb not in NEEDS_MORE
+    for action in parser._actions
+    if action.option_strings and action.nargs != 0 and not action.choices and action.dest != "workspace"
+    for value in ODD_VALUES.get(action.type, ODD_VALUES[int])
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("verb", "option", "value"), OPTIONS)
+def test_odd_values_of_options_are_taken_or_refused_in_words(
+    verb, option, value, made, tmp_path, monkeypatch
+):
+    from sae_core.build import workspace_maps
+    from tests.plain_maps import lay_out_plainly
+
+    if (option, value) == ("--clips", "9" * 20):
+        pytest.skip("as many clips as the disk holds")
+    monkeypatch.setattr(workspace_maps, "lay_out", lay_out_plainly)
+    monkeypatch.setattr(os, "execve", lambda *_: None)
+    monkeypatch.setattr(os, "chdir", lambda _: None)
+    own = Path(shutil.copytree(made("dead latents"), tmp_path / "w"))
+    places = {"w": own, "new": tmp_path / "new", "calls": write_calls(tmp_path / "calls", 2)}
+    places["notes"] = tmp_path / "notes.json"
+    words = INPUTS[verb][1 if verb in ("train", "import") else 0].split()
+    fault = fault_of([*verb.split(), *(word.format(**places) for word in [*words, f"{option}={value}"])])
+    assert not fault, fault

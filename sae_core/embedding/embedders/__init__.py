@@ -145,7 +145,7 @@ def how_to_install(name: str) -> str:
     )
 
 
-def choose_device(device: str | None) -> torch.device:
+def choose_device(device: str | torch.device | None) -> torch.device:
     """The device to compute on: the one asked for, else the GPU when there is one, else the CPU.
 
     Raises MissingDependencyError when this machine or this torch has no such device.
@@ -154,11 +154,11 @@ def choose_device(device: str | None) -> torch.device:
 
     chosen = device or ("cuda" if torch.cuda.is_available() else "cpu")
     try:
-        torch.empty(0, device=chosen)
+        torch.zeros(1, device=chosen).item()  # "meta" is a device, too, but holds no numbers
         return torch.device(chosen)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise MissingDependencyError(
-            f"the device {chosen!r} cannot be used here ({str(error).splitlines()[0]})",
+            f"the device {str(chosen)!r} cannot be used here ({str(error).splitlines()[0]})",
             remedy="leave --device out, or name one this machine has, such as cpu",
         ) from error
 
