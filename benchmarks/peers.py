@@ -18,10 +18,17 @@ from typing import Any, NamedTuple
 
 BENCHMARKS = Path(__file__).resolve().parent
 FOLDER = BENCHMARKS / ".peers"
-PEERS = ("sae-lens==6.54.12", "eai-sparsify==1.3.3", "duckdb==2.0.0", "webrtcvad-wheels==2.0.14.post1")
-PEERS_ALONE = ("Resemblyzer==0.1.4",)
+PEERS = (
+    "sae-lens==6.54.12",
+    "eai-sparsify==1.3.3",
+    "duckdb==2.0.0",
+    "webrtcvad-wheels==2.0.14.post1",
+    "kaldi-native-fbank==1.23.0",
+)
+PEERS_ALONE = ("Resemblyzer==0.1.4", "speakerlab-slim==0.1.0")
 """Installed without what they ask for: Resemblyzer wants `typing`, long part of Python, and a webrtcvad that has to be
-compiled; webrtcvad-wheels is the same, compiled."""
+compiled; webrtcvad-wheels is the same, compiled. speakerlab-slim wants all of modelscope; its CAM++ needs torch
+alone."""
 
 
 class PeerError(RuntimeError):
