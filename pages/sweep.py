@@ -6,6 +6,7 @@ import streamlit as st
 from pages.parts.sweep import grid
 from pages.parts.sweep import table as sweep_table
 from pages.parts.sweep.charts import Ceiling, figures, pick_latent, variant_words
+from pages.parts.sweep.encoders import draw_encoders
 from pages.parts.sweep.table import MEASURE_WORDS
 from pages.shared import links
 from pages.shared.session import open_page, try_next
@@ -58,6 +59,7 @@ def main() -> None:
     draw_figures(workspace, points, measure, ceiling)
     with st.container(border=True, key="sweep_grid"):
         grid.draw_grid(workspace, points, MEASURE_WORDS[measure])
+    draw_encoders(workspace, chosen, measure)
     sweep_table.draw_table(sweep_table.named(workspace, table), chosen, measure)
     try_next(
         view,

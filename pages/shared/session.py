@@ -12,7 +12,7 @@ from streamlit.runtime.pages_manager import PagesManager
 
 from pages.shared import links
 from pages.shared.choices import choose_one
-from pages.shared.wording import TERMS
+from pages.shared.wording import TERMS, sae_words
 from sae_core.files.errors import ArtifactError
 from sae_core.workspace.places import Places
 from sae_core.workspace.workspace import SaeView, Workspace, open_workspace, workspace_stamp
@@ -147,7 +147,7 @@ def choose_sae(workspace: Workspace) -> SaeView:
     if not names:
         missing = next(part for part in reversed(workspace.parts()) if part.command)
         raise ArtifactError(missing.detail, where=workspace.path, remedy=f"run: {missing.command}")
-    options = {name: name for name in names}
+    options = {name: sae_words(workspace, name) for name in names}
     return workspace.sae(
         choose_one(links.SAE, options, usual=names[0], noun="the SAE", label="SAE", help=TERMS["sae"])
     )

@@ -5,8 +5,9 @@ import re
 import pandas as pd
 
 from pages.shared.language_names import LANGUAGES
+from sae_core.embedding.embedders import ABOUT
 from sae_core.measures.attributes import SEEN_SPEAKERS, UNSEEN_SPEAKERS
-from sae_core.workspace.workspace import SaeView
+from sae_core.workspace.workspace import SaeView, Workspace
 
 EVIDENCE = {
     UNSEEN_SPEAKERS: "Unseen speakers: measured on speakers on whom neither the SAE nor the threshold was fitted. "
@@ -76,6 +77,17 @@ def latent_name(view: SaeView, latent: int) -> str:
         return f"#{latent} “{label}”"
     meaning = short_meaning(view, latent)
     return f"#{latent} {meaning}" if meaning else f"#{latent}"
+
+
+def embeddings_words(name: str) -> str:
+    """What embeddings of this name are called: as their embedder where they go by its name."""
+    return ABOUT[name][0] if name in ABOUT else name
+
+
+def sae_words(workspace: Workspace, name: str) -> str:
+    """What an SAE is called in a list: the embeddings it reads, then its variant and size."""
+    embeddings = workspace.embeddings_of(name)
+    return f"{embeddings_words(embeddings)} · {name.removeprefix(f'{embeddings}-')}" if embeddings else name
 
 
 def latent_words(view: SaeView, latent: int) -> str:

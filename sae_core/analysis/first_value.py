@@ -9,7 +9,8 @@ OF_SPEAKERS = ("language", "gender")
 
 
 def first_value(view: SaeView) -> tuple[str, str] | None:
-    """Return the confirmed value with most held-out speakers, a language or gender before any other attribute.
+    """Return the confirmed value with most held-out speakers, a language or gender before any other attribute, and the
+    most common value of an attribute after its others: that most clips have it is nothing a latent has to find.
 
     Where none is confirmed, the one tested on unseen speakers with most of them; else any; None where nothing was
     measured.
@@ -22,10 +23,20 @@ def first_value(view: SaeView) -> tuple[str, str] | None:
 
 
 def _first_of(table: pd.DataFrame) -> tuple[str, str]:
+    most = table.groupby("attribute")["n_reported_positive"].transform("max")
     ranked = table.assign(
-        is_tested=table["evidence"] == UNSEEN_SPEAKERS, is_of_speakers=table["attribute"].isin(OF_SPEAKERS)
+        is_tested=table["evidence"] == UNSEEN_SPEAKERS,
+        is_of_speakers=table["attribute"].isin(OF_SPEAKERS),
+        is_rarer=table["n_reported_positive"] < most,
     ).sort_values(
-        ["is_confirmed", "is_tested", "is_of_speakers", "n_reported_speakers", "n_reported_positive"],
+        [
+            "is_confirmed",
+            "is_tested",
+            "is_of_speakers",
+            "is_rarer",
+            "n_reported_speakers",
+            "n_reported_positive",
+        ],
         ascending=False,
         kind="stable",
     )

@@ -16,7 +16,7 @@ from scipy.sparse import csr_matrix
 from sae_core.analysis.steering_experiment import SteeringExperiment, rebuilt
 from sae_core.analysis.trial_sets import FEW_SPEAKERS, TrialSet, drop_copies
 from sae_core.corpus.clips import Corpus
-from sae_core.files.errors import CorpusError
+from sae_core.files.errors import ArtifactError, CorpusError
 from sae_core.measures.identity import ablation_eers, changes_with_interval, speaker_variances
 from sae_core.measures.intervals import PairDraws, bounds
 from sae_core.measures.steering import Change, Steering
@@ -31,6 +31,8 @@ from sae_core.measures.verification import (
 from sae_core.workspace.workspace import SaeView
 
 EMBEDDING, RECONSTRUCTION, CODES, STEERED = "embedding", "reconstruction", "sparse codes", "steered"
+OTHER_ENCODER = "embedding by "
+"""Begins the name of the representation that other embeddings of the same clips are, before their own name."""
 GROUP_ATTRIBUTES = ("language", "gender")
 N_TRIALS_A_VALUE = 4_000
 MIN_SPEAKERS_TESTED = 2
@@ -42,7 +44,8 @@ UNTESTED: dict[str, object] = {"is_tested": False, "is_few": True, "n_speakers":
 class Comparison:
     """Verification by several representations of the same clips.
 
-    results: representation → result over all trials. has_intervals: whether enough speakers take part for intervals.
+    results: representation → result over all trials, other embeddings of the workspace last.
+    has_intervals: whether enough speakers take part for intervals.
     by_value: one row per attribute value × representation, from trials whose clips both carry the value: attribute,
     value, form, n_speakers (with target trials), n_targets, eer, and frr and far at the threshold of equal errors over
     all trials, each with _low and _high (95 %, speakers resampled). Values of fewer than `MIN_SPEAKERS_TESTED` speakers
@@ -89,7 +92,30 @@ def compare_forms(
                 found = verify(scores, trials, speakers, drawn=drawn)
                 known = _measure(found, (scores, results[name].threshold), trials, drawn)
             lines.append({"attribute": attribute, "value": value, "form": name, **known})
+    results |= _by_other_encoders(view, everything, speakers)
     return Comparison(results, pd.DataFrame(lines), trial_set.has_intervals)
+
+
+def _by_other_encoders(
+    view: SaeView, trials: Trials, speakers: Int64[np.ndarray, " n"]
+) -> dict[str, VerificationResult]:
+    """The same trials by every other embedding of the workspace, as it is; stale ones are left out, and so are trials
+    with a clip that an encoder could not embed."""
+    found = {}
+    for name in view.workspace.embedder_names():
+        if name == view.embeddings.name:
+            continue
+        try:
+            embeddings = view.workspace.embeddings(name)
+        except ArtifactError:
+            continue
+        is_there = embeddings.is_valid
+        kept = trials.select(is_there[trials.enrol_rows] & is_there[trials.test_rows])
+        if kept.is_target.any() and not kept.is_target.all():
+            rows = np.unique(np.concatenate([kept.enrol_rows, kept.test_rows]))
+            scores = _scores(np.asarray(embeddings.vectors[rows]), rows, kept)
+            found[f"{OTHER_ENCODER}{name}"] = verify(scores, kept, speakers, drawn=draw_pairs(kept, speakers))
+    return found
 
 
 def _trials_by_value(trial_set: TrialSet) -> Iterator[tuple[str, str, Trials | None]]:

@@ -43,6 +43,9 @@ LABEL_COLUMNS = (
 FEWEST_CLIPS = 11
 N_PITCH_CLIPS = 5
 SPARE_PIECES = 2  # some of a track are near silence
+LANGUAGE_WEIGHT = (
+    16.0  # what other traits weigh 0.5 to 3: every major language needs its quota of unseen speakers
+)
 CLIPS_OF_A_VOICE = 24  # a usual cap: what counts as one person when clips are balanced
 
 
@@ -138,7 +141,7 @@ def _traits(voice: Voice) -> set[Trait]:
         return found
     language = f"language={voice.language}"
     found |= {
-        Trait(language, 4.0),
+        Trait(language, LANGUAGE_WEIGHT),
         Trait(f"{language} kind={voice.kind}", 1.5, is_reported=False),
         Trait(f"channel={voice.channel}", 3.0),
         Trait(f"source={voice.package}", 0.5, is_reported=False),

@@ -9,6 +9,7 @@ from jaxtyping import Float, Int
 from sae_core.corpus.clips import SPLITS
 
 FEWEST_FOR_UNSEEN_SPEAKERS = 6
+FEWEST_FOR_SIX_UNSEEN = 8
 OUTSIDE_FRACTION = 0.22
 
 Change = tuple[tuple[int, int], ...]  # (person, new split) of those who move
@@ -44,15 +45,17 @@ class Person:
 def quota(n_people: int) -> tuple[int, int, int]:
     """How many of `n_people` with one trait go to train, selection and held-out.
 
-    Six or more give at least two to selection and two to held-out, as figures on unseen speakers need; of four or
-    five one goes to each for variety; fewer are all trained on.
+    Six or more give at least two to selection and two to held-out, as figures on unseen speakers need; eight or more
+    at least three to each, so that an interval over them means something. Of four or five one goes to each for variety;
+    fewer are all trained on.
     """
     if n_people < 4:
         outside = 0
     elif n_people < FEWEST_FOR_UNSEEN_SPEAKERS:
         outside = 1
     else:
-        outside = max(2, round(OUTSIDE_FRACTION * n_people))
+        least = 3 if n_people >= FEWEST_FOR_SIX_UNSEEN else 2
+        outside = max(least, round(OUTSIDE_FRACTION * n_people))
     return n_people - 2 * outside, outside, outside
 
 

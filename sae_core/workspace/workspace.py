@@ -24,6 +24,7 @@ from sae_core.files.artifacts import (
     ArtifactMeta,
     fingerprint,
     read_failures,
+    read_json,
     read_table,
 )
 from sae_core.files.errors import ArtifactError, CorpusError, StaleArtifactError, VoxScopeError
@@ -117,10 +118,27 @@ class Workspace:
         return sorted(folder.parent.name for folder in self.path.glob("embeddings/*/meta.json"))
 
     def sae_names(self) -> list[str]:
-        """SAEs that are trained, the default one first, then by variant, size and k."""
-        names = [folder.parent.name for folder in self.path.glob("saes/*/meta.json")]
-        default = self.settings.get("default_sae")
-        return sorted(names, key=lambda name: (name != default, _natural(name)))
+        """SAEs that are trained, the default one first, then others on the same embeddings, then by embeddings; among
+        those by variant, size and k."""
+        read = {
+            folder.parent.name: self.embeddings_of(folder.parent.name)
+            for folder in self.path.glob("saes/*/meta.json")
+        }
+        default = str(self.settings.get("default_sae"))
+
+        def place(name: str) -> tuple[bool, bool, str, list[tuple[int, int, str]]]:
+            return name != default, read[name] != read.get(default), read[name], _natural(name)
+
+        return sorted(read, key=place)
+
+    def embeddings_of(self, sae: str) -> str:
+        """The name of the embeddings that an SAE reads, without opening it; "" where its folder does not say."""
+        try:
+            meta = read_json(self.path / "saes" / sae / "meta.json")
+        except VoxScopeError:
+            return ""
+        settings = meta.get("settings")
+        return str(settings.get("embedder", "")) if isinstance(settings, dict) else ""
 
     def embeddings(self, embedder: str) -> Embeddings:
         """The embeddings by one embedder; StaleArtifactError when the clips have changed since."""

@@ -4,7 +4,7 @@ from typing import Any
 
 import streamlit as st
 
-from pages.shared.wording import TERMS, percent
+from pages.shared.wording import TERMS, embeddings_words, percent
 from sae_core.workspace.workspace import SaeView
 
 MANY_DEAD = 0.1
@@ -40,7 +40,9 @@ def _description(view: SaeView) -> str:
     n_train = view.metrics.get("n_train")
     trained = f", trained on {n_train:,} clips" if n_train else ""
     size = f"{view.n_latents:,} latents, k = {view.codes.k} active per clip, {kind}"
-    return f"{size}{trained}; embeddings by {view.embeddings.embedder}"
+    return (
+        f"{size}{trained}; on {embeddings_words(view.embeddings.name)}, {view.embeddings.dim} numbers a clip"
+    )
 
 
 def remarks(view: SaeView) -> list[str]:

@@ -5,6 +5,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from pages.shared.charts import dress
+from sae_core.analysis.verification_forms import OTHER_ENCODER
 
 # error rates that a DET plot marks, and where they stand: normal deviates
 DET_TICKS = {"0.1 %": -3.0902, "0.5 %": -2.5758, "2 %": -2.0537, "5 %": -1.6449, "10 %": -1.2816, "20 %": -0.8416,
@@ -24,7 +25,8 @@ def det_figure(curves: dict[str, tuple[np.ndarray, np.ndarray]], eers: dict[str,
     )
     for name, (far, frr) in curves.items():
         figure.add_scatter(
-            x=far, y=frr, name=f"{name} {100 * eers[name]:.1f} %", mode="lines", line={"width": 2.2},
+            x=far, y=frr, name=f"{name} {100 * eers[name]:.1f} %", mode="lines",
+            line={"width": 2.2, "dash": "dash" if name.startswith(OTHER_ENCODER) else "solid"},
             hovertemplate=f"{name}<extra></extra>",
         )  # fmt: skip
     figure = dress(figure, height_px=430, x="false acceptance rate", y="false rejection rate")

@@ -6,9 +6,9 @@ import streamlit as st
 from pages.parts.verification import charts as verification_charts
 from pages.shared import charts
 from pages.shared.exports import csv_button
-from pages.shared.wording import counted, percent
+from pages.shared.wording import counted, embeddings_words, percent
 from sae_core.analysis.trial_sets import FEW_SPEAKERS
-from sae_core.analysis.verification_forms import Comparison
+from sae_core.analysis.verification_forms import OTHER_ENCODER, Comparison
 from sae_core.measures.verification import VerificationResult
 
 FORM_HELP = {
@@ -44,8 +44,8 @@ def draw_det(comparison: Comparison) -> None:
             "distributed scores give a straight line; nearer to the lower left is better. The dotted line marks equal "
             "error rates.",
         )
-        results = {name: result.det_probits() for name, result in comparison.results.items()}
-        eers = {name: result.eer for name, result in comparison.results.items()}
+        results = {_form_words(name): result.det_probits() for name, result in comparison.results.items()}
+        eers = {_form_words(name): result.eer for name, result in comparison.results.items()}
         charts.show(
             verification_charts.det_figure(results, eers),
             key="det_figure",
@@ -84,8 +84,8 @@ def _change(result: VerificationResult, comparison: Comparison) -> str:
 def _draw_table(comparison: Comparison) -> None:
     lines = [
         {
-            "form": name,
-            "what it is": FORM_HELP[name],
+            "form": _form_words(name),
+            "what it is": FORM_HELP.get(name, "another encoder of the same clips, for comparison"),
             "eer": 100 * result.eer,
             "eer_interval": _interval(result, comparison),
             "change": "" if name == "embedding" else _change(result, comparison),
@@ -117,6 +117,12 @@ def _draw_table(comparison: Comparison) -> None:
     with st.container(horizontal=True):
         csv_button(lambda: table, name="verification-error-rates", key="forms_csv")
         csv_button(lambda: _det_table(comparison), name="verification-det", key="det_csv", label="DET curves")
+
+
+def _form_words(form: str) -> str:
+    """What a representation is called, the encoders among them by their titles."""
+    other = form.removeprefix(OTHER_ENCODER)
+    return form if other == form else f"{OTHER_ENCODER}{embeddings_words(other)}"
 
 
 def _interval(result: VerificationResult, comparison: Comparison) -> str:

@@ -30,7 +30,7 @@ from sae_core.files.errors import ArtifactError, MissingDependencyError
 from sae_core.files.product import asset
 
 SHIPPED_MODEL = asset("models", "whisper-base")
-DEFAULT_LAYER = 5
+DEFAULT_LAYER = 4
 SAMPLE_RATE_HZ = 16_000
 N_FFT, HOP = 400, 160
 MAX_FRAMES = 1500
