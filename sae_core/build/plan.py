@@ -393,6 +393,20 @@ def _maps(plan: BuildPlan, path: Path, progress: Progress) -> str:  # noqa: ARG0
     return words
 
 
+def _guess(plan: BuildPlan, path: Path, progress: Progress) -> str:
+    from sae_core.build.guessing import guess_workspace
+
+    if Corpus.load(path).attributes:
+        return "the clips have labels; nothing was guessed"
+    try:
+        guesses = guess_workspace(path, device=plan.device, progress=progress)
+    except ArtifactError as error:
+        return f"nothing was guessed: {error}"
+    seen = guesses.summary[guesses.summary["n_clips"] > 0].head(3)
+    found = [f"{line['fraction']:.0%} {line['attribute']} {line['value']}" for _, line in seen.iterrows()]
+    return f"guessed by latents named on the demo: {', '.join(found) or 'no value'}"
+
+
 _RUNS: dict[str, Callable[[BuildPlan, Path, Progress], str]] = {
     "import": _import,
     "measure": _measure,
@@ -401,6 +415,7 @@ _RUNS: dict[str, Callable[[BuildPlan, Path, Progress], str]] = {
     "index": _index,
     "lineage": _lineage,
     "maps": _maps,
+    "guess": _guess,
 }
 BUILD_STEPS = tuple(_RUNS)
 

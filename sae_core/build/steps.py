@@ -31,12 +31,14 @@ def embed_workspace(
     choice: EmbedderChoice,
     *,
     name: str | None = None,
+    is_own: bool = True,
     engine: Engine | None = None,
     progress: Progress = ignore,
 ) -> Embeddings:
     """Embed every clip of a workspace and make the embeddings its own; `engine` says who does it.
 
-    name: what they are called, by default as the embedder; others that are there stay. Raises CorpusError when there is
+    name: what they are called, by default as the embedder; others that are there stay. is_own: False leaves the
+    workspace its own. Raises CorpusError when there is
     no corpus or no clip can be embedded, ArtifactError when the model cannot be had, ValueError for a name that cannot
     be one.
     """
@@ -44,7 +46,8 @@ def embed_workspace(
     folder = embeddings_folder(path, name or choice.embedder)
     found = extract(corpus, choice.open(), folder, engine=engine, progress=progress)
     opened_with = {**(read_settings(path).get("opened_with") or {}), found.name: choice.opened_with}
-    update_settings(path, embedder=found.name, opened_with=opened_with)
+    own = {"embedder": found.name} if is_own else {}
+    update_settings(path, opened_with=opened_with, **own)
     return found
 
 

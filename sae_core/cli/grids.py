@@ -85,7 +85,7 @@ def run_sweep(options: argparse.Namespace) -> None:
     print(_printed(best[list(BEST_COLUMNS)]))
     for failure in report.failures.itertuples():
         print(f"{failure.sae} could not be trained: {failure.reason}")
-    _write(report.table, options.csv)
+    write_csv(report.table, options.csv)
     say_next(f"serve --workspace {options.workspace}")
 
 
@@ -124,7 +124,7 @@ def run_lineage(options: argparse.Namespace) -> None:
             print(f"{name}: " + ", ".join(f"{n:,} {fate}" for fate, n in counts.items()))
     strongest = edges.sort_values("beyond_chance", ascending=False, kind="stable").head(N_PRINTED)
     print(_printed(_named(workspace, strongest, options)))
-    _write(edges, options.csv)
+    write_csv(edges, options.csv)
 
 
 def _named(workspace: "Workspace", edges: "pd.DataFrame", options: argparse.Namespace) -> "pd.DataFrame":
@@ -140,7 +140,8 @@ def _printed(table: "pd.DataFrame") -> str:
     return str(table.to_string(index=False, float_format=lambda number: f"{number:.2f}", na_rep="–"))
 
 
-def _write(table: "pd.DataFrame", path: Path | None) -> None:
+def write_csv(table: "pd.DataFrame", path: Path | None) -> None:
+    """Write a table whole or not at all, and say so; nothing where no path is given."""
     from sae_core.files.artifacts import writing
 
     if path is not None:

@@ -101,11 +101,13 @@ def build_demo(
     Raises CorpusError or MissingDependencyError when packages cannot be had, ArtifactError when the bundle is too large
     to ship. Finished steps are kept when it is run again.
     """
+    from sae_core.build.guessing import named_latents
     from sae_core.build.workspace_maps import map_workspace
     from sae_core.corpus.acoustics import measure_workspace
     from sae_core.corpus.importing import ImportSettings, import_corpus
     from sae_core.demo.recipe import gather
     from sae_core.files.settings import update_settings
+    from sae_core.workspace.guesses import write_named
     from sae_core.workspace.workspace import Workspace
 
     if out is None and not is_checkout():
@@ -123,6 +125,7 @@ def build_demo(
     best = Workspace(out)
     own = best.sae(best.sae_names()[0]).embeddings.name
     update_settings(out, name=NAME, is_demo=True, embedder=own)
+    write_named(out, named_latents(best))
     map_workspace(out, progress=progress)
     _strip(out)
     seal(out)

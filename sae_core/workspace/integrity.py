@@ -10,6 +10,7 @@ from sae_core.workspace.workspace import Workspace
 METAS = {
     "acoustics.json": ("acoustics", "measure --rebuild"),
     "lineage.json": ("lineage", "build"),
+    "guesses.json": ("guesses", "guess"),
     "embeddings/*/meta.json": ("embeddings", "embed"),
     "embeddings/*/probes.json": ("probes", "sweep"),
     "embeddings/*/map_*.json": ("map", "map --rebuild"),

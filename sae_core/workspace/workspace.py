@@ -36,6 +36,7 @@ from sae_core.sae.codes import SparseCodes
 from sae_core.sae.config import TRAINING_KINDS, read_config, read_metrics
 from sae_core.sae.decoder import Decoder
 from sae_core.sae.feature_index import FeatureIndex
+from sae_core.workspace.guesses import Guesses
 from sae_core.workspace.note_entries import Subject
 from sae_core.workspace.notes import Notes
 
@@ -51,6 +52,7 @@ _WATCHED = (
     "embeddings/*/meta.json",
     "saes/*/meta.json",
     "saes/*/index.json",
+    "guesses.json",
 )
 
 
@@ -188,6 +190,10 @@ class Workspace:
         """What `make` returns, worked out once for this workspace and kept as long as it is open; `of` tells values of
         one kind apart, of which `at_most` are kept."""
         return self._kept.get(what, make, of=of, at_most=at_most)
+
+    def guesses(self) -> Guesses | None:
+        """What named latents guessed of the clips; None where nothing was guessed, or of other clips."""
+        return Guesses.load(self.path, audio_fingerprint=self.corpus.audio_fingerprint)
 
     def summary(self) -> profiles.CorpusSummary:
         """Clips, hours and speakers, in all and by language × gender × kind."""

@@ -20,6 +20,7 @@ STEP_WORDS = {
     "index": "Index",
     "lineage": "Trace lineage",
     "maps": "Lay out maps (UMAP)",
+    "guess": "Guess labels where there are none",
 }
 STATE_BADGES = {
     "running": ":blue-badge[:material/sync: running]",

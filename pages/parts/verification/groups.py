@@ -39,6 +39,7 @@ def draw_groups(comparison: Comparison) -> None:
             help="Whether verification is equally reliable for speakers of every language and gender.",
         )
         read_renamed("measure", RENAMED)
+        shown_forms = [form for form in comparison.results if (table["form"] == form).any()]
         with st.container(horizontal=True, vertical_alignment="center"):
             measure = st.segmented_control(
                 "Measure",
@@ -51,7 +52,7 @@ def draw_groups(comparison: Comparison) -> None:
             )
             forms = st.pills(
                 "Representations",
-                list(comparison.results),
+                shown_forms,
                 selection_mode="multi",
                 default=["embedding"],
                 key="forms_shown",
@@ -63,7 +64,7 @@ def draw_groups(comparison: Comparison) -> None:
         shown = table[is_shown].assign(label=_labels(table)[is_shown])
         overall = comparison.results["embedding"].eer
         figure = verification_charts.group_figure(
-            shown, column=COLUMN_OF[str(measure)], forms=list(comparison.results), overall=overall
+            shown, column=COLUMN_OF[str(measure)], forms=shown_forms, overall=overall
         )
         charts.show(figure, key="groups_figure", alt=f"{measure} by language and gender")
         _draw_export(table)
