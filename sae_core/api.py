@@ -177,6 +177,7 @@ def embed(
     *,
     model: str | None = None,
     layer: int | None = None,
+    front_end: str | None = None,
     name: str | None = None,
     device: str | None = None,
     engine: "Engine | None" = None,
@@ -189,9 +190,10 @@ def embed(
     Args:
         embedder: `titanet` (d 192; Koluguri et al. 2022, arXiv 2110.04410; needs NeMo), `campplus` (d 192; Wang et
             al. 2023, arXiv 2303.00332), `whisper` (d 512 in its base size; Radford et al. 2022, arXiv 2212.04356) or
-            `ge2e` (d 256; Wan et al. 2018, arXiv 1710.10467); all but the first come along.
+            `ge2e` (d 256; Wan et al. 2018, arXiv 1710.10467), which come along; or `onnx`, a network of your own.
         model: other weights of that embedder, by hub name or path.
         layer: of Whisper, whose output is averaged.
+        front_end: of an ONNX network, what it hears: `kaldi-povey`, `kaldi-hamming` or `waveform`.
         name: what the embeddings are called beside others of the same clips; by default as the embedder.
         device: `cpu`, `cuda`, `mps`, …; by default a GPU where there is one.
         engine: who does it; by default this process. `sae_core.embedding.ray_engine.RayEngine` uses a Ray cluster.
@@ -203,7 +205,7 @@ def embed(
     from sae_core.build.steps import embed_workspace
     from sae_core.embedding.embedders import EmbedderChoice
 
-    choice = EmbedderChoice(embedder, model, device, layer)
+    choice = EmbedderChoice(embedder, model, device, layer, front_end)
     with Bar("embed", is_shown=progress) as bar:
         return embed_workspace(_path_of(workspace), choice, name=name, engine=engine, progress=bar)
 

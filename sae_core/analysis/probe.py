@@ -91,13 +91,15 @@ def embedder_choice(view: SaeView) -> EmbedderChoice:
     if said is None:
         # as earlier versions kept it: for the workspace's own embedder alone
         said = {"model": settings.get("embedder_model") if settings.get("embedder") == name else None}
-    model, layer = (said.get("model"), said.get("layer")) if isinstance(said, dict) else (said, None)
-    if not isinstance(model, str | None) or not isinstance(layer, int | None):
+    chosen = said if isinstance(said, dict) else {"model": said}
+    model, layer, front_end = (chosen.get(name) for name in ("model", "layer", "front_end"))
+    are_words = isinstance(model, str | None) and isinstance(front_end, str | None)
+    if not are_words or not isinstance(layer, int | None):
         raise ArtifactError(
             f"says that {name} was opened with {said}, which cannot be",
             where=view.workspace.path / "workspace.json",
         )
-    return EmbedderChoice(view.embeddings.embedder, model, layer=layer)
+    return EmbedderChoice(view.embeddings.embedder, model, layer=layer, front_end=front_end)
 
 
 @dataclass(frozen=True)

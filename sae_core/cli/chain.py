@@ -118,6 +118,9 @@ def _add_embed(verbs: Verbs) -> None:
         metavar="NAME_OR_PATH",
         help="a model's hub name, local file or folder instead of the usual one",
     )
+    parser.add_argument(
+        "--front-end", metavar="NAME", help="onnx: kaldi-povey (usual), kaldi-hamming or waveform"
+    )
     parser.add_argument("--layer", type=int, metavar="N", help="whisper: whose output is averaged, from 1")
     parser.add_argument(
         "--name",
@@ -144,7 +147,7 @@ def run_embed(options: argparse.Namespace) -> None:
     """Run `embed`."""
     from sae_core.build.steps import embed_workspace
 
-    choice = EmbedderChoice(options.embedder, options.model, options.device, options.layer)
+    choice = EmbedderChoice(options.embedder, options.model, options.device, options.layer, options.front_end)
     engine = _ray_engine(options, choice) if options.engine == "ray" else None
     with Bar("embed") as bar:
         found = embed_workspace(

@@ -24,10 +24,11 @@ EMBEDDERS: dict[str, str] = {
     "campplus": "sae_core.embedding.embedders.campplus",
     "whisper": "sae_core.embedding.embedders.whisper",
     "ge2e": "sae_core.embedding.embedders.ge2e",
+    "onnx": "sae_core.embedding.embedders.onnx",
 }
 """Name → the module whose `load(model, device)` returns that embedder; it is imported only when asked for."""
 
-OPTIONS: dict[str, tuple[str, ...]] = {"whisper": ("layer",)}
+OPTIONS: dict[str, tuple[str, ...]] = {"whisper": ("layer",), "onnx": ("front_end",)}
 """Name → what can be chosen of an embedder beside its model; keywords of its `load`."""
 
 ABOUT: dict[str, tuple[str, str]] = {
@@ -45,10 +46,14 @@ ABOUT: dict[str, tuple[str, str]] = {
         "rather than speakers; its base size is bundled",
     ),
     "ge2e": ("GE2E", "small and fast (arXiv 1710.10467), 256 numbers per clip; bundled, needs no download"),
+    "onnx": (
+        "ONNX",
+        "any speaker network in an ONNX file, as WeSpeaker or 3D-Speaker export it; needs its file",
+    ),
 }
 """Name → what it is called and what people should know of it; an embedder not named goes by its key alone."""
 
-EXTRAS: dict[str, tuple[str, ...]] = {"titanet": ("nemo", "omegaconf")}
+EXTRAS: dict[str, tuple[str, ...]] = {"titanet": ("nemo", "omegaconf"), "onnx": ("onnxruntime",)}
 """Name → the packages of the extra of that name, which an installation may lack; an embedder not named needs none."""
 
 
@@ -101,17 +106,18 @@ def open_embedder(
 class EmbedderChoice:
     """Which embedder, with which weights, as people chose it; picklable, so that a worker elsewhere opens it too.
 
-    embedder, model, device: see `open_embedder`. layer: of the embedders that have this option.
+    embedder, model, device: see `open_embedder`. layer, front_end: of the embedders that have these options.
     """
 
     embedder: str = DEFAULT_EMBEDDER
     model: str | None = None
     device: str | None = None
     layer: int | None = None
+    front_end: str | None = None
 
     def open(self) -> Embedder:
         """Open it; raises what `open_embedder` does."""
-        options = {"layer": self.layer}
+        options = {"layer": self.layer, "front_end": self.front_end}
         return open_embedder(self.embedder, model=self.model, device=self.device, options=options)
 
     @property
@@ -119,7 +125,7 @@ class EmbedderChoice:
         """What was chosen beside the embedder's name, as JSON; the path of local weights is made absolute."""
         is_local = self.model is not None and Path(self.model).expanduser().exists()
         model = str(Path(str(self.model)).expanduser().resolve()) if is_local else self.model
-        chosen = {"model": model, "layer": self.layer}
+        chosen = {"model": model, "layer": self.layer, "front_end": self.front_end}
         return {key: value for key, value in chosen.items() if value is not None}
 
 

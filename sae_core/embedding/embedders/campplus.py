@@ -66,6 +66,9 @@ class _Heard(NamedTuple):
 
     def segment_means(self, frames: Frames) -> Float32[Tensor, "b s c"]:
         """Means over stretches of `_SEGMENT_FRAMES`, the last one over what is left of the clip; padding is zeros."""
+        if self.mask is None:
+            pooled = nn.functional.avg_pool1d(frames.transpose(1, 2), _SEGMENT_FRAMES, ceil_mode=True)
+            return pooled.transpose(1, 2)
         n_segments = -(-frames.shape[1] // _SEGMENT_FRAMES)
         padded = nn.functional.pad(frames, (0, 0, 0, n_segments * _SEGMENT_FRAMES - frames.shape[1]))
         sums = padded.unflatten(1, (n_segments, _SEGMENT_FRAMES)).sum(dim=2)
@@ -127,7 +130,8 @@ class _DenseLayer:
     def __call__(self, frames: Frames, heard: _Heard) -> Float32[Tensor, "b t o"]:
         hidden = heard.silence(self.across(self.before(frames)))
         context = heard.mean(hidden) + heard.segment_means(hidden)
-        mask = self.context(context).repeat_interleave(_SEGMENT_FRAMES, dim=1)[:, : frames.shape[1]]
+        repeated = self.context(context)[:, :, None].expand(-1, -1, _SEGMENT_FRAMES, -1).flatten(1, 2)
+        mask = repeated[:, : frames.shape[1]]
         n_frames, margin = frames.shape[1], self.dilation
         padded = nn.functional.pad(hidden, (0, 0, margin, margin))
         shifted = [padded[:, place * margin : place * margin + n_frames] for place in range(3)]

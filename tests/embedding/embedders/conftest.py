@@ -1,5 +1,7 @@
 """One opened embedder of each kind, shared."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +15,19 @@ from tests.embedding.embedders.voices import write_tiny_nemo
 def tiny_nemo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small random TitaNet, saved by NeMo."""
     return write_tiny_nemo(tmp_path_factory.mktemp("nemo") / "tiny.nemo")
+
+
+@pytest.fixture(scope="session")
+def campplus_onnx(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """CAM++ with the shipped weights, exported to ONNX: frames in, one vector out."""
+    path = tmp_path_factory.mktemp("onnx") / "campplus.onnx"
+    # in a process of its own: sizes are no whole numbers while a network is traced, as checked signatures want them
+    code = "import sys; from pathlib import Path; from tests.embedding.embedders.voices import export_campplus as export;"
+    code += "export(Path(sys.argv[1]))"
+    subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code, str(path)], check=True, cwd=Path(__file__).parents[3]
+    )
+    return path
 
 
 @pytest.fixture(autouse=True, scope="package")

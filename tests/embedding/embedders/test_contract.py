@@ -21,7 +21,8 @@ LENGTHS = (24_000, 7_001, 16_000, 52_345, 9_600, 31_999)
     params=[pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in EMBEDDERS],
 )
 def embedder(request):
-    model = str(request.getfixturevalue("tiny_nemo")) if request.param == "titanet" else None
+    files = {"titanet": "tiny_nemo", "onnx": "campplus_onnx"}
+    model = str(request.getfixturevalue(files[request.param])) if request.param in files else None
     return open_embedder(request.param, model=model, device="cpu")
 
 

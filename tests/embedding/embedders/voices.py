@@ -1,6 +1,7 @@
 """Waveforms that sound a little like voices, and a tiny NeMo speaker model."""
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -78,3 +79,41 @@ def write_tiny_nemo(path: Path, *, conv_mask: bool = True, seed: int = 0) -> Pat
         model.train()(input_signal=waveforms, input_signal_length=lengths)
     model.eval().save_to(str(path))
     return path
+
+
+def export_campplus(path: Path) -> Path:
+    """Write CAM++ with the shipped weights as an ONNX file, its input frames of 80 mels, time first."""
+    from safetensors.numpy import load_file
+
+    from sae_core.embedding.embedders import campplus
+    from sae_core.embedding.frame_product import FrameProduct
+
+    weights = campplus._Weights(load_file(str(campplus.SHIPPED_WEIGHTS)), torch.device("cpu"))
+    network = campplus.CamPlusNetwork(weights)
+
+    class Exported(torch.nn.Module):
+        def forward(self, frames: torch.Tensor) -> torch.Tensor:
+            return network(frames, torch.full((1,), frames.shape[1]))
+
+    with _plain_products(FrameProduct):
+        torch.onnx.export(
+            Exported(), (torch.zeros(1, 208, 80),), str(path), dynamo=False, input_names=["feats"],
+            output_names=["embs"], dynamic_axes={"feats": {1: "t"}},
+        )  # fmt: skip
+    return path
+
+
+@contextlib.contextmanager
+def _plain_products(kind: Any) -> Iterator[None]:
+    """Products by torch's own operator: the kernels that VoxScope uses on a CPU belong to no format of exchange."""
+    before = kind.__call__
+
+    def plain(self: Any, frames: torch.Tensor) -> torch.Tensor:
+        out = torch.nn.functional.linear(frames, self._weight, self._bias)
+        return out.relu() if self._is_rectified else out
+
+    kind.__call__ = plain
+    try:
+        yield
+    finally:
+        kind.__call__ = before
