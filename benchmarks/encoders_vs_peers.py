@@ -39,7 +39,9 @@ def main() -> None:
     parser.add_argument("embedder", choices=("campplus", "whisper"))
     parser.add_argument("folder", type=Path, nargs="?", default=Path("assets/demo"))
     parser.add_argument("--clips", type=int, default=100)
-    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="CPU threads of torch, for both")
+    parser.add_argument(
+        "--threads", type=int, default=os.cpu_count() or 1, help="CPU threads of torch, for both"
+    )
     parser.add_argument("--weights", type=Path, help="campplus: the state dict as 3D-Speaker publishes it")
     parser.add_argument("--model", type=Path, help="whisper: a folder as Hugging Face lays it out")
     parser.add_argument("--as-peer", type=Path, metavar="OUT", help=argparse.SUPPRESS)
@@ -126,7 +128,10 @@ def whisper_peer(options: argparse.Namespace, waveforms: list[np.ndarray]) -> di
     config = WhisperConfig.from_pretrained(folder)
     config.encoder_layers = layer = min(config.encoder_layers, DEFAULT_LAYER)
     encoder = WhisperEncoder(config).eval()
-    states = {name.partition("encoder.")[2]: tensor.float() for name, tensor in load_file(folder / "model.safetensors").items()}
+    states = {
+        name.partition("encoder.")[2]: tensor.float()
+        for name, tensor in load_file(folder / "model.safetensors").items()
+    }
     encoder.load_state_dict(states, strict=False)
     extract = WhisperFeatureExtractor(feature_size=config.num_mel_bins)
 
@@ -138,7 +143,9 @@ def whisper_peer(options: argparse.Namespace, waveforms: list[np.ndarray]) -> di
 
     frames_of(waveforms[0])
     start = time.perf_counter()
-    vectors = [frames_of(waveform)[: max(1, len(waveform) // 320)].mean(dim=0).numpy() for waveform in waveforms]
+    vectors = [
+        frames_of(waveform)[: max(1, len(waveform) // 320)].mean(dim=0).numpy() for waveform in waveforms
+    ]
     seconds = time.perf_counter() - start
     same = np.stack([frames_of(waveform).numpy() for waveform in waveforms[:N_SAME_FRAMES]])
     return {"vectors": np.stack(vectors), "seconds": np.array(seconds), "frames": same}
@@ -152,7 +159,9 @@ def embed_here(options: argparse.Namespace, waveforms: list[np.ndarray]) -> dict
     from sae_core.embedding.extraction import plan_batches
 
     torch.set_num_threads(options.threads)
-    embedder = open_embedder(options.embedder, model=None if options.model is None else str(options.model), device="cpu")
+    embedder = open_embedder(
+        options.embedder, model=None if options.model is None else str(options.model), device="cpu"
+    )
     found: dict[str, np.ndarray] = {}
     groups = {
         "batched": plan_batches([len(waveform) / SAMPLE_RATE_HZ for waveform in waveforms]),
@@ -214,7 +223,9 @@ def report(
     rates = {"peer, one at a time": theirs["seconds"], "VoxScope, one at a time": ours["seconds_alone"]}
     rates["VoxScope, batched"] = ours["seconds_batched"]
     for name, seconds in rates.items():
-        print(f"{name:24} {n_clips / float(seconds):7.1f} clips a second ({float(theirs['seconds'] / seconds):.1f} ×)")
+        print(
+            f"{name:24} {n_clips / float(seconds):7.1f} clips a second ({float(theirs['seconds'] / seconds):.1f} ×)"
+        )
     return bool(must.min() >= LEAST_COSINE)
 
 

@@ -22,8 +22,8 @@ def campplus_onnx(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """CAM++ with the shipped weights, exported to ONNX: frames in, one vector out."""
     path = tmp_path_factory.mktemp("onnx") / "campplus.onnx"
     # in a process of its own: sizes are no whole numbers while a network is traced, as checked signatures want them
-    code = "import sys; from pathlib import Path; from tests.embedding.embedders.voices import export_campplus as export;"
-    code += "export(Path(sys.argv[1]))"
+    code = "import sys, pathlib, tests.embedding.embedders.voices as voices;"
+    code += "voices.export_campplus(pathlib.Path(sys.argv[1]))"
     subprocess.run(
         [sys.executable, "-W", "ignore", "-c", code, str(path)], check=True, cwd=Path(__file__).parents[3]
     )
