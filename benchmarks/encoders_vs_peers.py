@@ -3,7 +3,7 @@
     python -m benchmarks.encoders_vs_peers campplus [FOLDER] [--clips 200] [--weights campplus_cn_en_common.pt]
     python -m benchmarks.encoders_vs_peers whisper  [FOLDER] [--clips 40] [--model FOLDER_OF_A_WHISPER]
 
-FOLDER holds recordings or is a workspace, by default the demo. The peer runs in a process of its own, on the same torch.
+FOLDER holds recordings or is a workspace, by default the demo. The peer runs in its own process, on the same torch.
 
 - campplus: 3D-Speaker's own class (`speakerlab-slim`) after `kaldi-native-fbank`, one clip at a time; with the weights
   shipped here, or with `--weights` as 3D-Speaker publishes them, which shows what float16 on disk costs.
@@ -126,7 +126,7 @@ def whisper_peer(options: argparse.Namespace, waveforms: list[np.ndarray]) -> di
 
     folder = options.model or SHIPPED_MODEL
     config = WhisperConfig.from_pretrained(folder)
-    config.encoder_layers = layer = min(config.encoder_layers, DEFAULT_LAYER)
+    layer = DEFAULT_LAYER if options.model is None else max(1, config.encoder_layers - 1)
     encoder = WhisperEncoder(config).eval()
     states = {
         name.partition("encoder.")[2]: tensor.float()
@@ -138,7 +138,6 @@ def whisper_peer(options: argparse.Namespace, waveforms: list[np.ndarray]) -> di
     def frames_of(waveform: np.ndarray) -> "torch.Tensor":
         features = extract(waveform, sampling_rate=SAMPLE_RATE_HZ, return_tensors="pt").input_features
         found = encoder(features, output_hidden_states=True).hidden_states
-        # the last one has gone through the encoder's own normalisation, which the layer below it has not
         return torch.nn.functional.layer_norm(found[layer][0], (config.d_model,))
 
     frames_of(waveforms[0])

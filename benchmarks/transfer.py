@@ -3,9 +3,9 @@
     python -m benchmarks.transfer [--workspace assets/demo] [--leave-out asterisk-] [--embedder whisper …]
 
 Clips whose `source` begins with one of `--leave-out` are kept from training, from the choice of latents and from their
-thresholds. Of the other clips, for each attribute value, the latent that is best on the selection speakers is taken from
-a small grid of SAEs, with the threshold chosen there. The table shows what it detects on held-out speakers of the sources
-it was trained on, and on the sources left out: AUROC, and F1 at that threshold.
+thresholds. Of the other clips, for each attribute value, the latent that is best on the selection speakers is taken
+from a small grid of SAEs, with the threshold chosen there. The table shows what it detects on held-out speakers of the
+sources it was trained on, and on the sources left out: AUROC, and F1 at that threshold.
 
 By default the telephone prompts are left out: other speakers, another channel, another way of speaking.
 """
