@@ -25,10 +25,10 @@ PEERS = (
     "webrtcvad-wheels==2.0.14.post1",
     "kaldi-native-fbank==1.23.0",
 )
-PEERS_ALONE = ("Resemblyzer==0.1.4", "speakerlab-slim==0.1.0")
+PEERS_ALONE = ("Resemblyzer==0.1.4", "speakerlab-slim==0.1.0", "dictionary-learning==0.1.0")
 """Installed without what they ask for: Resemblyzer wants `typing`, long part of Python, and a webrtcvad that has to be
 compiled; webrtcvad-wheels is the same, compiled. speakerlab-slim wants all of modelscope; its CAM++ needs torch
-alone."""
+alone. dictionary-learning wants tools to run and plot language models."""
 
 
 class PeerError(RuntimeError):

@@ -6,6 +6,7 @@ from pages.figures.method.method import method_figure
 from pages.figures.player import clip_cards
 from pages.figures.player.player import clip_list
 from pages.parts.overview import corpus
+from pages.parts.overview.card import card_panel
 from pages.parts.overview.guesses import guesses_panel
 from pages.parts.overview.health import health_panel
 from pages.parts.overview.reach import reach_panel
@@ -36,6 +37,7 @@ def main() -> None:
     draw_striking(view)
     with st.container(border=True, key="reach"):
         reach_panel(view)
+    card_panel(view)
     try_next(
         view,
         {

@@ -291,6 +291,51 @@ def sweep(
         )
 
 
+def import_sae(
+    place: str | Path,
+    workspace: AnyWorkspace,
+    *,
+    embedder: str | None = None,
+    name: str | None = None,
+    progress: bool = True,
+) -> "SparseAutoencoder":
+    """Bring an SAE of SAELens, sparsify, dictionary_learning or OpenAI's sparse_autoencoder into a workspace.
+
+    Its activations stay what its own library computes. `index` makes it explorable like one that was trained here.
+
+    Args:
+        place: the folder with its weights and settings, or the file of weights; recognised by content.
+        embedder: the embeddings it reads; by default those of its dimension.
+        name: what it is called; by default `<embeddings>-imported-<config.name>`.
+
+    Raises:
+        ArtifactError: the files are damaged, hold more than weights, are of an unknown kind, or fit no embeddings.
+    """
+    from sae_core.build.foreign_saes import import_foreign
+    from sae_core.sae.model import SparseAutoencoder
+
+    with Bar("import-sae", is_shown=progress) as bar:
+        folder = import_foreign(_path_of(workspace), Path(place), embedder=embedder, name=name, progress=bar)
+    return SparseAutoencoder.load(folder)
+
+
+def export_sae(
+    workspace: AnyWorkspace, name: str, layout: Literal["saelens", "sparsify"], out: str | Path
+) -> Path:
+    """Write an SAE as another library loads it, with the same activations; return the folder.
+
+    Args:
+        layout: `saelens` takes all variants, `sparsify` TopK and Matryoshka.
+        out: a folder that is not there yet, or an empty one.
+
+    Raises:
+        ArtifactError: there is no such SAE, the layout has none of its variant, or the folder holds something.
+    """
+    from sae_core.build.foreign_saes import export_foreign
+
+    return export_foreign(_path_of(workspace), name, layout, Path(out))
+
+
 def _name_of(workspace: Workspace, sae: "SparseAutoencoder") -> str:
     """What the SAE of these very weights is called in a workspace; ArtifactError when it is not there."""
     from sae_core.files.artifacts import ArtifactMeta

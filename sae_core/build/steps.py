@@ -1,5 +1,6 @@
 """The chain over a workspace folder, one idempotent step each: embed, train, index. A finished step is not redone."""
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -8,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from sae_core.analysis.model_card import model_card
 from sae_core.corpus.clips import Corpus
 from sae_core.embedding.embedders import EmbedderChoice
 from sae_core.embedding.embeddings import Embeddings
 from sae_core.embedding.extraction import Engine, extract
-from sae_core.files.artifacts import ArtifactMeta
+from sae_core.files.artifacts import ArtifactMeta, writing
 from sae_core.files.errors import ArtifactError, CorpusError, StaleArtifactError
 from sae_core.files.progress import Progress, ignore
 from sae_core.files.settings import read_settings, update_settings
@@ -21,8 +23,9 @@ from sae_core.measures.indexing import build_index
 from sae_core.measures.naming import confirmed_values
 from sae_core.sae.model import SaeConfig
 from sae_core.sae.training import TrainingConfig, suggest_config, train
-from sae_core.workspace.workspace import Workspace
+from sae_core.workspace.workspace import SaeView, Workspace
 
+CARD = "card.md"
 _NAME = compile_pattern(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}")
 
 
@@ -114,8 +117,22 @@ def train_in_workspace(
     embeddings = workspace.embeddings(embedder_of(workspace, embedder))
     config = replace(config, dim=embeddings.dim)
     folder = sae_folder(workspace.path, embeddings.name, config)
+    if _is_imported(folder):
+        raise ArtifactError(
+            "an imported SAE has the name of the one to train",
+            where=folder,
+            remedy="rename that folder, or import it again under another --name",
+        )
     train(embeddings, workspace.corpus, config, training, folder, progress=progress)
     return folder
+
+
+def _is_imported(folder: Path) -> bool:
+    try:
+        meta = ArtifactMeta.read(folder / "meta.json", kind="sae", remedy="run train again")
+    except ArtifactError:
+        return False
+    return "imported" in meta.settings
 
 
 def is_trained(folder: Path, corpus: Corpus, embeddings: Embeddings) -> bool:
@@ -152,10 +169,24 @@ def index_workspace(
         meta = ArtifactMeta.read(folder / "meta.json", kind="sae", remedy="choose a trained SAE: see info")
         embeddings = workspace.embeddings(str(meta.settings.get("embedder", "")))
         build_index(workspace.corpus, embeddings, folder, device=device, rebuild=rebuild, progress=progress)
-    best = best_sae(Workspace(path))
+    workspace, views = Workspace(path), []
+    for name in chosen:
+        with contextlib.suppress(ArtifactError):  # of an SAE that cannot be opened, info says why
+            views.append(workspace.sae(name))
+    for view in views:
+        write_card(view)
+    best = best_sae(workspace)
     if best is not None:
         update_settings(path, default_sae=best)
     return chosen
+
+
+def write_card(view: SaeView) -> None:
+    """Write the SAE's model card beside it, as `card.md`; one that says the same is left as it is."""
+    file, text = view.folder / CARD, model_card(view)
+    if not file.is_file() or file.read_bytes() != text.encode():
+        with writing(file) as temporary:
+            temporary.write_text(text, encoding="utf-8")
 
 
 def best_sae(workspace: Workspace, *, embeddings: str | None = None) -> str | None:

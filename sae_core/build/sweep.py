@@ -12,7 +12,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from typing import cast, get_args
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -26,6 +26,7 @@ from sae_core.measures.indexing import build_index
 from sae_core.measures.intervals import auroc_bounds
 from sae_core.measures.linear_probe import PROBE_MEASURES, probe_attributes, read_probes
 from sae_core.measures.naming import best_latents, confirmed_values
+from sae_core.sae.config import TRAINED_VARIANTS
 from sae_core.sae.model import SaeConfig, Variant, default_prefixes
 from sae_core.sae.training import TrainingConfig
 from sae_core.workspace.workspace import SaeView, Workspace
@@ -47,10 +48,10 @@ class SweepGrid:
     seeds: Sequence[int] = (0,)
 
     def __post_init__(self) -> None:
-        unknown = set(self.variants) - set(get_args(Variant))
+        unknown = set(self.variants) - set(TRAINED_VARIANTS)
         if unknown:
             raise ValueError(
-                f"variant must be one of {', '.join(get_args(Variant))}, not {sorted(unknown)[0]!r}"
+                f"variant must be one of {', '.join(TRAINED_VARIANTS)}, not {sorted(unknown)[0]!r}"
             )
         if not self.configs(1):
             raise ValueError("the grid holds no SAE: give at least one variant, L, k ≤ L and seed")

@@ -29,6 +29,7 @@ DERIVED = (
     "latents.parquet",
     "attributes.parquet",
     "attribute_*.parquet",
+    "card.md",
 )
 BUILT_FROM = ("labels.parquet", "import_probes.parquet", "import_failures.parquet")
 

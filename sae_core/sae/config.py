@@ -25,7 +25,12 @@ _METRICS = {
     **dict.fromkeys(("gamma", "n_train"), (*_NUMBER, type(None))),
 }
 _SPLIT_METRICS = dict.fromkeys(("explained_variance", "cosine_mean", "l0", "dead_fraction"), _NUMBER)
-Variant = Literal["topk", "matryoshka"]
+Variant = Literal["topk", "matryoshka", "relu", "jumprelu", "batchtopk"]
+TRAINED_VARIANTS: tuple[Variant, ...] = ("topk", "matryoshka")
+"""Those that are trained here; all can be imported."""
+THRESHOLD_VARIANTS: tuple[Variant, ...] = ("relu", "jumprelu", "batchtopk")
+"""Those in which a threshold decides which latents are active, so that their number differs from clip to clip."""
+InputNorm = Literal["none", "layer"]
 RETRAIN = "train it again: python -m sae_core train"
 
 
@@ -35,11 +40,14 @@ class SaeConfig:
 
     dim: d, the length of an embedding.
     n_latents: L, how many latents there are.
-    k: how many of them may be active on one clip.
+    k: how many of them may be active on one clip; where a threshold decides, the most on any clip of the workspace.
     variant: `topk` rebuilds the embedding once, from all active latents; `matryoshka` also from each prefix of latents
-        alone, so that broad attributes stay in the first ones as L grows.
-    prefixes: ends of the nested groups, ascending up to n_latents; left empty, `default_prefixes`. Only for matryoshka.
+        alone, so that broad attributes stay in the first ones as L grows. In `relu` (threshold 0), `jumprelu` (one
+        threshold a latent) and `batchtopk` (one for all) a latent is active above its threshold.
+    prefixes: ends of the nested groups, ascending up to n_latents; left empty, `default_prefixes`. For matryoshka; a
+        jumprelu or batchtopk SAE may have some too.
     seed: of the first weights and of the order of the clips.
+    input_norm: `layer`: each embedding is brought to mean 0 and standard deviation 1 over its d numbers first.
     """
 
     dim: int
@@ -48,6 +56,7 @@ class SaeConfig:
     variant: Variant = "topk"
     prefixes: tuple[int, ...] = ()
     seed: int = 0
+    input_norm: InputNorm = "none"
 
     def __post_init__(self) -> None:
         for name in ("dim", "n_latents", "k", "seed"):
@@ -61,14 +70,18 @@ class SaeConfig:
             )
         if self.variant not in get_args(Variant):
             raise ValueError(f"variant must be one of {', '.join(get_args(Variant))}, not {self.variant!r}")
+        if self.input_norm not in get_args(InputNorm):
+            raise ValueError(
+                f"input_norm must be one of {', '.join(get_args(InputNorm))}, not {self.input_norm!r}"
+            )
         if self.variant == "matryoshka" and not self.prefixes:
             object.__setattr__(self, "prefixes", default_prefixes(self.n_latents))
         self._check_prefixes()
 
     def _check_prefixes(self) -> None:
-        if self.variant != "matryoshka":
-            if self.prefixes:
-                raise ValueError(f"prefixes are for the matryoshka variant, not for {self.variant}")
+        if self.variant in ("topk", "relu") and self.prefixes:
+            raise ValueError(f"prefixes are for the matryoshka variant, not for {self.variant}")
+        if not self.prefixes:
             return
         if any(type(prefix) is not int for prefix in self.prefixes):
             raise ValueError(f"prefixes must be whole numbers, not {self.prefixes!r}")
@@ -80,13 +93,19 @@ class SaeConfig:
     def name(self) -> str:
         """These settings in short, such as `matryoshka-1024-k32` or `topk-64-k8-s1`."""
         parts = [self.variant, str(self.n_latents), f"k{self.k}"]
-        if self.prefixes and self.prefixes != default_prefixes(self.n_latents):
+        if self.prefixes and (
+            self.variant != "matryoshka" or self.prefixes != default_prefixes(self.n_latents)
+        ):
             parts.append("p" + ".".join(map(str, self.prefixes[:-1])))
         return "-".join(parts + ([f"s{self.seed}"] if self.seed else []))
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields as a JSON object."""
-        return {"format_version": FORMAT_VERSION, **dataclasses.asdict(self), "prefixes": list(self.prefixes)}
+        fields = dataclasses.asdict(self) | {"prefixes": list(self.prefixes)}
+        if self.input_norm == "none":
+            # fingerprints of SAEs that were there before this setting must not change
+            del fields["input_norm"]
+        return {"format_version": FORMAT_VERSION, **fields}
 
     @classmethod
     def from_json(cls, raw: Mapping[str, Any], *, where: Path) -> "SaeConfig":
@@ -113,7 +132,8 @@ def default_prefixes(n_latents: int) -> tuple[int, ...]:
 def weight_shapes(config: SaeConfig) -> dict[str, tuple[int, ...]]:
     """Shapes of the stored weights, by name."""
     matrix, latents, dim = (config.n_latents, config.dim), (config.n_latents,), (config.dim,)
-    return {"W_enc": matrix, "b_enc": latents, "W_dec": matrix, "b_dec": dim, "mean": dim, "scale": (1,)}
+    shapes = {"W_enc": matrix, "b_enc": latents, "W_dec": matrix, "b_dec": dim, "mean": dim, "scale": (1,)}
+    return shapes | ({"threshold": latents} if config.variant in ("jumprelu", "batchtopk") else {})
 
 
 def read_config(folder: Path, *, remedy: str = RETRAIN) -> SaeConfig:

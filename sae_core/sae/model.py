@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float32
+from jaxtyping import Float, Float32, Int
 from torch import Tensor
 
 from sae_core.embedding.embedders import choose_device
@@ -14,6 +14,7 @@ from sae_core.files.artifacts import fingerprint, write_json, write_tensors
 from sae_core.sae.codes import SparseCodes
 from sae_core.sae.config import (
     RETRAIN,
+    THRESHOLD_VARIANTS,
     SaeConfig,
     Variant,
     default_prefixes,
@@ -21,7 +22,7 @@ from sae_core.sae.config import (
     read_weights,
     weight_shapes,
 )
-from sae_core.sae.topk import strongest_products, weighted_rows
+from sae_core.sae.topk import strongest_products, thresholded_products, weighted_rows
 
 __all__ = [
     "RETRAIN",
@@ -36,24 +37,41 @@ __all__ = [
 WeightType = Literal["float32", "float16"]
 
 
+LAYER_EPSILON = 1e-5
+
+
+def layer_statistics(vectors: Float[Tensor, "b d"]) -> tuple[Float[Tensor, "b 1"], Float[Tensor, "b 1"]]:
+    """Return mean and standard deviation (of d − 1 degrees of freedom) of each row's numbers."""
+    return vectors.mean(dim=1, keepdim=True), vectors.std(dim=1, keepdim=True)
+
+
 class SparseAutoencoder(torch.nn.Module):
     """An embedding as a few active latents, and back.
 
         x = (e − mean) / scale                        centred; scaled so that E‖x‖² = d
-        v = TopK(ReLU(W_enc (x − b_dec) + b_enc))     at most k of L activations differ from 0
+        z = W_enc (x − b_dec) + b_enc
+        v = TopK(ReLU(z))                             at most k of L activations differ from 0, or
+        v = z where z > max(0, threshold), else 0     in the variants relu (threshold 0), jumprelu and batchtopk
         ε = W_decᵀ v + b_dec
         ê = mean + scale · ε
 
     W_enc[L, d], b_enc[L]: how strongly each latent answers to an input.
-    W_dec[L, d]: one row a latent, its decoder direction, of norm 1. b_dec[d]: where the sum of directions starts.
+    W_dec[L, d]: one row a latent, its decoder direction, of norm 1 where trained here, of any norm where imported.
+    b_dec[d]: where the sum of directions starts.
     mean[d], scale[1]: of the embeddings it was trained on; they are stored with it, so callers pass plain embeddings.
+    threshold[L]: only in the variants jumprelu and batchtopk.
+
+    With `input_norm` `layer`, x = (e − μ) / (σ + 10⁻⁵) instead, μ and σ of the d numbers of this very e, and
+    ê = μ + σ ε. A code does not hold μ and σ of its clip: mean and scale are then their averages over the workspace,
+    for `decode` without the embeddings.
 
     TopK after Gao et al. 2024, "Scaling and evaluating sparse autoencoders" (arXiv 2406.04093). The Matryoshka variant,
     after Bussmann et al. 2025, "Learning Multi-Level Features with Matryoshka Sparse Autoencoders" (arXiv 2503.17547),
     differs in how it is trained, not here.
 
-    A BatchTopK variant (Bussmann et al. 2024, arXiv 2412.06410) would keep the largest b·k of a batch's slots in
-    training and those above a threshold after it: one function beside `strongest_products`, one literal in `Variant`.
+    JumpReLU after Rajamanoharan et al. 2024 (arXiv 2407.14435). BatchTopK (Bussmann et al. 2024, arXiv 2412.06410)
+    keeps the largest b·k of a batch's slots in training and those above a threshold after it. Both are imported only:
+    training them would take one function beside `strongest_products`.
     """
 
     def __init__(self, config: SaeConfig, weights: Mapping[str, Tensor]) -> None:
@@ -70,6 +88,9 @@ class SparseAutoencoder(torch.nn.Module):
         self.scale: Tensor
         self.register_buffer("mean", weights["mean"])  # [d]
         self.register_buffer("scale", weights["scale"])  # [1]
+        if "threshold" in weight_shapes(config):
+            self.threshold: Tensor
+            self.register_buffer("threshold", weights["threshold"])  # [L]
 
     @classmethod
     def untrained(cls, config: SaeConfig, mean: Float[np.ndarray, " d"], scale: float) -> "SparseAutoencoder":
@@ -98,7 +119,11 @@ class SparseAutoencoder(torch.nn.Module):
         return np.asarray(directions.cpu().numpy(), dtype=np.float32)
 
     def plain_encoder(self) -> tuple[Float[Tensor, "L d"], Float[Tensor, " L"]]:
-        """Return weight and bias that take plain embeddings, with mean, scale and b_dec folded in."""
+        """Return weight and bias that take plain embeddings (layer-normed ones where `input_norm` says so), with mean,
+        scale and b_dec folded in."""
+        if self.config.input_norm == "layer":
+            weight = self.W_enc.detach()
+            return weight, self.b_enc.detach() - weight @ self.b_dec.detach()
         weight = self.W_enc.detach() / self.scale
         bias = self.b_enc.detach() - weight @ (self.mean + self.scale * self.b_dec.detach())
         return weight, bias
@@ -114,14 +139,18 @@ class SparseAutoencoder(torch.nn.Module):
         """Return the codes of these embeddings, strongest latent first, 0 in unused slots.
 
         Memory does not grow beyond the codes. A row of zeros (a clip without an embedding) gets no active latent.
+        There are k slots a clip; where a threshold decides and a clip has more active latents, as many as it needs.
         `device` is where to compute: by default, where the weights are.
         """
         latents = np.zeros((len(vectors), self.config.k), np.int32)
         activations = np.zeros(latents.shape, np.float32)
         start = 0
         for codes in self.encode_in_pieces(vectors, batch_size=batch_size, device=device):
-            piece = slice(start, start := start + len(codes))
-            latents[piece], activations[piece] = codes.latents, codes.activations
+            piece, n_more = slice(start, start := start + len(codes)), codes.k - latents.shape[1]
+            if n_more > 0:
+                latents = np.hstack([latents, np.zeros((len(vectors), n_more), np.int32)])
+                activations = np.hstack([activations, np.zeros((len(vectors), n_more), np.float32)])
+            latents[piece, : codes.k], activations[piece, : codes.k] = codes.latents, codes.activations
         return SparseCodes(latents, activations, self.config.n_latents)
 
     def encode_in_pieces(
@@ -138,24 +167,45 @@ class SparseAutoencoder(torch.nn.Module):
         for start in range(0, len(vectors), batch_size):
             piece = np.array(vectors[start : start + batch_size])
             inputs = torch.from_numpy(piece).to(weight.device)
-            values, latents = strongest_products(inputs, weight, bias, self.config.k)
+            values, latents = self._active(inputs, weight, bias)
             activations = values.cpu().numpy()
             activations[~piece.any(axis=1)] = 0
             used = (latents.cpu().numpy() * (activations > 0)).astype(np.int32)
             yield SparseCodes(used, activations, self.config.n_latents)
 
+    def _active(
+        self, vectors: Float[Tensor, "b d"], weight: Float[Tensor, "L d"], bias: Float[Tensor, " L"]
+    ) -> tuple[Float[Tensor, "b m"], Int[Tensor, "b m"]]:
+        """Activations and latents of plain embeddings, strongest first."""
+        if self.config.input_norm == "layer":
+            mu, sigma = layer_statistics(vectors)
+            vectors = (vectors - mu) / (sigma + LAYER_EPSILON)
+        if self.config.variant not in THRESHOLD_VARIANTS:
+            return strongest_products(vectors, weight, bias, self.config.k)
+        floor = torch.zeros_like(bias) if self.config.variant == "relu" else self.threshold.to(bias.device)
+        return thresholded_products(vectors, weight, bias, floor, k=self.config.k)
+
     @torch.no_grad()
     def encode_dense(self, vectors: Float[Tensor, "b d"]) -> Float[Tensor, "b L"]:
-        """Return all L activations of a small batch, all but k of them 0."""
+        """Return all L activations of a small batch, all but the active ones 0."""
         weight, bias = self.plain_encoder()
-        values, latents = strongest_products(vectors, weight, bias, self.config.k)
+        values, latents = self._active(vectors, weight, bias)
         return torch.zeros(len(vectors), self.config.n_latents, device=vectors.device).scatter_(
             1, latents, values
         )
 
     @torch.no_grad()
-    def decode(self, codes: SparseCodes, *, batch_size: int = 8192) -> Float32[np.ndarray, "n d"]:
-        """Return the embeddings ê = mean + scale · (W_decᵀ v + b_dec) that these codes stand for."""
+    def decode(
+        self,
+        codes: SparseCodes,
+        *,
+        batch_size: int = 8192,
+        inputs: Float32[np.ndarray, "n d"] | None = None,
+    ) -> Float32[np.ndarray, "n d"]:
+        """Return the embeddings ê = mean + scale · (W_decᵀ v + b_dec) that these codes stand for.
+
+        inputs: the embeddings that were encoded; with `input_norm` `layer`, each one's own μ and σ are used.
+        """
         rebuilt = np.empty((len(codes), self.config.dim), np.float32)
         offset, device = self.mean + self.scale * self.b_dec, self.W_dec.device
         for start in range(0, len(codes), batch_size):
@@ -163,7 +213,11 @@ class SparseAutoencoder(torch.nn.Module):
             latents = torch.from_numpy(np.array(codes.latents[piece], dtype=np.int64)).to(device)
             activations = torch.from_numpy(np.array(codes.activations[piece])).to(device)
             sums = weighted_rows(self.W_dec, latents, activations)
-            rebuilt[piece] = (sums * self.scale + offset).cpu().numpy()
+            if inputs is not None and self.config.input_norm == "layer":
+                mu, sigma = layer_statistics(torch.from_numpy(np.array(inputs[piece])).to(device))
+                rebuilt[piece] = (mu + sigma * (sums + self.b_dec)).cpu().numpy()
+            else:
+                rebuilt[piece] = (sums * self.scale + offset).cpu().numpy()
         return rebuilt
 
     def arrays(self) -> dict[str, np.ndarray]:

@@ -129,6 +129,33 @@ def strongest_products(
     return values, torch.from_numpy(np.concatenate([latents for _, latents in pieces]).astype(np.int64))
 
 
+def thresholded_products(
+    inputs: Float[Tensor, "b d"],
+    weight: Float[Tensor, "L d"],
+    bias: Float[Tensor, " L"],
+    threshold: Float[Tensor, " L"],
+    *,
+    k: int,
+) -> tuple[Float[Tensor, "b m"], Int[Tensor, "b m"]]:
+    """Return the values and latents of z = inputs · weightᵀ + bias where z > threshold and z > 0, strongest first.
+
+    There are m slots a row: k, or as many as the row with the most active latents needs; unused ones hold 0.
+    """
+    n_rows = max(MIN_ROWS_A_PIECE, SCORES_A_PIECE // len(weight))
+    floor, pieces = threshold.clamp(min=0), []
+    for piece in inputs.split(n_rows):
+        scores = torch.addmm(bias, piece, weight.T)
+        scores = torch.where(scores > floor, scores, 0)
+        most = int((scores > 0).sum(1).max()) if len(scores) else 0
+        pieces.append(scores.topk(max(k, most), dim=1))
+    n_slots = max(values.shape[1] for values, _ in pieces)
+    values, latents = (
+        torch.cat([torch.nn.functional.pad(part, (0, n_slots - part.shape[1])) for part in parts])
+        for parts in zip(*pieces, strict=True)
+    )
+    return values, latents
+
+
 def side_by_side(work: Callable[[Piece], Result], pieces: Sequence[Piece]) -> list[Result]:
     """Return the result of each piece, in order: as many at once as torch may use threads, each in one thread alone.
 

@@ -31,7 +31,7 @@ from sae_core.files.errors import ArtifactError, CorpusError, StaleArtifactError
 from sae_core.files.progress import Progress, ignore
 from sae_core.sae.batches import TrainingInputs, shuffled_batches
 from sae_core.sae.codes import SparseCodes
-from sae_core.sae.config import TRAINING_KINDS, read_metrics
+from sae_core.sae.config import TRAINED_VARIANTS, TRAINING_KINDS, read_metrics
 from sae_core.sae.distributed import Team, together
 from sae_core.sae.model import RETRAIN, SaeConfig, SparseAutoencoder, WeightType
 from sae_core.sae.quality import activity_metrics, gamma, max_decoder_cosine, reconstruction_metrics
@@ -143,6 +143,7 @@ def train(
 
     Under `torchrun` all processes call this with the same arguments and train together; the first one writes.
     """
+    _check_variant(config)
     task = _Task.of(embeddings, corpus, config, training, Path(folder))
     with together(task.training.device) as team:
         done = task.finished_metrics()
@@ -253,6 +254,14 @@ class _Task:
         return len(self.train_rows) // self.training.batch_size
 
 
+def _check_variant(config: SaeConfig) -> None:
+    """ValueError for an SAE of a kind that can be imported only."""
+    if config.variant not in TRAINED_VARIANTS or config.input_norm != "none":
+        kind = f"{config.variant} SAEs" if config.input_norm == "none" else "SAEs on layer-normed embeddings"
+        choices = " or ".join(TRAINED_VARIANTS)
+        raise ValueError(f"{kind} can be imported (import-sae), not trained: choose {choices}")
+
+
 def _fit(task: _Task, team: Team, progress: Progress) -> tuple[SaeFit, pd.DataFrame]:
     """Take all steps, from the checkpoint if there is one; a row of the training table about every hundredth part."""
     training = task.training
@@ -260,7 +269,7 @@ def _fit(task: _Task, team: Team, progress: Progress) -> tuple[SaeFit, pd.DataFr
     n_steps = fit.settings.n_steps
     table = _resume(task, fit)
     team.check_same(fit.n_steps_done, "how many steps are done")
-    sample = task.vectors[_at_most(N_HELD_OUT_SAMPLE, task.held_out_rows[: None if team.is_leader else 0])]
+    sample = task.vectors[at_most(N_HELD_OUT_SAMPLE, task.held_out_rows[: None if team.is_leader else 0])]
     every = max(1, n_steps // N_TABLE_ROWS)
     saved_s = since_s = time.monotonic()
     assert training.batch_size is not None
@@ -310,7 +319,7 @@ def _start(task: _Task, team: Team) -> tuple[TrainingInputs, SaeFit]:
 
 def _table_row(fit: SaeFit, sample: Float32[np.ndarray, "h d"], elapsed_s: float) -> list[int | float | None]:
     sums = fit.take_sums()
-    fvu_held_out = 1 - _measure(fit.sae, sample)["explained_variance"] if _can_measure(sample) else None
+    fvu_held_out = 1 - measure_sae(fit.sae, sample)["explained_variance"] if can_measure(sample) else None
     return [
         fit.n_steps_done,
         fit.n_seen,
@@ -378,9 +387,9 @@ def _finish(task: _Task, fit: SaeFit, table: pd.DataFrame) -> dict[str, Any]:
 def _describe(task: _Task, sae: SparseAutoencoder, table: pd.DataFrame) -> dict[str, Any]:
     overlap = max_decoder_cosine(sae.decoder_directions())
     rows = {"train": task.train_rows, "held-out": task.held_out_rows}
-    splits = {name: task.vectors[_at_most(N_MEASURED, some)] for name, some in rows.items()}
+    splits = {name: task.vectors[at_most(N_MEASURED, some)] for name, some in rows.items()}
     return {
-        **{name: _measure(sae, part) if _can_measure(part) else None for name, part in splits.items()},
+        **{name: measure_sae(sae, part) if can_measure(part) else None for name, part in splits.items()},
         "gamma": gamma(splits["train"]),
         "max_decoder_cosine_mean": float(overlap.mean()),
         "max_decoder_cosine_p95": float(np.quantile(overlap, 0.95)),
@@ -392,16 +401,18 @@ def _describe(task: _Task, sae: SparseAutoencoder, table: pd.DataFrame) -> dict[
     }
 
 
-def _at_most(n: int, rows: Int[np.ndarray, " m"]) -> Int[np.ndarray, " s"]:
+def at_most(n: int, rows: Int[np.ndarray, " m"]) -> Int[np.ndarray, " s"]:
     """All rows, or evenly chosen ones when there are more than about n."""
     return rows[:: max(1, len(rows) // n)]
 
 
-def _can_measure(vectors: Float32[np.ndarray, "n d"]) -> bool:
+def can_measure(vectors: Float32[np.ndarray, "n d"]) -> bool:
+    """Whether there are several embeddings that differ, so that there is variance to explain."""
     return len(vectors) > 1 and bool((vectors != vectors[0]).any())
 
 
-def _measure(sae: SparseAutoencoder, vectors: Float32[np.ndarray, "n d"]) -> dict[str, float]:
+def measure_sae(sae: SparseAutoencoder, vectors: Float32[np.ndarray, "n d"]) -> dict[str, float]:
+    """Return how well these embeddings are rebuilt from their codes, and how latents fire on them."""
     codes = sae.encode(vectors)
     pieces = (slice(start, start + PIECE) for start in range(0, len(vectors), PIECE))
     pairs = (

@@ -33,7 +33,7 @@ from sae_core.measures import listening, naming, profiles
 from sae_core.measures.attributes import AttributeStatistics
 from sae_core.measures.indexing import index_parents, latent_kinds
 from sae_core.sae.codes import SparseCodes
-from sae_core.sae.config import TRAINING_KINDS, read_config, read_metrics
+from sae_core.sae.config import THRESHOLD_VARIANTS, TRAINING_KINDS, read_config, read_metrics
 from sae_core.sae.decoder import Decoder
 from sae_core.sae.feature_index import FeatureIndex
 from sae_core.workspace.guesses import Guesses
@@ -239,7 +239,7 @@ class SaeView:
     """One SAE of a workspace with its codes, index, statistics and latents table; all arrays are read-only.
 
     embeddings: what it was trained on. codes, index, statistics, latents: derived by `index`. metrics: its quality,
-    as training measured it. training: one row a report during training.
+    as training or import measured it. training: one row a report during training. settings: what it was made with.
     """
 
     def __init__(self, workspace: Workspace, name: str) -> None:
@@ -247,6 +247,10 @@ class SaeView:
         self.folder = workspace.path / "saes" / name
         train = f"run: python -m sae_core train --workspace {workspace.path}"
         meta = ArtifactMeta.read(self.folder / "meta.json", kind="sae", remedy=train)
+        if "imported" in meta.settings:
+            again = f"python -m sae_core import-sae FOLDER --workspace {workspace.path}"
+            train = f"delete this folder and import it again: {again}"
+        self.settings = meta.settings
         self.embeddings = workspace.embeddings(str(meta.settings.get("embedder", "")))
         current = {"embeddings": self.embeddings.fingerprint, "splits": workspace.corpus.split_fingerprint}
         meta.check_parents(current, where=self.folder, remedy=train)
@@ -278,7 +282,7 @@ class SaeView:
         """ArtifactError where parts do not belong together: another number of clips, latents or dimensions."""
         n, n_latents = len(self.workspace.corpus), self.n_latents
         fits = {
-            "code_latents.npy": len(self.codes) == n and self.codes.k == self.config["k"],
+            "code_latents.npy": len(self.codes) == n and self._has_its_slots(),
             "index_offsets.npy": len(self.index.offsets) == n_latents + 1,
             "index_rows.npy": self.index.holds_rows_of(n),
             "latents.parquet": len(self.latents) == n_latents
@@ -292,6 +296,11 @@ class SaeView:
                 raise ArtifactError(
                     "does not fit the clips and the SAE", where=self.folder / name, remedy=remedy
                 )
+
+    def _has_its_slots(self) -> bool:
+        """Whether the codes have k slots; where a threshold decides, more where rounding made another latent active."""
+        k = int(self.config["k"])
+        return self.codes.k >= k if self.config["variant"] in THRESHOLD_VARIANTS else self.codes.k == k
 
     @property
     def n_latents(self) -> int:

@@ -165,7 +165,12 @@ class TestConfig:
             ({"k": True}, "k must be a whole number from 1, not True"),
             ({"k": 65}, "k = 65 latents cannot be active where there are only n_latents = 64"),
             ({"seed": -1}, "seed must be a whole number from 0, not -1"),
-            ({"variant": "relu"}, "variant"),
+            ({"variant": "gated"}, "variant"),
+            ({"input_norm": "batch"}, "input_norm"),
+            (
+                {"variant": "relu", "prefixes": (8, 64)},
+                "prefixes are for the matryoshka variant, not for relu",
+            ),
             ({"prefixes": (8, 64)}, "prefixes are for the matryoshka variant"),
             ({"variant": "matryoshka", "prefixes": (8, 32)}, "must ascend to n_latents = 64"),
             ({"variant": "matryoshka", "prefixes": (32, 8, 64)}, "must ascend"),

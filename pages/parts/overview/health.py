@@ -5,6 +5,8 @@ from typing import Any
 import streamlit as st
 
 from pages.shared.wording import TERMS, embeddings_words, percent
+from sae_core.analysis.model_card import VARIANTS
+from sae_core.sae.config import THRESHOLD_VARIANTS
 from sae_core.workspace.workspace import SaeView
 
 MANY_DEAD = 0.1
@@ -29,17 +31,22 @@ def health_panel(view: SaeView) -> None:
     third, fourth, fifth = st.columns(3)
     third.metric("L0", f"{held_out['l0']:.1f}" if held_out else "–", help=TERMS["l0"])
     fourth.metric("Dead", percent(_dead_fraction(view)), help=TERMS["dead"])
-    fifth.metric("γ", f"{view.metrics.get('gamma', float('nan')):.2f}", help=TERMS["gamma"])
+    gamma = view.metrics.get("gamma")
+    fifth.metric("γ", "–" if gamma is None else f"{gamma:.2f}", help=TERMS["gamma"])
     st.markdown("  \n".join(f":small[{remark}]" for remark in remarks(view)))
 
 
 def _description(view: SaeView) -> str:
     prefixes = view.config.get("prefixes") or ()
     groups = " ⊂ ".join(f"{n:,}" for n in prefixes)
-    kind = f"Matryoshka, groups {groups} (arXiv 2503.17547)" if prefixes else "TopK (arXiv 2406.04093)"
+    variant = str(view.config["variant"])
+    kind = f"Matryoshka, groups {groups} (arXiv 2503.17547)" if prefixes else VARIANTS.get(variant, variant)
     n_train = view.metrics.get("n_train")
-    trained = f", trained on {n_train:,} clips" if n_train else ""
-    size = f"{view.n_latents:,} latents, k = {view.codes.k} active per clip, {kind}"
+    trained = (
+        f", trained on {n_train:,} clips" if n_train else ", imported" if "imported" in view.settings else ""
+    )
+    active = f"up to {view.codes.k}" if variant in THRESHOLD_VARIANTS else f"k = {view.codes.k}"
+    size = f"{view.n_latents:,} latents, {active} active per clip, {kind}"
     return (
         f"{size}{trained}; on {embeddings_words(view.embeddings.name)}, {view.embeddings.dim} numbers a clip"
     )

@@ -15,7 +15,9 @@ from pages.shared.charts import dress
 
 Colours = tuple[str, ...]
 """Those of the theme, light or dark, by place."""
-VARIANT_WORDS = {"topk": "TopK", "matryoshka": "Matryoshka"}
+VARIANT_WORDS = {
+    "topk": "TopK", "matryoshka": "Matryoshka", "relu": "ReLU", "jumprelu": "JumpReLU", "batchtopk": "BatchTopK",
+}  # fmt: skip
 SYMBOLS = {"topk": "circle", "matryoshka": "diamond"}
 HOVER = (
     "%{customdata[2]} · latent %{customdata[5]}<br>%{y:.2f}%{customdata[3]}<br>"
