@@ -74,8 +74,12 @@ def draw_corpus(workspace: Workspace) -> None:
     st.subheader("Corpus", anchor=False)
     clips, hours, speakers = st.columns(3)
     clips.metric("Clips", f"{summary.n_clips:,}")
-    is_long = summary.hours >= 1
-    hours.metric("Hours" if is_long else "Minutes", f"{summary.hours if is_long else 60 * summary.hours:.1f}")
+    if workspace.corpus.has_sound:
+        is_long = summary.hours >= 1
+        length = f"{summary.hours if is_long else 60 * summary.hours:.1f}"
+        hours.metric("Hours" if is_long else "Minutes", length)
+    else:
+        hours.metric("Sound", "none", help="This workspace was made of vectors, without recordings.")
     n_named = workspace.corpus.table["speaker_id"].nunique()
     speakers.metric(
         "Speakers",

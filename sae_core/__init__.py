@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         follow_clips,
         import_corpus,
         import_sae,
+        import_vectors,
         index,
         latents,
         lay_out_maps,
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
         waveform,
     )
     from sae_core.build.sweep import SweepReport
+    from sae_core.build.vectors import VectorReport
     from sae_core.corpus.acoustics import Acoustics
     from sae_core.corpus.importing import ImportReport
     from sae_core.embedding.embeddings import Embeddings
@@ -90,6 +92,7 @@ __all__ = [
     "SteeringOutcome",
     "SweepReport",
     "TrialSet",
+    "VectorReport",
     "VerificationResult",
     "VoxScopeError",
     "Workspace",
@@ -104,6 +107,7 @@ __all__ = [
     "follow_clips",
     "import_corpus",
     "import_sae",
+    "import_vectors",
     "index",
     "latents",
     "lay_out_maps",
@@ -146,6 +150,7 @@ _HOMES = {
     "SteeringOutcome": "analysis.steering_experiment",
     "SweepReport": "build.sweep",
     "TrialSet": "analysis.trial_sets",
+    "VectorReport": "build.vectors",
     "VerificationResult": "measures.verification",
     "VoxScopeError": "files.errors",
     "Workspace": "workspace.workspace",

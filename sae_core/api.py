@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from sae_core.analysis.trial_sets import TrialSet
     from sae_core.analysis.verification_forms import Comparison
     from sae_core.build.sweep import SweepReport
+    from sae_core.build.vectors import VectorReport
     from sae_core.build.workspace_maps import MapReport
     from sae_core.corpus.acoustics import Acoustics
     from sae_core.corpus.importing import ImportReport
@@ -155,6 +156,43 @@ def import_corpus(
     if not isinstance(labels, pd.DataFrame):
         return report
     return replace(report, summary=replace(report.summary, evidence="the table says what is where"))
+
+
+def import_vectors(
+    file: str | Path,
+    workspace: AnyWorkspace,
+    *,
+    name: str | None = None,
+    ids: str | Path | None = None,
+    labels: str | Path | pd.DataFrame | None = None,
+    audio_root: str | Path | None = None,
+    progress: bool = True,
+) -> "VectorReport":
+    """Make vectors that were computed elsewhere embeddings of a workspace, which is made where there is none.
+
+    Args:
+        file: `.npy`, `.npz`, Parquet, CSV, Kaldi ark or scp, safetensors or HDF5, known by its content; float16 to
+            float64, scaled to norm 1. It is read in pieces and never unpickled.
+        workspace: its clips are matched by `clip_id` or the path of their recording; a new one gets a clip an id.
+        name: what the embeddings are called beside others of the same clips; by default as the file.
+        ids: a file with one id a line, a table, or the name of the column, array or dataset of ids.
+        labels: of a new workspace, as in `import_corpus`, by id.
+        audio_root: of a new workspace, the folder of the recordings that the ids name; without it there is no sound.
+
+    Returns:
+        `embeddings`, with its failures (clips without a vector); `ids`, those with something to say of, with reasons.
+
+    Raises:
+        CorpusError: the file, its ids or its labels cannot be used, or no id is a clip's.
+        ArtifactError: embeddings of this name are there already.
+        MissingDependencyError: the format needs a package of the extra `vectors`.
+    """
+    from sae_core.build import vectors
+
+    with tempfile.TemporaryDirectory() as scratch, Bar("import-vectors", is_shown=progress) as bar:
+        root = None if audio_root is None else Path(audio_root)
+        choices = vectors.VectorChoices(name, ids, _label_file(labels, Path(scratch)), root)
+        return vectors.import_vectors(Path(file), _path_of(workspace), choices=choices, progress=bar)
 
 
 def measure_acoustics(

@@ -27,9 +27,12 @@ def write_odd_workspace(kind: str, folder: Path) -> Path:
     from sae_core.workspace.workspace import Workspace
 
     table, attributes = KINDS[kind]()
-    corpus = Corpus(table, folder, attributes)
+    is_mute = kind == "no sound"
+    table = table.assign(duration_s=0.0, audio_path=table["clip_id"]) if is_mute else table
+    corpus = Corpus(table, folder, attributes, has_sound=not is_mute)
     corpus.save(folder)
-    made = Embeddings.make(_vectors(table, kind), embedder="planted", revision="1", sample_rate_hz=16_000)
+    embedder = "own vectors" if is_mute else "planted"
+    made = Embeddings.make(_vectors(table, kind), embedder=embedder, revision="1", sample_rate_hz=16_000)
     made.save(folder / "embeddings" / "planted", parents={"audio": corpus.audio_fingerprint})
     write_json(folder / "workspace.json", {"format_version": 1, "name": kind})
     if kind in UNTRAINED:
@@ -99,6 +102,7 @@ KINDS: dict[str, Callable[[], tuple[pd.DataFrame, tuple[str, ...]]]] = {
         language=["العربية", "中文", LONG[:300]],
         مدينة=["بيروت", "北京"],
     ),
+    "no sound": lambda: _clips(60, _named(12), gender=["female", "male"], language=["en", "de", "fr"]),
     "dead latents": lambda: _clips(40, _named(8), gender=["female", "male"]),
 }
 

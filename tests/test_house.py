@@ -282,7 +282,7 @@ def test_the_demo_stays_small():
 
 # list of pins → the parts of pyproject.toml whose packages it pins; "" stands for what everybody needs
 PINNED_IN = {
-    "requirements.txt": ("", "titanet", "hub", "onnx"),
+    "requirements.txt": ("", "titanet", "hub", "onnx", "vectors"),
     "requirements-ray.txt": ("ray",),
     "requirements-docs.txt": ("docs",),
     "requirements-dev.txt": ("dev",),

@@ -19,6 +19,9 @@ from sae_core.workspace.workspace import SaeView, Workspace, open_workspace, wor
 
 MAX_OPENED = 4
 """Workspaces kept open for everyone; the one not looked at for longest is let go."""
+NO_SOUND = (
+    ":material/volume_off: No clip can be played: this workspace was made of vectors, without recordings."
+)
 _ENTERED, _SWITCH = "workspace entered", "workspace_choice"
 
 
@@ -184,6 +187,8 @@ def open_page(title: str, what: str, *, why: str) -> tuple[Workspace, SaeView]:
     """Draw the head of a page, what it shows and why it matters, and return the workspace and the chosen SAE."""
     place = draw_head(title, what, why=why)
     workspace = current_workspace()
+    if not workspace.corpus.has_sound:
+        st.caption(NO_SOUND)
     with place:
         return workspace, choose_sae(workspace)
 

@@ -15,6 +15,7 @@ from jaxtyping import Bool, Float32, Int, Int64
 
 from sae_core.audio.reading import SILENCE_RMS
 from sae_core.embedding.embedders import EMBEDDERS, Embedder, EmbedderChoice
+from sae_core.embedding.embeddings import OWN_VECTORS
 from sae_core.files.errors import ArtifactError, AudioError, MissingDependencyError, StaleArtifactError
 from sae_core.measures.maps import PointMap
 from sae_core.workspace.excerpts import Excerpt
@@ -61,6 +62,12 @@ def open_examiner(view: SaeView) -> Examiner:
     again = f"run: python -m sae_core embed --workspace {workspace.path} --embedder {name}"
     if view.embeddings.name != name:
         again += f" --name {view.embeddings.name}"
+    if name == OWN_VECTORS:
+        raise ArtifactError(
+            "has vectors that were brought from a file, by an encoder that is not here: new sounds cannot be embedded",
+            where=workspace.path,
+            remedy="choose a clip of the corpus",
+        )
     if name not in EMBEDDERS:
         raise ArtifactError(
             f"was embedded by {name!r}, which is no embedder of this VoxScope, so nothing new can be probed",

@@ -12,7 +12,7 @@ import numpy as np
 from sae_core.analysis.model_card import model_card
 from sae_core.corpus.clips import Corpus
 from sae_core.embedding.embedders import EmbedderChoice
-from sae_core.embedding.embeddings import Embeddings
+from sae_core.embedding.embeddings import Embeddings, is_brought
 from sae_core.embedding.extraction import Engine, extract
 from sae_core.files.artifacts import ArtifactMeta, writing
 from sae_core.files.errors import ArtifactError, CorpusError, StaleArtifactError
@@ -46,7 +46,14 @@ def embed_workspace(
     be one.
     """
     corpus = Corpus.load(path)
+    corpus.check_sound(path)
     folder = embeddings_folder(path, name or choice.embedder)
+    if is_brought(folder):
+        raise ArtifactError(
+            "holds vectors that were brought from a file, which embedding would replace",
+            where=folder,
+            remedy="choose another --name",
+        )
     found = extract(corpus, choice.open(), folder, engine=engine, progress=progress)
     opened_with = {**(read_settings(path).get("opened_with") or {}), found.name: choice.opened_with}
     own = {"embedder": found.name} if is_own else {}

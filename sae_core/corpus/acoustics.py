@@ -83,9 +83,10 @@ def measure_workspace(
     """Measure every clip of a workspace and save it there; what is finished is kept, failed clips are tried again.
 
     n_processes: how many clips at once, by default one a core. Raises CorpusError or ArtifactError where there is no
-    corpus, ArtifactError when the workspace cannot be written or a process is ended from outside.
+    corpus or it has no sound, ArtifactError when the workspace cannot be written or a process is ended from outside.
     """
     path, corpus = Path(path), Corpus.load(path)
+    corpus.check_sound(path)
     table, rows, is_same = _begin(path, corpus, rebuild=rebuild)
     parts = [
         _Part(corpus, rows[start : start + PART_CLIPS], path) for start in range(0, len(rows), PART_CLIPS)

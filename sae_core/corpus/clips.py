@@ -25,7 +25,16 @@ SPLIT_SHARES = (0.6, 0.2, 0.2)
 MAX_ATTRIBUTE_VALUES = 200
 UNKNOWN_VALUES = ("", "unknown")
 
-_SETTINGS = {"audio_root": (str, type(None)), "attributes": (list, type(None))}
+_SETTINGS = {
+    "audio_root": (str, type(None)),
+    "attributes": (list, type(None)),
+    "has_sound": (bool, type(None)),
+}
+NO_SOUND = "has no sound: its clips were imported as vectors, without recordings"
+SOUND_REMEDY = (
+    "to hear them, import the vectors into a new workspace with import-vectors --audio-root FOLDER, the folder of the "
+    "recordings"
+)
 _KINDS = {
     **dict.fromkeys(("clip_id", "audio_path", "split"), text()),
     "start_s": numbers(0.0),
@@ -44,11 +53,13 @@ class Corpus:
         `audio_channel` is a channel number from 0 or `MIX_DOWN`, `speaker_id` is null where unknown.
     audio_root: the folder that every recording must lie in.
     attributes: names of the columns whose values describe clips (language, gender, …).
+    has_sound: whether there are recordings at all; without, `audio_path` is the id and every length is 0.
     """
 
     table: pd.DataFrame
     audio_root: Path
     attributes: tuple[str, ...] = field(default=())
+    has_sound: bool = True
 
     def __post_init__(self) -> None:
         missing = [name for name in CLIP_COLUMNS if name not in self.table.columns]
@@ -122,8 +133,9 @@ class Corpus:
     def audio_file(self, row: int) -> Path:
         """The recording of one clip, confined to `audio_root`.
 
-        Raises CorpusError when the path leads outside, through `..` or a symbolic link.
+        Raises CorpusError when the path leads outside, through `..` or a symbolic link, and when there is no sound.
         """
+        self.check_sound()
         try:
             root = self.audio_root.resolve()
             path = (root / str(self.table["audio_path"].iloc[row])).resolve()
@@ -139,6 +151,11 @@ class Corpus:
                 remedy="import the folder that holds it",
             )
         return path
+
+    def check_sound(self, where: Path | None = None) -> None:
+        """CorpusError where this corpus has no recordings."""
+        if not self.has_sound:
+            raise CorpusError(NO_SOUND, where=where, remedy=SOUND_REMEDY)
 
     @cached_property
     def audio_fingerprint(self) -> str:
@@ -183,6 +200,7 @@ class Corpus:
             {
                 "audio_root": str(root.relative_to(folder.resolve())) if inside else str(root),
                 "attributes": list(self.attributes),
+                **({} if self.has_sound else {"has_sound": False}),
                 "digests": {
                     "of_file": file_digest(folder / "clips.parquet"),
                     "of_columns": {str(name): self._digest_of(name).hex() for name in self.table.columns},
@@ -211,7 +229,8 @@ class Corpus:
             )
         if fault := column_fault(table, dict.fromkeys(attributes, labels())):
             raise ArtifactError(fault, where=folder / "clips.parquet", remedy=remedy)
-        corpus = cls(table, folder / (settings.get("audio_root") or "."), attributes)
+        root, has_sound = folder / (settings.get("audio_root") or "."), settings.get("has_sound") is not False
+        corpus = cls(table, root, attributes, has_sound)
         corpus._digests.update(_stored_digests(settings, folder / "clips.parquet"))
         return corpus
 

@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pandas as pd
 
+from sae_core.audio.recordings import AudioInfo
 from sae_core.corpus import labels as label_file
 from sae_core.corpus.clips import Corpus, attribute_columns
 from sae_core.corpus.cutting import CutSettings, cut_clips
 from sae_core.corpus.decisions import NO_DECISIONS, Decisions
 from sae_core.corpus.folders import Listing, glimpse, list_recordings
+from sae_core.corpus.id_rows import join_recordings
 from sae_core.corpus.inspection import Probes, probe_all
 from sae_core.corpus.labels import Choices
 from sae_core.corpus.layouts import IMPORTERS, recognise_layout
@@ -25,7 +27,7 @@ from sae_core.files.errors import ArtifactError, CorpusError
 from sae_core.files.formats import FORMAT_VERSION
 from sae_core.files.progress import Progress, ignore
 
-PLAIN, BY_TABLE = "folder", "labels"
+PLAIN, BY_TABLE, BY_VECTORS = "folder", "labels", "vectors"
 NOBODY = "none"
 MAX_ATTRIBUTES = 100
 FEW_CLIPS = 10
@@ -275,6 +277,27 @@ def import_rows(
     return _import(read, folder, Path(workspace), settings, progress=progress)
 
 
+def import_ids(
+    rows: Rows, workspace: Path, *, folder: Path | None = None, progress: Progress = ignore
+) -> ImportReport:
+    """Make the clips table of a workspace from rows of ids (see `rows_by_id`): of the recordings below `folder` that
+    the ids name, or of clips without sound where that is None. Raises as `import_corpus` does."""
+    evidence = f"{rows.where.name} says which clips there are"
+    if folder is not None:
+        listing = list_recordings(folder)
+        read = _understood(join_recordings(rows, listing, folder), folder, BY_VECTORS, evidence, listing)
+        return _import(read, folder, Path(workspace), CutSettings(), progress=progress)
+    read = _understood(rows, rows.where.parent, BY_VECTORS, evidence, None)
+    silent = AudioInfo("", "", 1, 1, 1.0)
+    clips, _ = cut_clips(read.rows, dict.fromkeys(read.rows.table["audio_path"], silent), CutSettings())
+    clips = clips.assign(clip_id=clips["audio_path"], duration_s=0.0)
+    failures = pd.DataFrame(list(rows.unread), columns=["audio_path", "reason"], dtype="str")
+    attributes = tuple(name for name in read.attributes if clips[name].notna().any())
+    return _keep(
+        replace(read, attributes=attributes), Corpus(clips, workspace, attributes, False), failures, workspace
+    )
+
+
 def _import(
     read: Understood,
     folder: Path,
@@ -301,18 +324,28 @@ def _import(
     if not len(clips):
         raise _nothing_left(rows, failures)
     attributes = tuple(name for name in read.attributes if clips[name].notna().any())
-    corpus = Corpus(clips, folder.resolve(), attributes)
-    write_table(workspace / "import_failures.parquet", failures)
-    corpus.save(workspace)
-    keep_trial_lists(workspace, _by_clip(rows.trials, clips))
-    if not (workspace / "workspace.json").exists():
-        write_json(
-            workspace / "workspace.json", {"format_version": FORMAT_VERSION, "name": folder.resolve().name}
-        )
     notices = probes.notices(channels=settings.channels)
     rows = _say_trials(replace(rows, notices=(*rows.notices, *notices)))
     read = replace(read, rows=rows, attributes=attributes)
-    summary = read.summarise(clips, n_failed=len(failures))
+    return _keep(read, Corpus(clips, folder.resolve(), attributes), failures, workspace, notices=notices)
+
+
+def _keep(
+    read: Understood,
+    corpus: Corpus,
+    failures: pd.DataFrame,
+    workspace: Path,
+    *,
+    notices: tuple[str, ...] = (),
+) -> ImportReport:
+    """Write what an import made."""
+    write_table(workspace / "import_failures.parquet", failures)
+    corpus.save(workspace)
+    keep_trial_lists(workspace, _by_clip(read.rows.trials, corpus.table))
+    if not (workspace / "workspace.json").exists():
+        named = corpus.audio_root.resolve() if corpus.has_sound else workspace.resolve()
+        write_json(workspace / "workspace.json", {"format_version": FORMAT_VERSION, "name": named.name})
+    summary = read.summarise(corpus.table, n_failed=len(failures))
     summary.save(workspace)
     return ImportReport(Corpus.load(workspace), failures, summary, notices)
 

@@ -24,6 +24,8 @@ from sae_core.files.errors import ArtifactError, StaleArtifactError
 
 MARKS_FILE = "clip_marks.parquet"
 FAILURE_COLUMNS = ("row", "clip_id", "reason")
+OWN_VECTORS = "own vectors"
+"""What embeddings that people brought in a file say of their embedder."""
 _NORM_TOLERANCE = 1e-3
 
 
@@ -165,7 +167,7 @@ class Embeddings:
 def load_embeddings(path: Path, corpus: Corpus, name: str) -> Embeddings:
     """Return embeddings in a workspace folder by name; StaleArtifactError when the clips have changed since."""
     folder = path / "embeddings" / name
-    remedy = f"run: python -m sae_core embed --workspace {path} --embedder {name}"
+    remedy = f"run: {remake_command(path, name)}"
     found = Embeddings.load(folder, remedy=remedy)
     meta = ArtifactMeta.read(folder / "meta.json", kind="embeddings", remedy=remedy)
     meta.check_parents({"audio": corpus.audio_fingerprint}, where=folder, remedy=remedy)
@@ -174,3 +176,19 @@ def load_embeddings(path: Path, corpus: Corpus, name: str) -> Embeddings:
             f"has {len(found)} rows for {len(corpus)} clips", where=folder, remedy=remedy
         )
     return found
+
+
+def is_brought(folder: Path) -> bool:
+    """Whether a folder holds vectors that people brought, as far as its meta.json can be read."""
+    try:
+        meta = ArtifactMeta.read(folder / "meta.json", kind="embeddings", remedy="")
+    except ArtifactError:
+        return False
+    return meta.settings.get("embedder") == OWN_VECTORS
+
+
+def remake_command(path: Path, name: str) -> str:
+    """The command that makes embeddings of a workspace anew."""
+    if is_brought(path / "embeddings" / name):
+        return f"python -m sae_core import-vectors FILE --workspace {path} --name {name}"
+    return f"python -m sae_core embed --workspace {path} --embedder {name}"

@@ -19,7 +19,7 @@ from jaxtyping import Float32, UInt8
 from sae_core.audio import reading
 from sae_core.corpus import acoustics
 from sae_core.corpus.clips import Corpus
-from sae_core.embedding.embeddings import Embeddings, load_embeddings
+from sae_core.embedding.embeddings import Embeddings, load_embeddings, remake_command
 from sae_core.files.artifacts import (
     ArtifactMeta,
     fingerprint,
@@ -203,6 +203,7 @@ class Workspace:
         missing = len(read_failures(self.path / "import_failures.parquet"))
         n_speakers = len(np.unique(self.corpus.speaker_groups))
         detail = f"{len(self.corpus):,} clips, {n_speakers:,} speakers"
+        detail += "" if self.corpus.has_sound else ", no sound"
         return Part(
             "corpus", "ready", detail + (f"; {missing:,} files could not be imported" if missing else "")
         )
@@ -216,7 +217,7 @@ class Workspace:
                 detail = f"{len(found.valid_rows):,} × {found.dim}, {len(found.failures):,} failures"
                 parts.append(Part(f"embeddings/{name}", "ready", detail))
             except VoxScopeError as error:
-                parts.append(_broken(f"embeddings/{name}", error, f"{command} --embedder {name}"))
+                parts.append(_broken(f"embeddings/{name}", error, remake_command(self.path, name)))
         return parts or [Part("embeddings", "missing", "no clip is embedded yet", command)]
 
     def _sae_parts(self) -> list[Part]:

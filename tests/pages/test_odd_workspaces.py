@@ -74,3 +74,25 @@ def test_a_latents_page_without_measured_values_leaves_their_bounds_empty(app_te
     shown = app_test(made("no labels"), "latents").run().dataframe[0].value
     assert len(shown)
     assert (shown["f1_interval"] == "").all()
+
+
+def test_a_workspace_without_sound_says_so_once_and_offers_no_player(app_test, made, words, drawn):
+    for page in PAGES:
+        if page == "build":
+            continue
+        app = app_test(made("no sound"), page).run()
+        assert words(app).count("No clip can be played") == 1, page
+        assert "cannot be played" not in words(app), page
+    app = app_test(made("no sound"), "clips").run()
+    assert all(card["is_mute"] and not card["url"] for card in drawn(app, "nearest_clips")["clips"])
+
+
+def test_new_sounds_cannot_be_probed_with_vectors_of_ones_own(app_test, made, words):
+    app = app_test(made("no sound"), "probe").run()
+    assert not app.get("file_uploader"), "clips of the corpus are offered first"
+    app = app_test(made("no sound"), "probe", clip="clip-003").run()
+    assert not app.exception and "went wrong" not in words(app)
+    assert "new sounds cannot be embedded" in words(app)
+    app = app_test(made("no sound"), "probe", sound="yours").run()
+    assert not app.get("file_uploader")
+    assert "new sounds cannot be embedded" in words(app)

@@ -28,6 +28,8 @@ def _read_sound(workspace: Workspace, row: int) -> ClipSound:
 
 def clip_sound(workspace: Workspace, row: int) -> ClipSound:
     """The sound and picture of one clip, or why there is none."""
+    if not workspace.corpus.has_sound:
+        return ClipSound(problem="No sound", is_mute=True)
     try:
         return _read_sound(workspace, row)
     except VoxScopeError as error:
@@ -119,8 +121,9 @@ def playable_clips(view: SaeView, group: ClipGroup, *, key: str, top: float, hea
 
 
 def tell_silent(cards: Sequence[ClipCard]) -> None:
-    """Say once how many of these clips cannot be played, and what would help."""
-    silent = [card for card in cards if card.sound.problem]
+    """Say once how many of these clips cannot be played, and what would help; of a workspace without any sound the head
+    of the page says so."""
+    silent = [card for card in cards if card.sound.problem and not card.sound.is_mute]
     if silent:
         st.caption(
             f":orange[:material/volume_off: {len(silent)} of {len(cards)} clips cannot be played] (first: "

@@ -83,7 +83,7 @@ function buildHeading(clip, component) {
     title.title = clip.title;
     heading.append(title);
   }
-  heading.append(element("span", "time", clock(clip.duration_s)));
+  heading.append(element("span", "time", clip.is_mute ? "" : clock(clip.duration_s)));
   if (clip.clip && !(component.data.is_fixed && clip.clip === component.data.kept)) {
     heading.append(buildCompare(clip, component));
   }
@@ -113,7 +113,9 @@ function buildCard(clip, component, player) {
   if (clip.note) chips.append(element("span", "chip note", clip.note));
   const words = element("div", "words");
   words.append(buildHeading(clip, component), chips);
-  root.append(playing, picture, words);
+  if (clip.is_mute) root.classList.add("mute");
+  else root.append(playing, picture);
+  root.append(words);
   if (clip.value_text) root.append(buildMeasure(clip));
 
   const time = root.querySelector(".time");
@@ -125,8 +127,10 @@ function buildCard(clip, component, player) {
     root.classList.toggle("playing", isPlaying);
     root.style.setProperty("--played", `${100 * fraction}%`);
     tellPlaying(playing, isPlaying, clip.title);
-    time.textContent =
-      isMine && fraction > 0 && fraction < 1 ? clock(audio.currentTime) : clock(clip.duration_s);
+    if (!clip.is_mute) {
+      time.textContent =
+        isMine && fraction > 0 && fraction < 1 ? clock(audio.currentTime) : clock(clip.duration_s);
+    }
     root.classList.toggle("failed", failed !== null && failed === clip.url);
   };
   return { url: clip.url, root, button: playing, show };
@@ -178,7 +182,7 @@ export default function draw(component) {
   host.cards = cards;
   if (data.label || data.help) {
     const head = header(data.label, data.help);
-    if (cards.length > 1) head.append(buildPlayAll(cards, data, player));
+    if (data.clips.filter((clip) => !clip.is_mute).length > 1) head.append(buildPlayAll(cards, data, player));
     host.append(head);
   }
   if (!cards.length) host.append(element("div", "empty", data.empty));

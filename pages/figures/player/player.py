@@ -22,7 +22,8 @@ class ClipSound:
     """What a browser needs to play and picture one clip.
 
     content, mime: the encoded sound. picture: u8 log-mel levels, row by row, the highest band first.
-    problem: why there is no sound; the other fields are then empty.
+    problem: why there is no sound; the other fields are then empty. is_mute: whether there is none in the whole
+    workspace, so that there is nothing to play or to picture.
     """
 
     content: bytes = b""
@@ -30,6 +31,7 @@ class ClipSound:
     picture: bytes = b""
     picture_shape: tuple[int, int] = (0, 0)
     problem: str | None = None
+    is_mute: bool = False
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,7 @@ def _as_json(card: ClipCard, *, slot: str) -> dict[str, Any]:
         "href": card.href,
         "clip": card.clip,
         "problem": sound.problem,
+        "is_mute": sound.is_mute,
         "url": "" if sound.problem else media_url(sound.content, sound.mime, slot),
         "mel": base64.b64encode(sound.picture).decode("ascii"),
         "n_mels": n_mels,

@@ -25,6 +25,7 @@ from sae_core.analysis.probe import (
     time_latents,
 )
 from sae_core.audio.recordings import AudioInfo
+from sae_core.embedding.embeddings import OWN_VECTORS
 from sae_core.files.errors import ArtifactError, AudioError, VoxScopeError
 from sae_core.workspace.excerpts import (
     MAX_HEARD_S,
@@ -90,7 +91,8 @@ def examiner_of(view: SaeView) -> Examiner:
 def choose_source(view: SaeView) -> str:
     """Let people choose where the sound comes from; the address may name it, or a clip, or a kept recording."""
     names = [BRING, CLIP, *([STORED] if kept_excerpts(view.workspace.path) else [])]
-    implied = STORED if KEPT in st.query_params else CLIP if links.CLIP in st.query_params else BRING
+    usual = CLIP if view.embeddings.embedder == OWN_VECTORS else BRING
+    implied = STORED if KEPT in st.query_params else CLIP if links.CLIP in st.query_params else usual
     if SOURCE not in st.query_params:
         links.choose(SOURCE, implied)
     options = {name: SOURCES[name] for name in names}
@@ -193,6 +195,8 @@ def _delete_kept(view: SaeView, mark: str) -> None:
 
 
 def _brought_probe(view: SaeView) -> Probe | None:
+    if view.embeddings.embedder == OWN_VECTORS:
+        open_examiner(view)  # says why nothing new can be brought, before anything is
     count = st.session_state.setdefault(_COUNT, 0)
     upload, record = st.columns(2, gap="medium")
     upload.file_uploader(
