@@ -129,7 +129,8 @@ class Workspace:
         default = str(self.settings.get("default_sae"))
 
         def place(name: str) -> tuple[bool, bool, str, list[tuple[int, int, str]]]:
-            return name != default, read[name] != read.get(default), read[name], _natural(name)
+            settings = _natural(name.removeprefix(f"{read[name]}-"))
+            return name != default, read[name] != read.get(default), read[name], settings
 
         return sorted(read, key=place)
 

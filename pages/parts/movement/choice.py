@@ -7,7 +7,7 @@ import streamlit as st
 from pages.parts.movement.steering import steered_station
 from pages.shared import links
 from pages.shared.renamed import read_renamed
-from pages.shared.wording import latent_words, sae_words
+from pages.shared.wording import latent_words
 from sae_core.analysis.movement import ActiveSet, best_active_set, order_by_size, smallest_and_largest
 from sae_core.workspace.workspace import SaeView, Workspace
 
@@ -70,20 +70,19 @@ def _saes(workspace: Workspace, view: SaeView, value: tuple[str, str]) -> list[A
     names = [name for name in order_by_size(workspace) if workspace.sae(name).embeddings.name == embedder]
     ends = smallest_and_largest(workspace, view.name)
     chosen = [
-        _choose_sae(label, workspace, names, key=key, usual=usual)
+        _choose_sae(label, names, key=key, usual=usual)
         for label, key, usual in (("From", "from", ends[0]), ("To", "to", ends[1]))
     ]
     between = st.multiselect(
         "Via", [name for name in names if name not in chosen], key="via", bind="query-params",
         persist_state="session", placeholder="none", max_selections=3, width=190,
-        format_func=lambda name: sae_words(workspace, name),
         help="SAEs between the first and the last, small ones first.",
     )  # fmt: skip
     route = [chosen[0], *sorted(between, key=names.index), chosen[1]]
     return [best_active_set(workspace.sae(name), *value) for name in route]
 
 
-def _choose_sae(label: str, workspace: Workspace, names: list[str], *, key: str, usual: str) -> str:
+def _choose_sae(label: str, names: list[str], *, key: str, usual: str) -> str:
     choice = st.selectbox(
         label,
         names,
@@ -91,7 +90,6 @@ def _choose_sae(label: str, workspace: Workspace, names: list[str], *, key: str,
         key=key,
         bind="query-params",
         persist_state="session",
-        format_func=lambda name: sae_words(workspace, name),
         width=245,
     )
     return str(choice or usual)
