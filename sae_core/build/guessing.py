@@ -28,13 +28,16 @@ _LEFT_OUT = (SOURCE_ATTRIBUTE, "channel")
 
 
 def named_latents(workspace: Workspace) -> list[NamedLatent]:
-    """For each confirmed value the latent, of all SAEs, that was best on the selection clips, with its numbers on
-    held-out speakers; values where that one is not confirmed are left out."""
+    """For each confirmed value a latent with its numbers on held-out speakers.
+
+    On each encoder the best latent on the selection clips, of all SAEs, is taken where it is confirmed; of several
+    encoders, the one whose latent was best on the selection clips.
+    """
     table = tabulate_saes(workspace)
+    best = pd.concat([best_of_each(part) for _, part in table.groupby("embedder")])
+    best = best[best["is_confirmed"].astype(bool) & ~best["attribute"].isin(_LEFT_OUT)]
     found = []
-    for _, line in best_of_each(table).iterrows():
-        if not line["is_confirmed"] or line["attribute"] in _LEFT_OUT:
-            continue
+    for _, line in (best_of_each(best) if len(best) else best).iterrows():
         embeddings = workspace.embeddings(str(line["embedder"]))
         low, high = (None if pd.isna(line[name]) else float(line[name]) for name in ("f1_low", "f1_high"))
         found.append(

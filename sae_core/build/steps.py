@@ -199,7 +199,8 @@ def write_card(view: SaeView) -> None:
 def best_sae(workspace: Workspace, *, embeddings: str | None = None) -> str | None:
     """The indexed SAE to open first, of all or of those on some embeddings; None when there is none.
 
-    It has the most values confirmed on held-out speakers; of several, the highest mean held-out F1 of the predominant
+    It has the most values confirmed on held-out speakers, of each attribute at most one less than it has values: the
+    last one follows from the others. Of several, it is the one with the highest mean held-out F1 of the predominant
     latents, over values with evidence on unseen speakers (all values where there are none). Sources are left out.
 
     Latents are chosen on the selection speakers, so wide SAEs gain nothing by having more of them to choose from.
@@ -224,5 +225,8 @@ def _quality(statistics: AttributeStatistics) -> tuple[int, float]:
     if not len(counted):
         return 0, 0.0
     chosen = np.argmax(statistics.measures["selection_f1"][:, counted], axis=0)
-    n_confirmed = int((confirmed_values(statistics) & is_meaning).sum())
-    return n_confirmed, float(statistics.measures["f1"][chosen, counted].mean())
+    attributes = statistics.values["attribute"]
+    n_values = attributes[is_meaning].value_counts()
+    n_confirmed = attributes[confirmed_values(statistics) & is_meaning].value_counts()
+    n_facts = sum(min(n, max(1, int(n_values[name]) - 1)) for name, n in n_confirmed.items())
+    return int(n_facts), float(statistics.measures["f1"][chosen, counted].mean())
