@@ -17,17 +17,19 @@ def first_value(view: SaeView) -> tuple[str, str] | None:
     """
     table = view.predominant_latents()
     if len(table):
-        return _first_of(table)
+        corpus = view.workspace.corpus
+        pairs = zip(table["attribute"], table["value"], strict=True)
+        return _first_of(table.assign(n_clips=[int(corpus.has_value(*pair).sum()) for pair in pairs]))
     values = view.statistics.values  # sources alone
     return None if values.empty else (str(values["attribute"].iloc[0]), str(values["value"].iloc[0]))
 
 
 def _first_of(table: pd.DataFrame) -> tuple[str, str]:
-    most = table.groupby("attribute")["n_reported_positive"].transform("max")
+    most = table.groupby("attribute")["n_clips"].transform("max")
     ranked = table.assign(
         is_tested=table["evidence"] == UNSEEN_SPEAKERS,
         is_of_speakers=table["attribute"].isin(OF_SPEAKERS),
-        is_rarer=table["n_reported_positive"] < most,
+        is_rarer=table["n_clips"] < most,
     ).sort_values(
         [
             "is_confirmed",

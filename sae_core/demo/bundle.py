@@ -54,7 +54,9 @@ def unpack_demo(target: Path | None = None, *, progress: Progress = ignore) -> P
         from sae_core.files.artifacts import writing
 
         _copy(BUNDLE, target)
-        index_workspace(target, progress=progress)
+        # only what came along: SAEs of an older copy may be stale, and are not needed
+        names = sorted(folder.name for folder in (BUNDLE / "saes").iterdir())
+        index_workspace(target, names=names, progress=progress)
         with writing(target / "demo.json") as temporary:
             temporary.write_bytes(mark)
     return target

@@ -9,7 +9,8 @@ from sae_core.measures.attributes import SEEN_SPEAKERS, SOURCE_ATTRIBUTE, UNSEEN
 def opens_on(lines):
     """The first value among (attribute, value, evidence, is_confirmed, speakers, clips)."""
     names = ["attribute", "value", "evidence", "is_confirmed", "n_reported_speakers", "n_reported_positive"]
-    return _first_of(pd.DataFrame(lines, columns=names))
+    table = pd.DataFrame(lines, columns=names)
+    return _first_of(table.assign(n_clips=table["n_reported_positive"]))
 
 
 SPANISH = ("language", "es", UNSEEN_SPEAKERS, False, 9, 900)
@@ -22,6 +23,12 @@ def test_the_confirmed_value_with_most_speakers_comes_before_spanish():
     )
     assert opens_on([SPANISH, female, male]) == ("gender", "male")
     assert opens_on([SPANISH, female, (*male[:3], False, 6, 90)]) == ("gender", "female")
+
+
+def test_the_most_common_value_of_an_attribute_comes_after_its_others():
+    english = ("language", "en", UNSEEN_SPEAKERS, True, 12, 950)
+    assert opens_on([english, (*SPANISH[:3], True, 9, 900)]) == ("language", "es")
+    assert opens_on([english, SPANISH]) == ("language", "en")
 
 
 def test_what_speakers_are_comes_before_what_recordings_are():

@@ -8,6 +8,7 @@ from sae_core.corpus.clips import Corpus
 from sae_core.demo import bundle
 from sae_core.files.artifacts import read_json
 from sae_core.files.errors import ArtifactError
+from sae_core.files.settings import update_settings
 from sae_core.workspace.workspace import open_workspace
 from tests.planting import plant_measures
 
@@ -15,6 +16,7 @@ from tests.planting import plant_measures
 @pytest.fixture
 def shipped(own_workspace, monkeypatch):
     """A bundle made of the small workspace, as the real one is made of the gathered voices."""
+    update_settings(own_workspace, is_demo=True)
     bundle._strip(own_workspace)
     bundle.seal(own_workspace)
     monkeypatch.setattr(bundle, "BUNDLE", own_workspace)
@@ -35,6 +37,7 @@ def test_what_is_not_shipped_is_derived_again_just_as_it_was(shipped, small_work
 def test_acoustic_measures_are_shipped(own_workspace, tmp_path, monkeypatch):
     corpus = Corpus.load(own_workspace)
     acoustics._save(own_workspace, corpus, plant_measures(len(corpus)), {})
+    update_settings(own_workspace, is_demo=True)
     bundle._strip(own_workspace)
     bundle.seal(own_workspace)
     monkeypatch.setattr(bundle, "BUNDLE", own_workspace)
