@@ -16,6 +16,7 @@ LEAST_EXCESS = 0.25
 MOST_RANGES = 2
 NOTHING = "no measured fact sets it apart"
 SILENT = "is silent on every clip"
+WITHOUT_SOUND = "no attribute value sets it apart, and there is no sound to measure"
 NOT_MEASURED = "no attribute value sets it apart, and how its clips sound is not measured yet"
 
 
@@ -93,7 +94,8 @@ def hint(view: SaeView, latent: int, *, say: Say | None = None) -> str:
     warning = "" if pd.isna(facts["warning"]) else str(facts["warning"])
     ranges = None if warning else _ranges(view, latent)
     if not told and not ranges:
-        return warning or (NOT_MEASURED if ranges is None else NOTHING)
+        unknown = NOT_MEASURED if view.workspace.corpus.has_sound else WITHOUT_SOUND
+        return warning or (unknown if ranges is None else NOTHING)
     line = f"fires on {told or 'clips'}" + (f" {' and '.join(ranges)}" if ranges else "")
     return f"{line}; {warning}" if warning else line
 

@@ -48,8 +48,9 @@ def _data(view: SaeView) -> str:
         (split, f"{len(rows := corpus.rows_in(split)):,}", f"{len(np.unique(corpus.speaker_groups[rows])):,}")
         for split in SPLITS
     ]
+    length = f"{summary.hours:.1f} hours" if corpus.has_sound else "without recordings"
     about = (
-        f"Workspace {_plain(view.workspace.name)}: {summary.n_clips:,} clips, {summary.hours:.1f} hours, "
+        f"Workspace {_plain(view.workspace.name)}: {summary.n_clips:,} clips, {length}, "
         f"{summary.n_speakers:,} speakers, {len(view.embeddings.valid_rows):,} clips embedded. "
         "No speaker is in two splits."
     )

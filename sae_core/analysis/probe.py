@@ -64,9 +64,9 @@ def open_examiner(view: SaeView) -> Examiner:
         again += f" --name {view.embeddings.name}"
     if name == OWN_VECTORS:
         raise ArtifactError(
-            "has vectors that were brought from a file, by an encoder that is not here: new sounds cannot be embedded",
+            "was embedded elsewhere, by an encoder that is not here, so new sounds cannot be embedded",
             where=workspace.path,
-            remedy="choose a clip of the corpus",
+            remedy="choose a clip of the corpus, whose vector is known",
         )
     if name not in EMBEDDERS:
         raise ArtifactError(

@@ -68,8 +68,9 @@ def guess_workspace(
 
     Clips are embedded by the encoders of the named latents where they are not yet, under the encoders' names; the
     workspace's own embeddings and SAEs stay as they are. named: the folder with the named SAEs. Raises ArtifactError
-    when they cannot be read, CorpusError when no clip can be embedded.
+    when they cannot be read, CorpusError when there is no sound or no clip can be embedded.
     """
+    Workspace(path).corpus.check_sound(path)
     latents = read_named(named)
     if not latents:
         raise ArtifactError(

@@ -24,7 +24,7 @@ from jaxtyping import Int64
 from sae_core.audio import reading
 from sae_core.audio.looks import FACT_COLUMNS
 from sae_core.audio.measures import SAMPLE_RATE_HZ, SOUND_COLUMNS, measure_sound
-from sae_core.corpus.clips import Corpus, clip_marks
+from sae_core.corpus.clips import NO_SOUND, SOUND_REMEDY, Corpus, clip_marks
 from sae_core.corpus.sound_checks import sound_warnings
 from sae_core.files.artifacts import ArtifactMeta, fingerprint, read_table, write_table
 from sae_core.files.contents import numbers, text, whole_numbers
@@ -155,6 +155,8 @@ def load_acoustics(path: Path, corpus: Corpus) -> Acoustics:
     """Return the measures in a workspace folder; ArtifactError where there are none, StaleArtifactError where they are
     of other clips or made in another way."""
     remedy = measure_command(path)
+    if not corpus.has_sound:
+        raise ArtifactError(NO_SOUND, where=path, remedy=SOUND_REMEDY)
     if not (path / "acoustics.json").exists():
         raise ArtifactError("holds no acoustic measures yet", where=path, remedy=remedy)
     meta = ArtifactMeta.read(path / "acoustics.json", kind="acoustics", remedy=remedy)

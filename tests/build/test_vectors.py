@@ -277,6 +277,8 @@ def test_the_chain_runs_on_without_sound_and_says_what_needs_it(tmp_path, capsys
     for verb in ("measure", "embed"):
         code, said = run(verb, *(["--embedder", "ge2e"] if verb == "embed" else []))
         assert code != 0 and "has no sound" in said and "--audio-root" in said
+    code, said = run("guess")
+    assert code != 0 and "has no sound" in said
     code, said = run("train", "--latents", "16", "--k", "2", "--epochs", "3")
     assert code == 0, said
     assert "saes/mine-" in said

@@ -83,6 +83,7 @@ def test_a_workspace_without_sound_says_so_once_and_offers_no_player(app_test, m
         app = app_test(made("no sound"), page).run()
         assert words(app).count("No clip can be played") == 1, page
         assert "cannot be played" not in words(app), page
+        assert "sae_core measure" not in words(app) and "click a row to hear it" not in words(app), page
     app = app_test(made("no sound"), "clips").run()
     assert all(card["is_mute"] and not card["url"] for card in drawn(app, "nearest_clips")["clips"])
 

@@ -168,7 +168,8 @@ def _choose(latent: int) -> None:
 
 def _draw_footer(found: pd.DataFrame, view: SaeView) -> None:
     with st.container(horizontal=True, vertical_alignment="center", key="latent_footer"):
-        st.caption(f"{len(found):,} of {view.n_latents:,} latents · click a row to hear it", width="stretch")
+        what_for = "to hear it" if view.workspace.corpus.has_sound else "to open it"
+        st.caption(f"{len(found):,} of {view.n_latents:,} latents · click a row {what_for}", width="stretch")
         for words, suffix, mime, write in (
             ("CSV", "csv", "text/csv", tables.csv_bytes),
             ("Parquet", "parquet", "application/vnd.apache.parquet", tables.parquet_bytes),

@@ -165,10 +165,8 @@ def _find_clip(view: SaeView, side: str) -> None:
             "duration_s": st.column_config.NumberColumn("Length", format="%.1f s"),
         },
     )
-    st.caption(
-        f"The first {len(found):,} of {int(keep.sum()):,} clips · click a row to choose it; it can be played on its "
-        "card"
-    )
+    then = "; it can be played on its card" if view.workspace.corpus.has_sound else ""
+    st.caption(f"The first {len(found):,} of {int(keep.sum()):,} clips · click a row to choose it{then}")
 
 
 def _columns_of(clips: pd.DataFrame) -> list[str]:

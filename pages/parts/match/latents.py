@@ -115,7 +115,8 @@ def draw_latents(
         latent = _chosen_latent(match, table)
         _draw_table(view, match, table, latent, point)
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.caption(f"{len(table)} latents · click a row to hear it", width="stretch")
+            what_for = "to hear it" if view.workspace.corpus.has_sound else "to open it"
+            st.caption(f"{len(table)} latents · click a row {what_for}", width="stretch")
             csv_button(lambda: match.latent_table, name=_csv_name(view, rows), key="match_csv")
     with right.container(border=True, height="stretch", key="match_listen"):
         if latent is None:

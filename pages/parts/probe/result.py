@@ -14,6 +14,8 @@ from pages.shared import links, wording
 from pages.shared.heading import Heading
 from pages.shared.problems import say_remedy
 from sae_core.analysis.probe import how_unusual, nearest_clips, nearest_speakers
+from sae_core.embedding.embeddings import OWN_VECTORS
+from sae_core.files.errors import VoxScopeError
 from sae_core.workspace.workspace import SaeView
 
 N_NEAREST = 12
@@ -21,17 +23,19 @@ SAME_SOUND = 0.9999
 STRONGEST, RAREST = "strongest first", "most unusual first"
 
 
+def _say_silence(view: SaeView, reason: VoxScopeError) -> None:
+    words = wording.plain(reason.what.rstrip("."))
+    st.info(f"There is no latent timeline: the sound {words}.", icon=":material/volume_off:")
+    if view.embeddings.embedder != OWN_VECTORS:  # whose remedy is to choose a clip, and this is one
+        say_remedy(reason.remedy)
+
+
 def draw_times(view: SaeView, probe: Probe) -> None:
     """The heat map under the waveform, or why there is none."""
     excerpt, times = probe.excerpt, probe.times
     if excerpt is None or times is None:
-        reason = probe.silence
-        if reason is not None:
-            st.info(
-                f"There is no latent timeline: the sound {wording.plain(reason.what.rstrip('.'))}.",
-                icon=":material/volume_off:",
-            )
-            say_remedy(reason.remedy)
+        if probe.silence is not None:
+            _say_silence(view, probe.silence)
         return
     st.subheader("Latent timeline", anchor=False)
     window_s = float(times.ends_s[0] - times.starts_s[0])
