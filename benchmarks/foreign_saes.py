@@ -48,7 +48,7 @@ LIBRARIES = {
         "JumpReluAutoEncoder",
     ),
 }
-OURS = ("topk-256-k16", "matryoshka-256-k16")
+OURS = ("ge2e-topk-256-k16", "ge2e-matryoshka-256-k16")
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ import pytest
 import soundfile
 
 from sae_core.__main__ import main
+from tests.foreign import write_sae
 from tests.odd_workspaces import write_odd_workspace
 from tests.recordings import voice
 from tests.verbs import VERBS, fault_of
@@ -30,6 +31,11 @@ INPUTS = {
         "--workspace {w}",
     ),
     "sweep": (f"--workspace {{w}} {SMALL} --variants topk --at-once 1 --csv {{new}}/t.csv",),
+    "import-sae": ("{sae} --workspace {w}", "{w} --workspace {w}", "{sae}/cfg.json --workspace {w}"),
+    "export-sae": (
+        "topk-16-k4 --to saelens --out {new}/out --workspace {w}",
+        "topk-16-k4 --to sparsify --out {w} --workspace {w}",
+    ),
     "lineage": ("--workspace {w} topk-16-k4 matryoshka-32-k4", "--workspace {w} matryoshka-32-k4 --csv {w}"),
     "map": ("--workspace {w} --rebuild", "--workspace {w} --sae all"),
     "serve": (
@@ -154,6 +160,7 @@ def test_verbs_do_their_work_or_say_what_to_do(verb, words, situation, made, tmp
         "new": tmp_path / "new",
         "notes": tmp_path / "notes.json",
         "calls": tmp_path / "calls",
+        "sae": write_sae(tmp_path / "sae"),
     }
     write_calls(tmp_path / "calls", 2)
     fault = fault_of([*verb.split(), *(word.format(**places) for word in words.split())])
@@ -204,7 +211,7 @@ def test_odd_values_of_options_are_taken_or_refused_in_words(
     monkeypatch.setattr(os, "chdir", lambda _: None)
     own = Path(shutil.copytree(made("dead latents"), tmp_path / "w"))
     places = {"w": own, "new": tmp_path / "new", "calls": write_calls(tmp_path / "calls", 2)}
-    places["notes"] = tmp_path / "notes.json"
+    places |= {"notes": tmp_path / "notes.json", "sae": write_sae(tmp_path / "sae")}
     words = INPUTS[verb][1 if verb in ("train", "import") else 0].split()
     fault = fault_of([*verb.split(), *(word.format(**places) for word in [*words, f"{option}={value}"])])
     assert not fault, fault

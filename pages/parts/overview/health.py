@@ -70,7 +70,8 @@ def remarks(view: SaeView) -> list[str]:
     gamma = view.metrics.get("gamma")
     if gamma is not None:
         far = "(high)" if gamma > HIGH_GAMMA else "(low)"
-        found.append(f"{NOTE} Mean offset γ = {gamma:.2f} {far}; embeddings are centred before encoding.")
+        centred = "" if "imported" in view.settings else "; embeddings are centred before encoding"
+        found.append(f"{NOTE} Mean offset γ = {gamma:.2f} {far}{centred}.")
     return found
 
 
