@@ -382,6 +382,22 @@ def test_vectors_of_several_lengths_are_refused(tmp_path):
         read(tmp_path / "v.csv")
 
 
+@pytest.mark.parametrize("missing", [[0, 1, 2, 3, 4], [3], [5, 6, 7, 8, 29]])
+@pytest.mark.parametrize("is_fixed", [False, True])
+def test_missing_vectors_in_parquet_are_rows_of_nan(tmp_path, monkeypatch, missing, is_fixed):
+    from sae_core.embedding.vector_files import parquet
+
+    monkeypatch.setattr(parquet, "_BATCH_ROWS", 4)
+    rows = [None if row in missing else VECTORS[row].tolist() for row in range(N)]
+    kind = pa.list_(pa.float32(), DIM if is_fixed else -1)
+    pq.write_table(pa.table({"id": NAMES, "vector": pa.array(rows, kind)}), tmp_path / "v.parquet")
+    names, found = read(tmp_path / "v.parquet")
+    expected = VECTORS.copy()
+    expected[missing] = np.nan
+    assert names == NAMES
+    np.testing.assert_array_equal(found, expected)
+
+
 def test_as_many_ids_as_vectors_are_wanted(tmp_path):
     from sae_core.files.errors import CorpusError
 

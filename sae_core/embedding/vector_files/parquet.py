@@ -24,7 +24,23 @@ _BATCH_ROWS = 4096
 
 
 def pieces(path: Path, ids: str | Path | None) -> Iterator[Piece]:
-    """See `read_vectors`; `ids` may name the column of ids."""
+    """See `read_vectors`; `ids` may name the column of ids. A missing vector is a row of NaN, to be listed."""
+    waiting, dim = list[list[str]](), 0  # batches without any vector, until it is known how long vectors are
+    for names, rows in _batches(path, ids):
+        if rows is None and not dim:
+            waiting.append(names)
+            continue
+        dim = dim if rows is None else rows.shape[1]
+        for before in waiting:
+            yield before, np.full((len(before), dim), np.nan)
+        waiting = []
+        yield names, np.full((len(names), dim), np.nan) if rows is None else rows
+    if waiting:
+        raise refuse(path, "holds no vectors")
+
+
+def _batches(path: Path, ids: str | Path | None) -> Iterator[tuple[list[str], np.ndarray | None]]:
+    """Ids and vectors batch by batch; None for a batch in which all vectors are missing."""
     with pq.ParquetFile(path) as file:
         if file.metadata.num_rows > MAX_VECTORS:
             raise refuse(path, f"holds {file.metadata.num_rows:,} rows; at most {MAX_VECTORS:,} are read")
@@ -44,8 +60,8 @@ def pieces(path: Path, ids: str | Path | None) -> Iterator[Piece]:
         for batch in file.iter_batches(batch_size=_BATCH_ROWS, columns=wanted):
             n = len(batch)
             names = beside[n_done : n_done + n] if column is None else _texts(batch.column(column))
-            yield names, _rows(batch, columns, names, path)
             n_done += n
+            yield names, _rows(batch, columns, names, path)
 
 
 def _ids_column(schema: pa.Schema, ids: str | Path | None, path: Path) -> str:
@@ -90,8 +106,8 @@ def _texts(column: pa.Array) -> list[str]:
     return ["" if value is None else as_ids([value])[0] for value in column.to_pylist()]
 
 
-def _rows(batch: pa.RecordBatch, columns: list[str], names: list[str], path: Path) -> np.ndarray:
-    """The vectors of a batch; a missing vector is a row of NaN, to be listed."""
+def _rows(batch: pa.RecordBatch, columns: list[str], names: list[str], path: Path) -> np.ndarray | None:
+    """The vectors of a batch, NaN where one is missing; None where all are."""
     if len(columns) > 1 or not _is_list(batch.schema.field(columns[0]).type):
         return np.column_stack([_numbers(batch.column(name)) for name in columns])
     column = batch.column(columns[0])
@@ -99,7 +115,9 @@ def _rows(batch: pa.RecordBatch, columns: list[str], names: list[str], path: Pat
     known = np.flatnonzero(
         ~np.isnan(lengths.astype(np.float64)) & column.is_valid().to_numpy(zero_copy_only=False)
     )
-    dim = int(lengths[known[0]]) if len(known) else 2
+    if not len(known):
+        return None
+    dim = int(lengths[known[0]])
     odd = known[lengths[known] != dim]
     if len(odd):
         raise ragged(path, names[odd[0]], int(lengths[odd[0]]), dim)
