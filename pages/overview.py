@@ -13,6 +13,7 @@ from pages.parts.overview.reach import reach_panel
 from pages.shared import links
 from pages.shared.heading import Heading
 from pages.shared.session import open_page, try_next
+from sae_core.analysis.first_value import first_value
 from sae_core.workspace.workspace import SaeView, Workspace
 
 N_STRIKING = 5
@@ -98,11 +99,18 @@ def draw_corpus(workspace: Workspace) -> None:
         )
 
 
+def heard_first(view: SaeView) -> list[int]:
+    """The striking latents, the one for the value that pages open on among them."""
+    striking = view.striking_latents(N_STRIKING)
+    table, opened = view.predominant_latents(), first_value(view)
+    is_it = [] if opened is None else (table["attribute"] == opened[0]) & (table["value"] == opened[1])
+    first = [int(latent) for latent in table["latent"][is_it & table["is_confirmed"]]] if opened else []
+    return list(dict.fromkeys([*striking[:1], *first, *striking]))[:N_STRIKING]
+
+
 def draw_striking(view: SaeView) -> None:
     """A card for each of a few latents, playing its strongest clip."""
-    cards = [
-        clip_cards.latent_card(view, latent, shows_f1=True) for latent in view.striking_latents(N_STRIKING)
-    ]
+    cards = [clip_cards.latent_card(view, latent, shows_f1=True) for latent in heard_first(view)]
     opened = clip_list(
         cards,
         key="striking",

@@ -205,11 +205,11 @@ def highest(values: Float32[np.ndarray, " m"], n: int) -> Int[np.ndarray, " n"]:
 
 
 def striking_latents(latents: pd.DataFrame, n: int = 5) -> list[int]:
-    """The latents worth hearing first: highest MCC on held-out speakers, one per attribute value, without a warning
-    where possible; then the most active ones."""
+    """The latents worth hearing first: those that are named, then others by their MCC on held-out speakers, one per
+    attribute value, without a warning where possible; then the most active ones."""
     known = latents[latents["best_mcc"].notna() & (latents["n_active"] > 0)]
     ranked = known.assign(has_warning=known["warning"].notna()).sort_values(
-        ["has_warning", "best_mcc"], ascending=[True, False], kind="stable"
+        ["is_named", "has_warning", "best_mcc"], ascending=[False, True, False], kind="stable"
     )
     chosen = ranked.drop_duplicates(["best_attribute", "best_value"])["latent"].head(n).tolist()
     rest = latents[latents["n_active"] > 0].sort_values("n_active", ascending=False, kind="stable")["latent"]

@@ -116,7 +116,10 @@ def test_striking_latents_are_good_varied_and_without_warning_first():
             "best_value": ["x", "x", "y", "z", None],
             "best_mcc": [0.5, 0.9, 0.8, 0.99, None],
             "warning": [None, None, None, "mostly one voice: s1", "never active"],
+            "is_named": False,
         }
     )
     assert profiles.striking_latents(table, 3) == [1, 2, 3]
     assert profiles.striking_latents(table, 9) == [1, 2, 3, 0]
+    named = table.assign(is_named=[True, False, False, True, False])
+    assert profiles.striking_latents(named, 9) == [0, 3, 2, 1]

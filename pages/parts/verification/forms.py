@@ -101,7 +101,7 @@ def _draw_table(comparison: Comparison) -> None:
         hide_index=True,
         placeholder="",
         column_config={
-            "form": text("Representation", pinned=True, width=115),
+            "form": text("Representation", pinned=True, width=165),
             "eer": number("EER", format="%.2f %%", width=68, help=EER),
             "eer_interval": text("95 %", width=80, help=INTERVAL),
             "change": text(
