@@ -72,7 +72,7 @@ def notes_of_clips(workspace: Workspace) -> Mapping[str, SubjectNotes]:
 
 @cached(keep=2)
 def _clip_words(workspace: Workspace) -> pd.Series:
-    table = clip_rows(workspace).drop(columns="duration_s")
+    table = clip_rows(workspace).drop(columns="duration_s", errors="ignore")
     words = pd.Series("", index=table.index, dtype="str")
     for name in table:
         values = table[name].astype("str").fillna("")
@@ -118,6 +118,7 @@ def in_words(clips: pd.DataFrame) -> pd.DataFrame:
 
 
 def clip_rows(workspace: Workspace) -> pd.DataFrame:
-    """The clips table as people look for clips: id, speaker, attributes, split, length."""
+    """The clips table as people look for clips: id, speaker, attributes, split, and the length where there is sound."""
     corpus = workspace.corpus
-    return corpus.table[["clip_id", "speaker_id", *corpus.attributes, "split", "duration_s"]]
+    length = ["duration_s"] if corpus.has_sound else []
+    return corpus.table[["clip_id", "speaker_id", *corpus.attributes, "split", *length]]
