@@ -279,7 +279,9 @@ def test_the_demo_and_the_models_stay_small():
         name: sum(file.stat().st_size for file in (REPOSITORY / "assets" / name).rglob("*") if file.is_file())
         for name in ("demo", "models")
     }
-    assert sum(sizes.values()) <= MAX_SHIPPED_BYTES, {name: f"{size / 1e6:.1f} MB" for name, size in sizes.items()}
+    assert sum(sizes.values()) <= MAX_SHIPPED_BYTES, {
+        name: f"{size / 1e6:.1f} MB" for name, size in sizes.items()
+    }
 
 
 # list of pins → the parts of pyproject.toml whose packages it pins; "" stands for what everybody needs

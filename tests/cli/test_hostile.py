@@ -31,6 +31,8 @@ INPUTS = {
         "--workspace {w}",
     ),
     "sweep": (f"--workspace {{w}} {SMALL} --variants topk --at-once 1 --csv {{new}}/t.csv",),
+    "import-vectors": ("{w}/clips.parquet --workspace {w}", "{w} --workspace {new}"),
+    "guess": ("--workspace {w}", "--workspace {w} --csv {w}"),
     "import-sae": ("{sae} --workspace {w}", "{w} --workspace {w}", "{sae}/cfg.json --workspace {w}"),
     "export-sae": (
         "topk-16-k4 --to saelens --out {new}/out --workspace {w}",
@@ -72,8 +74,9 @@ def imported(folder, n, **how):
 
 def five_identical(folder):
     from sae_core.build.steps import embed_workspace
+    from sae_core.embedding.embedders import EmbedderChoice
 
-    embed_workspace(imported(folder, 5, same=True), "ge2e")
+    embed_workspace(imported(folder, 5, same=True), EmbedderChoice("ge2e"))
     return folder
 
 
