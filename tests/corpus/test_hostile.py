@@ -155,9 +155,9 @@ def test_a_hostile_table_ends_in_clips_or_in_a_word_of_ours(tmp_path, workspace,
 
 
 @pytest.mark.parametrize("writer", ["csv", "parquet"])
-def test_a_table_of_10000_columns_makes_few_attributes_and_says_so(calls, workspace, tmp_path, writer):
+def test_a_table_of_2000_columns_makes_few_attributes_and_says_so(calls, workspace, tmp_path, writer):
     names = sorted(str(path.relative_to(calls)) for path in calls.rglob("*.wav"))
-    columns = {f"c{number}": ["a", "b"] * 6 for number in range(10_000)}
+    columns = {f"c{number}": ["a", "b"] * 6 for number in range(2_000)}
     table = pd.DataFrame({"audio_path": names, **columns})
     path = tmp_path / f"wide.{writer}"
     table.to_csv(path, index=False) if writer == "csv" else table.to_parquet(path)
@@ -165,7 +165,7 @@ def test_a_table_of_10000_columns_makes_few_attributes_and_says_so(calls, worksp
     assert len(report.corpus.attributes) == MAX_ATTRIBUTES
     assert len(report.corpus.table.columns) < 300
     words = " ".join(report.summary.lines())
-    assert "10,001 columns" in words and "attributes already" in words
+    assert "2,001 columns" in words and "attributes already" in words
 
 
 def test_structured_binary_and_list_columns_are_left_out_by_name(calls, workspace, tmp_path):
