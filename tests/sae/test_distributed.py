@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 import torch
 
+from sae_core.build.steps import sae_folder
 from sae_core.corpus.clips import Corpus
 from sae_core.demo.planted import write_synthetic_workspace
 from sae_core.embedding.embeddings import Embeddings
@@ -147,7 +148,7 @@ def test_torchrun_goes_on_with_what_one_process_began(tmp_path):
     corpus = Corpus.load(tmp_path / "one")
     embeddings = Embeddings.load(tmp_path / "one" / "embeddings" / "synthetic", remedy="")
     config, training = SaeConfig(dim=192, n_latents=64, k=8), TrainingConfig(n_epochs=12, device="cpu")
-    folders = [tmp_path / name / "saes" / config.name for name in ("one", "two")]
+    folders = [sae_folder(tmp_path / name, "synthetic", config) for name in ("one", "two")]
     train(embeddings, corpus, config, training, folders[0])
     eager = replace(training, checkpoint_every_s=0.0)
     with pytest.raises(Killed):

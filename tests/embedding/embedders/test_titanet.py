@@ -186,7 +186,7 @@ def test_a_model_that_cannot_be_fetched_says_what_to_do_offline(tmp_path, monkey
 
     monkeypatch.setenv("NEMO_CACHE_DIR", str(tmp_path))
     monkeypatch.setattr("urllib.request.urlretrieve", unreachable)
-    with pytest.raises(ArtifactError, match=rf"'{name}' cannot be fetched .*--embedder ge2e"):
+    with pytest.raises(ArtifactError, match=rf"'{name}' cannot be fetched .*--embedder campplus"):
         open_embedder("titanet", model=name)
 
 
