@@ -119,7 +119,7 @@ def _add_embed(verbs: Verbs) -> None:
         help="a model's hub name, local file or folder instead of the usual one",
     )
     parser.add_argument(
-        "--front-end", metavar="NAME", help="onnx: kaldi-povey (usual), kaldi-hamming or waveform"
+        "--front-end", metavar="NAME", help="onnx: kaldi-povey (usual), kaldi-hamming, nemo or waveform"
     )
     parser.add_argument("--layer", type=int, metavar="N", help="whisper: whose output is averaged, from 1")
     parser.add_argument(

@@ -1,4 +1,4 @@
-"""What networks hear instead of samples: triangular filters on a mel scale, and Kaldi's filterbank of a waveform."""
+"""What networks hear instead of samples: triangular filters on a mel scale, Kaldi's and NeMo's filterbanks."""
 
 import math
 
@@ -106,3 +106,45 @@ class KaldiFilterbank(nn.Module):
         spectrum = torch.fft.rfft((frames - _PRE_EMPHASIS * before) * self.window, n=KALDI_FFT)
         powers = spectrum.real.square() + spectrum.imag.square()
         return (powers @ self.filters).clamp_min(_LEAST_POWER).log()
+
+
+class NemoFilterbank(nn.Module):
+    """Log mel powers as NeMo's speaker networks hear them, for 16 kHz: each mel at mean 0 and deviation 1 over a clip.
+
+    The clip is pre-emphasised whole and cut into frames of 25 ms every 10 ms, the first centred on its first sample,
+    under a Hann window. Mels are Slaney's, log(power + 2⁻²⁴), deviation over n − 1 frames plus 1e-5. Without dither, as
+    NeMo hears outside of training. Source: the configuration of TitaNet (arXiv 2110.04410) in NeMo.
+    """
+
+    window: Tensor
+    filters: Tensor
+
+    def __init__(self, n_mels: int = 80) -> None:
+        super().__init__()
+        self.register_buffer("window", torch.hann_window(KALDI_FRAME, periodic=False))
+        self.register_buffer("filters", torch.from_numpy(slaney_filters(n_mels, KALDI_FFT, 16_000)))
+
+    @staticmethod
+    def n_frames(lengths: Int64[Tensor, " b"]) -> Int64[Tensor, " b"]:
+        """How many frames this many samples have, at least 1."""
+        return (lengths // KALDI_HOP).clamp_min(1)
+
+    def forward(
+        self, waveforms: Float32[Tensor, "b t"], lengths: Int64[Tensor, " b"]
+    ) -> tuple[Float32[Tensor, "b frame mel"], Int64[Tensor, " b"]]:
+        """Log mel powers, zero beyond each clip's frames, and how many frames each clip has."""
+        n_frames = self.n_frames(lengths)
+        is_clip = torch.arange(waveforms.shape[1], device=waveforms.device) < lengths[:, None]
+        louder = torch.cat([waveforms[:, :1], waveforms[:, 1:] - _PRE_EMPHASIS * waveforms[:, :-1]], dim=1)
+        spectrum = torch.stft(
+            torch.where(is_clip, louder, 0.0), KALDI_FFT, KALDI_HOP, KALDI_FRAME, self.window,
+            pad_mode="constant", return_complex=True,
+        )[:, :, : int(n_frames.max())]  # fmt: skip
+        powers = spectrum.real.square() + spectrum.imag.square()
+        mels = (self.filters @ powers + 2.0**-24).log().transpose(1, 2)
+        is_heard = (torch.arange(mels.shape[1], device=mels.device) < n_frames[:, None])[:, :, None]
+        n_heard = n_frames[:, None, None]
+        mels = torch.where(is_heard, mels, 0.0)
+        mels = torch.where(is_heard, mels - mels.sum(dim=1, keepdim=True) / n_heard, 0.0)
+        deviation = (mels.square().sum(dim=1, keepdim=True) / (n_heard - 1).clamp_min(1)).sqrt()
+        return mels / (deviation + 1e-5), n_frames

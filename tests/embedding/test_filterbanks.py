@@ -9,6 +9,7 @@ from sae_core.embedding.filterbanks import (
     KALDI_FRAME,
     KALDI_HOP,
     KaldiFilterbank,
+    NemoFilterbank,
     kaldi_filters,
     kaldi_windows,
     slaney_filters,
@@ -86,3 +87,36 @@ def test_filters_leave_out_the_lowest_and_the_last_bin():
 def test_an_unknown_window_is_named_with_those_there_are():
     with pytest.raises(ValueError, match="povey, hamming, not 'kaiser'"):
         kaldi_windows("kaiser")
+
+
+def test_nemos_frames_are_those_of_its_configuration():
+    """In float64, one frame at a time; mels by librosa."""
+    librosa = pytest.importorskip("librosa")
+    waveform = noisy_voice(4_321, 140.0, 1)
+    found, n_frames = NemoFilterbank()(*batch_of([waveform, noisy_voice(8_000, 90.0, 2)]))
+    louder = np.append(waveform[0], waveform[1:] - 0.97 * waveform[:-1]).astype(np.float64)
+    padded = np.pad(louder, 256)
+    filters = librosa.filters.mel(sr=16_000, n_fft=512, n_mels=80).astype(np.float64)
+    window = np.pad(np.hanning(400), 56)
+    starts = range(0, 4_321 // 160 * 160, 160)
+    mels = np.log(
+        [filters @ np.abs(np.fft.rfft(padded[at : at + 512] * window)) ** 2 + 2**-24 for at in starts]
+    )
+    expected = (mels - mels.mean(axis=0)) / (mels.std(axis=0, ddof=1) + 1e-5)
+    assert n_frames.tolist() == [27, 50]
+    assert np.abs(found[0, :27].numpy() - expected).max() < 2e-4
+    assert not found[0, 27:].any()
+
+
+@pytest.mark.slow
+def test_nemos_frames_are_those_of_nemo():
+    asr = pytest.importorskip("nemo.collections.asr")
+    theirs = asr.modules.AudioToMelSpectrogramPreprocessor(
+        sample_rate=16_000, window_size=0.025, window_stride=0.01, features=80, n_fft=512, frame_splicing=1,
+        normalize="per_feature", window="hann", dither=1e-5, pad_to=0,
+    ).eval()  # fmt: skip
+    clips = batch_of([noisy_voice(n, 140.0, n) for n in (16_000, 7_777, 40_000)])
+    expected, expected_frames = theirs(input_signal=clips[0], length=clips[1])
+    found, n_frames = NemoFilterbank()(*clips)
+    assert n_frames.tolist() == expected_frames.tolist()
+    assert (found - expected.transpose(1, 2)[:, : found.shape[1]]).abs().max() < 1e-3

@@ -1,10 +1,11 @@
-"""Any speaker network in an ONNX file, as WeSpeaker, 3D-Speaker and others export them, run by onnxruntime.
+"""Any speaker network in an ONNX file, as WeSpeaker, 3D-Speaker, NeMo and others export them, run by onnxruntime.
 
 The file says what it wants: frames of a filterbank, with time or mels first, or samples. What it cannot say is which
-filterbank: Kaldi's with its own window, as 3D-Speaker uses, is usual here, `kaldi-hamming` is WeSpeaker's. Each clip
-goes through alone, so that no padding is heard.
+filterbank: NeMo's where the input bears the name that NeMo gives it, else Kaldi's with its own window, as 3D-Speaker
+uses; `kaldi-hamming` is WeSpeaker's. Each clip goes through alone, so that no padding is heard.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,22 +15,30 @@ from jaxtyping import Float32, Int64
 from torch import Tensor, nn
 
 from sae_core.embedding.embedders import check_packages
-from sae_core.embedding.filterbanks import KaldiFilterbank
+from sae_core.embedding.filterbanks import KaldiFilterbank, NemoFilterbank
 from sae_core.files.artifacts import file_digest, fingerprint
 from sae_core.files.errors import ArtifactError
 
 SAMPLE_RATE_HZ = 16_000
 MAX_FILE_BYTES = 2 * 1024**3
 USUAL_MELS = 80
-FRONT_ENDS = {"kaldi-povey": ("povey", 1.0), "kaldi-hamming": ("hamming", 32_768.0), "waveform": None}
-"""Name → Kaldi's window and what waveforms in [-1, 1] are multiplied with; None where the network takes samples."""
+FRONT_ENDS: dict[str, Callable[[int], nn.Module] | None] = {
+    "kaldi-povey": lambda n_mels: KaldiFilterbank(n_mels, window="povey"),
+    "kaldi-hamming": lambda n_mels: KaldiFilterbank(n_mels, window="hamming", scale=32_768.0),
+    "nemo": NemoFilterbank,
+    "waveform": None,
+}
+"""Name → the filterbank of so many mels; None where the network takes samples. WeSpeaker's networks were trained on
+16-bit numbers."""
+NEMO_INPUT = "audio_signal"
+"""What NeMo calls the frames in every network of speakers that it exports."""
 
 _TRIED_S = 2.0
 _REMEDY = "name another file with --model, or say with --front-end what it hears: " + ", ".join(FRONT_ENDS)
 
 
 class OnnxEmbedder:
-    """A network in an ONNX file; its vectors at unit norm. Its first output of one row a clip counts."""
+    """A network in an ONNX file; its vectors at unit norm. Of several outputs the one called embedding counts."""
 
     name = "onnx"
     sample_rate_hz = SAMPLE_RATE_HZ
@@ -40,10 +49,8 @@ class OnnxEmbedder:
         self._input, self._lengths = _inputs(session, path)
         self.front_end = _front_end(self._input, path) if front_end is None else front_end
         self._has_mels_first, self._n_mels = _mels(self._input)
-        kind = FRONT_ENDS[self.front_end]
-        self._filterbank = (
-            None if kind is None else KaldiFilterbank(self._n_mels, window=kind[0], scale=kind[1])
-        )
+        make = FRONT_ENDS[self.front_end]
+        self._filterbank = None if make is None else make(self._n_mels)
         front = f"{self.front_end}, {self._n_mels} mels, {'mels' if self._has_mels_first else 'time'} first"
         self.revision = fingerprint(front, file_digest(path))
         n_samples = round(_TRIED_S * SAMPLE_RATE_HZ)
@@ -84,11 +91,12 @@ class OnnxEmbedder:
                 where=self._path,
                 remedy=_REMEDY,
             ) from error
-        vectors = [
-            np.asarray(found, np.float32).reshape(-1)
-            for found in outputs
+        names = [one.name for one in self._session.get_outputs()]
+        vectors = {
+            name: np.asarray(found, np.float32).reshape(-1)
+            for name, found in zip(names, outputs, strict=True)
             if np.ndim(found) >= 1 and np.shape(found)[0] == 1 and np.size(found) == max(np.shape(found)) > 1
-        ]
+        }
         if not vectors:
             shapes = ", ".join(str(np.shape(found)) for found in outputs)
             raise ArtifactError(
@@ -96,8 +104,9 @@ class OnnxEmbedder:
                 where=self._path,
                 remedy=_REMEDY,
             )
-        # classifiers give their scores first and the vector, which is shorter, beside them
-        return min(vectors, key=len)
+        # classifiers give the scores of their classes too: the vector is what is called so, or else what is shorter
+        called = [name for name in vectors if name.lower().startswith("emb")]
+        return min((vectors[name] for name in called or vectors), key=len)
 
 
 def _inputs(session: Any, path: Path) -> tuple[Any, Any | None]:
@@ -119,7 +128,9 @@ def _front_end(sound: Any, path: Path) -> str:
     is_samples = len(shape) == 2 or (len(shape) == 3 and shape[1] == 1)
     if not is_samples and len(shape) != 3:
         raise ArtifactError(f"wants sound of shape {shape}, which is not known", where=path, remedy=_REMEDY)
-    return "waveform" if is_samples else "kaldi-povey"
+    if is_samples:
+        return "waveform"
+    return "nemo" if sound.name == NEMO_INPUT else "kaldi-povey"
 
 
 def _mels(sound: Any) -> tuple[bool, int]:

@@ -1,12 +1,15 @@
 """Networks in ONNX files: one exported from CAM++, small ones of every layout, and files that are none."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
 
 from sae_core.embedding.embedders import onnx as module
 from sae_core.embedding.embedders import open_embedder
-from sae_core.embedding.filterbanks import KaldiFilterbank
+from sae_core.embedding.filterbanks import KaldiFilterbank, NemoFilterbank
 from sae_core.files.errors import ArtifactError
 from tests.embedding.embedders.voices import batch_of, noisy_voice
 
@@ -24,13 +27,13 @@ def test_an_exported_campplus_gives_the_vectors_of_campplus(campplus_onnx):
     assert embedder.dim == 192 and cosines.min() > 0.9999
 
 
-def write_network(path, shape, *, axis, length=None, outputs=1):
+def write_network(path, shape, *, axis, length=None, outputs=1, name="sound"):
     """A network that gives the mean of its input over one axis; `length` names a second input of the clip's length."""
     onnx = pytest.importorskip("onnx")
     from onnx import TensorProto, helper
 
-    inputs = [helper.make_tensor_value_info("sound", TensorProto.FLOAT, shape)]
-    nodes = [helper.make_node("ReduceMean", ["sound"], ["mean"], axes=[axis], keepdims=0)]
+    inputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)]
+    nodes = [helper.make_node("ReduceMean", [name], ["mean"], axes=[axis], keepdims=0)]
     if length is not None:
         inputs.append(helper.make_tensor_value_info("length", length, ["b"]))
         nodes.append(helper.make_node("Identity", ["length"], ["same_length"]))
@@ -61,6 +64,37 @@ def test_windows_are_chosen_by_name(tmp_path):
     frames, _ = KaldiFilterbank(40, window="hamming", scale=32_768.0)(*clip)
     expected = torch.nn.functional.normalize(frames[0].mean(dim=1), dim=0)
     assert torch.allclose(hamming.embed(*clip)[0], expected, atol=1e-5)
+
+
+def test_what_nemo_exports_hears_nemos_frames(tmp_path):
+    """Known by the name of the input; every mel has mean 0 over a clip, so the mean over mels is looked at."""
+    shape = ["b", 80, "t"]
+    path = write_network(tmp_path / "n.onnx", shape, axis=1, length=1, name="audio_signal")
+    with pytest.raises(ArtifactError, match="takes audio_signal"):
+        opened(path)
+    embedder = opened(write_network(tmp_path / "n.onnx", shape, axis=1, length=7, name="audio_signal"))
+    clip = batch_of([noisy_voice(32_000, 120.0, 1)])
+    frames, _ = NemoFilterbank(80)(*clip)
+    expected = torch.nn.functional.normalize(frames[0].mean(dim=1), dim=0)
+    assert embedder.front_end == "nemo"
+    assert torch.allclose(embedder.embed(*clip)[0], expected, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_what_nemo_itself_exports_gives_nemos_vectors(tiny_nemo, tmp_path):
+    """Its file gives the scores of five classes and the embeddings of 16 numbers."""
+    code = "import sys; from nemo.collections.asr.models import EncDecSpeakerLabelModel as Model;"
+    code += "Model.restore_from(sys.argv[1], map_location='cpu').eval().export(sys.argv[2])"
+    # in a process of its own: NeMo leaves torch's settings and its logs changed
+    command = [sys.executable, "-W", "ignore", "-c", code, str(tiny_nemo), str(tmp_path / "tiny.onnx")]
+    subprocess.run(command, check=True, capture_output=True)
+    clips = batch_of([noisy_voice(n, 140.0, n) for n in (16_000, 7_777, 40_000)])
+    exported, known = (
+        opened(tmp_path / "tiny.onnx"),
+        open_embedder("titanet", model=str(tiny_nemo), device="cpu"),
+    )
+    assert exported.front_end == "nemo"
+    assert (exported.embed(*clips) * known.embed(*clips)).sum(dim=1).min() > 0.9999
 
 
 def test_samples_go_in_where_the_file_has_two_axes(tmp_path):
