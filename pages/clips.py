@@ -6,6 +6,7 @@ from pages.figures.player import clip_cards
 from pages.figures.player.player import clip_list
 from pages.figures.ranking.latent_bars import active_latents
 from pages.figures.ranking.ranking import ranking
+from pages.parts.clips.guessed_facts import guessed_facts
 from pages.parts.clips.measured_facts import measured_facts
 from pages.shared import links, wording
 from pages.shared.clip_finder import find_clip
@@ -66,7 +67,7 @@ def draw_clip(view: SaeView, row: int) -> None:
     clip = view.workspace.corpus.table.iloc[row]
     names = ["speaker_id", *view.workspace.corpus.attributes, "split", "audio_path"]
     facts = {wording.column_words(name): wording.known_value(name, clip[name]) for name in names}
-    fact_list({**facts, **measured_facts(view.workspace, row)})
+    fact_list({**facts, **guessed_facts(view.workspace, row), **measured_facts(view.workspace, row)})
 
 
 def draw_latents(view: SaeView, row: int) -> None:

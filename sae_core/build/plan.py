@@ -402,7 +402,7 @@ def _guess(plan: BuildPlan, path: Path, progress: Progress) -> str:
         guesses = guess_workspace(path, device=plan.device, progress=progress)
     except ArtifactError as error:
         return f"nothing was guessed: {error}"
-    seen = guesses.summary[guesses.summary["n_clips"] > 0].head(3)
+    seen = guesses.summary[guesses.summary["n_clips"] > 0]
     found = [f"{line['fraction']:.0%} {line['attribute']} {line['value']}" for _, line in seen.iterrows()]
     return f"guessed by latents named on the demo: {', '.join(found) or 'no value'}"
 

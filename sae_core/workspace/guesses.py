@@ -100,6 +100,11 @@ class Guesses:
     named: tuple[NamedLatent, ...]
     n_clips: int
 
+    def of_clip(self, row: int) -> dict[str, str]:
+        """Attribute → value guessed of one clip."""
+        found = self.table[self.table["row"] == row]
+        return dict(zip(found["attribute"].astype(str), found["value"].astype(str), strict=True))
+
     def rows_of(self, attribute: str, value: str) -> Int64[np.ndarray, " m"]:
         """Clips guessed to have a value, highest activation first."""
         is_it = (self.table["attribute"] == attribute) & (self.table["value"] == value)
@@ -109,7 +114,8 @@ class Guesses:
     @cached_property
     def summary(self) -> pd.DataFrame:
         """One line for each named value: attribute, value, n_clips and fraction guessed, and the f1, f1_low, f1_high,
-        precision, recall and n_speakers it had where its latent was named; most clips first."""
+        precision, recall and n_speakers it had where its latent was named. Languages come first, then other attributes;
+        within an attribute most clips first."""
         lines = []
         for latent in self.named:
             n_clips = len(self.rows_of(latent.attribute, latent.value))
@@ -127,12 +133,8 @@ class Guesses:
             )
             line = {name: known[name] for name in kept}
             lines.append({**line, "n_clips": n_clips, "fraction": n_clips / max(1, self.n_clips)})
-        table = pd.DataFrame(lines)
-        return (
-            table.sort_values("n_clips", ascending=False, kind="stable", ignore_index=True)
-            if lines
-            else table
-        )
+        lines.sort(key=lambda line: (line["attribute"] != "language", line["attribute"], -line["n_clips"]))
+        return pd.DataFrame(lines)
 
     def save(self, path: Path, *, parents: dict[str, str]) -> None:
         """Write guesses.parquet and, last, guesses.json into a workspace folder."""

@@ -13,7 +13,8 @@ from sae_core.workspace.workspace import SaeView
 
 N_HEARD = 2
 """Clips to hear of each value."""
-MAX_VALUES = 6
+MAX_VALUES = 8
+"""Values in the sentence, and to hear."""
 HELP = (
     "Some latents of the SAEs that come with the demo are confirmed for a value on speakers they never met. Here they "
     "are applied to your clips with the thresholds chosen there. Guesses are kept apart from labels: no statistic on "
