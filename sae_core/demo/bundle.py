@@ -7,6 +7,7 @@ would double its size.
 
 import hashlib
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 from sae_core.files.errors import ArtifactError
@@ -53,13 +54,27 @@ def unpack_demo(target: Path | None = None, *, progress: Progress = ignore) -> P
         from sae_core.build.steps import index_workspace
         from sae_core.files.artifacts import writing
 
+        _remove_earlier_saes(target)
         _copy(BUNDLE, target)
-        # only what came along: SAEs of an older copy may be stale, and are not needed
+        # only what came along: people's own SAEs may be out of date, and are theirs to train again
         names = sorted(folder.name for folder in (BUNDLE / "saes").iterdir())
         index_workspace(target, names=names, progress=progress)
         with writing(target / "demo.json") as temporary:
             temporary.write_bytes(mark)
     return target
+
+
+def _remove_earlier_saes(target: Path) -> None:
+    """Take away the SAEs that an earlier bundle brought and this one does not: they fit other clips, or none."""
+    from sae_core.files.artifacts import read_json
+
+    came: object = None
+    with suppress(ArtifactError):  # a damaged note of what came is written anew
+        came = read_json(target / "demo.json").get("saes")
+    for name in came if isinstance(came, list) else []:
+        is_plain = isinstance(name, str) and Path(name).name == name
+        if is_plain and not (BUNDLE / "saes" / name).exists():
+            shutil.rmtree(target / "saes" / name, ignore_errors=True)
 
 
 def _refuse_others(target: Path) -> None:
@@ -175,6 +190,6 @@ def seal(folder: Path) -> None:
         digest.update(str(path.relative_to(folder)).encode() + hashlib.blake2b(path.read_bytes()).digest())
     from sae_core.files.artifacts import write_json
 
-    write_json(
-        folder / "demo.json", {"content": digest.hexdigest(), "n_bytes": n_bytes, "n_files": len(files)}
-    )
+    saes = sorted(path.parent.name for path in folder.glob("saes/*/meta.json"))
+    about = {"content": digest.hexdigest(), "n_bytes": n_bytes, "n_files": len(files), "saes": saes}
+    write_json(folder / "demo.json", about)

@@ -1,5 +1,7 @@
 """The shipped demo as one's own copy."""
 
+import shutil
+
 import numpy as np
 import pytest
 
@@ -66,6 +68,16 @@ def test_a_newer_bundle_replaces_the_old_one_but_not_own_work(shipped, tmp_path)
     assert (own / "notes.sqlite").read_bytes() == b"mine"
     assert read_json(own / "demo.json") == read_json(shipped / "demo.json")
     assert all(part.state == "ready" for part in open_workspace(own).parts())
+
+
+def test_saes_that_a_newer_bundle_no_longer_brings_go_and_own_ones_stay(shipped, tmp_path):
+    own = bundle.unpack_demo(tmp_path / "own")
+    kept, dropped = sorted(folder.name for folder in (shipped / "saes").iterdir())[:2]
+    shutil.copytree(own / "saes" / dropped, own / "saes" / "mine")
+    shutil.rmtree(shipped / "saes" / dropped)
+    bundle.seal(shipped)
+    bundle.unpack_demo(own)
+    assert sorted(folder.name for folder in (own / "saes").iterdir()) == sorted([kept, "mine"])
 
 
 def test_a_copy_broken_off_is_made_again(shipped, tmp_path):
