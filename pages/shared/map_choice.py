@@ -12,11 +12,11 @@ from sae_core.build.workspace_maps import MAP_KINDS, MapKind, stored_maps
 from sae_core.workspace.workspace import SaeView
 
 KIND, COLOUR, ONLY = "map", "colour", "only"
-VOICE, BY_LATENT, TOLD, PREFIX = "voice", "latent", "told", "prefix"
+SPEAKER, BY_LATENT, DETECTED, PREFIX = "voice", "latent", "told", "prefix"
 COLOUR_WORDS = {
-    VOICE: "Speaker",
+    SPEAKER: "Speaker",
     BY_LATENT: "A latent's activation",
-    TOLD: "Attribute it detects",
+    DETECTED: "Attribute it detects",
     PREFIX: "Matryoshka group",
 }
 KIND_WORDS: dict[MapKind, str] = {
@@ -69,9 +69,9 @@ def _choose_kind(view: SaeView) -> MapKind:
 
 def _colours_of(view: SaeView, kind: MapKind) -> dict[str, str]:
     if kind == "directions":
-        colours = [TOLD, *([PREFIX] if view.config.get("prefixes") else [])]
+        colours = [DETECTED, *([PREFIX] if view.config.get("prefixes") else [])]
     else:
-        colours = [*view.workspace.corpus.attributes, VOICE, BY_LATENT]
+        colours = [*view.workspace.corpus.attributes, SPEAKER, BY_LATENT]
     return {colour: colour_words(colour) for colour in colours}
 
 

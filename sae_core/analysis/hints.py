@@ -78,7 +78,7 @@ Say = Callable[[str, str], str]
 
 
 def hint(view: SaeView, latent: int, *, say: Say | None = None) -> str:
-    """One line like "fires on female voices (F1 0.91) below 3.4 kHz bandwidth".
+    """One line like "is active on female voices (F1 0.91) below 3.4 kHz bandwidth".
 
     The value is the latent's best on unseen speakers, where they confirm it. A range holds about nine in ten of its
     clips and is said where the bounds over speakers keep to `LEAST_FRACTION` there and `LEAST_EXCESS` over all other
@@ -90,17 +90,17 @@ def hint(view: SaeView, latent: int, *, say: Say | None = None) -> str:
     facts = view.latents.iloc[latent]
     if facts["n_active"] == 0:
         return SILENT
-    told = _told(facts, say or _as_labelled) if facts["is_named"] else ""
+    detected = _detected(facts, say or _as_labelled) if facts["is_named"] else ""
     warning = "" if pd.isna(facts["warning"]) else str(facts["warning"])
     ranges = None if warning else _ranges(view, latent)
-    if not told and not ranges:
+    if not detected and not ranges:
         unknown = NOT_MEASURED if view.workspace.corpus.has_sound else WITHOUT_SOUND
         return warning or (unknown if ranges is None else NOTHING)
-    line = f"fires on {told or 'clips'}" + (f" {' and '.join(ranges)}" if ranges else "")
+    line = f"is active on {detected or 'clips'}" + (f" {' and '.join(ranges)}" if ranges else "")
     return f"{line}; {warning}" if warning else line
 
 
-def _told(facts: pd.Series, say: Say) -> str:
+def _detected(facts: pd.Series, say: Say) -> str:
     attribute, value = str(facts["best_attribute"]), str(facts["best_value"])
     words = say(attribute, value)
     nouns = {"gender": f"{words} voices", "language": f"{words} speech", "kind": words}

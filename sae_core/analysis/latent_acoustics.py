@@ -17,9 +17,9 @@ from sae_core.workspace.workspace import SaeView, Workspace
 
 MAX_CLIPS = 100_000
 MAX_SPEAKERS = 2_000
-FEWEST_VOICES = 5
-"""Fewer voices than these among a latent's clips give no interval: they could be anything else that those share."""
-FEWEST_CLIPS = 20
+MIN_SPEAKERS = 5
+"""Fewer speakers than these among a latent's clips give no interval: they could be anything else that those share."""
+MIN_CLIPS = 20
 COVERED = 0.9
 """A range is cut so that it holds this share of the latent's clips."""
 GRAINS = {
@@ -52,7 +52,7 @@ class LatentAcoustics:
     """How the clips of one latent sound.
 
     correlations: one row a measure that clips have: measure, Spearman's rank correlation with the activation, its 95 %
-        bounds over speakers (null from fewer than `FEWEST_VOICES` voices), n_clips that it is over.
+        bounds over speakers (null from fewer than `MIN_SPEAKERS` speakers), n_clips that it is over.
     ranges: one row a measure: the limit on one side of which `COVERED` of the latent's clips lie, below it where
         is_below; their share there and its lower bound, the share of all other clips, bounds of the difference.
     n_clips: embedded clips it is over. is_sample: whether they are fewer than there are.
@@ -180,12 +180,12 @@ class ClipSample:
         whole = [n_known, self.ranks.sum(axis=0), (self.ranks**2).sum(axis=0)]
         found = _correlation(whole, [part.sum(axis=0) for part in sums])
         limits = bounds(_correlation(self.measure_sums, [self.draws @ part for part in sums]))
-        if len(np.unique(self.speaker[places])) < FEWEST_VOICES:
+        if len(np.unique(self.speaker[places])) < MIN_SPEAKERS:
             limits[:] = np.nan
         table = pd.DataFrame({"measure": ACOUSTIC_COLUMNS, "correlation": found, "n_clips": n_known})
         for side, name in enumerate(("low", "high")):
             table[name] = pd.array(limits[:, side].astype(float), dtype="Float64")
-        varies = (n_known >= FEWEST_CLIPS) & (np.ptp(self.ranks, axis=0) > 0)
+        varies = (n_known >= MIN_CLIPS) & (np.ptp(self.ranks, axis=0) > 0)
         return table.loc[varies, list(CORRELATION_COLUMNS)].reset_index(drop=True)
 
     def _ranks_over_silence(
@@ -201,29 +201,29 @@ class ClipSample:
         return found
 
     def ranges(self, places: Int[np.ndarray, " a"]) -> pd.DataFrame:
-        """Where the clips at some places lie that others do not; empty from too few clips or voices."""
-        if len(places) < FEWEST_CLIPS or len(np.unique(self.speaker[places])) < FEWEST_VOICES:
+        """Where the clips at some places lie that others do not; empty from too few clips or speakers."""
+        if len(places) < MIN_CLIPS or len(np.unique(self.speaker[places])) < MIN_SPEAKERS:
             return pd.DataFrame(columns=list(RANGE_COLUMNS))
-        is_told = np.zeros(len(self.speaker), dtype=bool)
-        is_told[places] = True
-        rows = (self._range(column, is_told) for column in range(len(ACOUSTIC_COLUMNS)))
+        is_detected = np.zeros(len(self.speaker), dtype=bool)
+        is_detected[places] = True
+        rows = (self._range(column, is_detected) for column in range(len(ACOUSTIC_COLUMNS)))
         return pd.DataFrame([row for row in rows if row is not None], columns=list(RANGE_COLUMNS))
 
-    def _range(self, column: int, is_told: Bool[np.ndarray, " m"]) -> tuple[object, ...] | None:
+    def _range(self, column: int, is_detected: Bool[np.ndarray, " m"]) -> tuple[object, ...] | None:
         known, values = self.is_known[:, column], self.values[:, column]
-        told, other = known & is_told, known & ~is_told
-        if told.sum() < max(FEWEST_CLIPS, 0.5 * is_told.sum()) or other.sum() < FEWEST_CLIPS:
+        detected, other = known & is_detected, known & ~is_detected
+        if detected.sum() < max(MIN_CLIPS, 0.5 * is_detected.sum()) or other.sum() < MIN_CLIPS:
             return None
         name = ACOUSTIC_COLUMNS[column]
-        is_below = bool(np.median(values[told]) < np.median(values[other]))
+        is_below = bool(np.median(values[detected]) < np.median(values[other]))
         grain = GRAINS[name]
         if is_below:
-            limit = float((np.floor(np.quantile(values[told], COVERED) / grain) + 1) * grain)
+            limit = float((np.floor(np.quantile(values[detected], COVERED) / grain) + 1) * grain)
             hit = values < limit
         else:
-            limit = float((np.ceil(np.quantile(values[told], 1 - COVERED) / grain) - 1) * grain)
+            limit = float((np.ceil(np.quantile(values[detected], 1 - COVERED) / grain) - 1) * grain)
             hit = values > limit
-        columns = np.column_stack([told & hit, told, other & hit, other]).astype(float)
+        columns = np.column_stack([detected & hit, detected, other & hit, other]).astype(float)
         counts = self._by_speaker(np.arange(len(values)), columns)
         n = self.draws @ counts
         share, other_fraction = n[:, 0] / np.maximum(n[:, 1], 1), n[:, 2] / np.maximum(n[:, 3], 1)

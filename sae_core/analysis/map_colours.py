@@ -12,7 +12,7 @@ from sae_core.workspace.workspace import SaeView
 
 Role = Literal["value", "rest", "unknown", "scale"]
 UNKNOWN, OTHERS, SILENT, BELOW, ACTIVE, UNNAMED = "unknown", "other", "silent", "below", "active", "unnamed"
-N_VOICES = 20
+N_SPEAKERS = 20
 MAX_CODE = 255
 MAX_VALUES = 254
 _LAST_BELOW = 100
@@ -22,7 +22,7 @@ _LAST_BELOW = 100
 class PointGroup:
     """Points whose codes lie in low…high (inclusive).
 
-    key: what they have in common: an attribute value, a voice, or one of the words of this module.
+    key: what they have in common: an attribute value, a speaker, or one of the words of this module.
     role: "value" takes a colour of its own, "rest" is grey, "unknown" stays in the background, "scale" is graded.
     """
 
@@ -57,15 +57,15 @@ def group_by_attribute(view: SaeView, rows: Int[np.ndarray, " m"], attribute: st
     return _by_value(codes[rows], values, n_values=MAX_VALUES)
 
 
-def group_by_voice(view: SaeView, rows: Int[np.ndarray, " m"], *, n_voices: int = N_VOICES) -> Grouping:
+def group_by_speaker(view: SaeView, rows: Int[np.ndarray, " m"], *, n_speakers: int = N_SPEAKERS) -> Grouping:
     """Clips by speaker: those with the most clips here, all others together, and the unknown ones."""
     names = view.workspace.corpus.table["speaker_id"].take(rows)
-    codes, voices = pd.factorize(names)
-    order = np.argsort(-np.bincount(codes[codes >= 0], minlength=len(voices)), kind="stable")
-    rank = np.empty(len(voices), dtype=np.int64)
-    rank[order] = np.arange(len(voices))
-    ranked = np.where(codes >= 0, rank[np.maximum(codes, 0)], -1) if len(voices) else codes
-    return _by_value(ranked, [str(voices[number]) for number in order], n_values=n_voices)
+    codes, speakers = pd.factorize(names)
+    order = np.argsort(-np.bincount(codes[codes >= 0], minlength=len(speakers)), kind="stable")
+    rank = np.empty(len(speakers), dtype=np.int64)
+    rank[order] = np.arange(len(speakers))
+    ranked = np.where(codes >= 0, rank[np.maximum(codes, 0)], -1) if len(speakers) else codes
+    return _by_value(ranked, [str(speakers[number]) for number in order], n_values=n_speakers)
 
 
 def group_by_activation(view: SaeView, rows: Int[np.ndarray, " m"], latent: int) -> Grouping:
@@ -80,10 +80,10 @@ def group_by_activation(view: SaeView, rows: Int[np.ndarray, " m"], latent: int)
     threshold = min(max(view.threshold_of(latent), 0.0), top)
     first = _LAST_BELOW + 1 if threshold > 0 else 1
     codes = np.zeros(len(rows), dtype=np.uint8)
-    is_told, is_below = here > threshold, (here > 0) & (here <= threshold)
-    codes[is_told] = _graded(here[is_told], threshold, top, (first, MAX_CODE))
+    is_above, is_below = here > threshold, (here > 0) & (here <= threshold)
+    codes[is_above] = _graded(here[is_above], threshold, top, (first, MAX_CODE))
     codes[is_below] = _graded(here[is_below], 0.0, threshold, (1, first - 1))
-    groups = [PointGroup(ACTIVE, "scale", first, MAX_CODE, int(is_told.sum()))]
+    groups = [PointGroup(ACTIVE, "scale", first, MAX_CODE, int(is_above.sum()))]
     if first > 1:
         groups.append(PointGroup(BELOW, "scale", 1, first - 1, int(is_below.sum())))
     groups.append(PointGroup(SILENT, "unknown", 0, 0, int((codes == 0).sum())))

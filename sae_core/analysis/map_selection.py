@@ -50,7 +50,7 @@ def values_apart(view: SaeView, rows: Int[np.ndarray, " m"]) -> pd.DataFrame:
     """How each attribute value's share among the chosen clips differs from its base rate among all embedded clips, over
     all splits.
 
-    Columns: attribute, value, n, n_speakers, share, share_low, share_high (95 %, resampling the voices that were
+    Columns: attribute, value, n, n_speakers, share, share_low, share_high (95 %, resampling the speakers that were
     chosen), base_rate, lift = share / base_rate, mcc (of being chosen and carrying the value, among the clips whose
     attribute is known); highest MCC first.
     """
@@ -80,8 +80,8 @@ def latents_apart(view: SaeView, rows: Int[np.ndarray, " m"]) -> pd.DataFrame:
 
 
 def in_turns(corpus: Corpus, rows: Int[np.ndarray, " m"]) -> Int[np.ndarray, " m"]:
-    """The chosen clips with voices taking turns: every voice's first clip, then every voice's second, and so on: the
-    first few clips are by as many people as there are."""
+    """The chosen clips with speakers taking turns: every speaker's first clip, then every speaker's second, and so on:
+    the first few clips are by as many people as there are."""
     groups = pd.Series(corpus.speaker_groups[rows])
     turn = groups.groupby(groups).cumcount().to_numpy()
     return rows[np.argsort(turn, kind="stable")]
@@ -98,26 +98,26 @@ def _beside(counts: BaseCounts, rows: Int[np.ndarray, " m"], attribute: str) -> 
     """What `value_shares` leaves open for the values of one attribute: n_speakers, bounds of the share, MCC."""
     codes, values = counts.corpus.coded(attribute)
     here, n_all = rows[codes[rows] >= 0], counts.of(attribute)
-    voices, voice = np.unique(counts.corpus.speaker_groups[here], return_inverse=True)
-    cells = np.bincount(voice * len(values) + codes[here], minlength=len(voices) * len(values))
-    by_voice = cells.reshape(len(voices), len(values))
-    low_high = _share_bounds(by_voice) if len(voices) else np.zeros((len(values), 2))
+    speakers, speaker = np.unique(counts.corpus.speaker_groups[here], return_inverse=True)
+    cells = np.bincount(speaker * len(values) + codes[here], minlength=len(speakers) * len(values))
+    by_speaker = cells.reshape(len(speakers), len(values))
+    low_high = _share_bounds(by_speaker) if len(speakers) else np.zeros((len(values), 2))
     return pd.DataFrame(
         {
             "attribute": attribute,
             "value": values,
-            "n_speakers": (by_voice > 0).sum(axis=0),
+            "n_speakers": (by_speaker > 0).sum(axis=0),
             "share_low": low_high[:, 0],
             "share_high": low_high[:, 1],
-            "mcc": matthews(by_voice.sum(axis=0), n_all, len(here), int(n_all.sum())),
+            "mcc": matthews(by_speaker.sum(axis=0), n_all, len(here), int(n_all.sum())),
         }
     )
 
 
-def _share_bounds(by_voice: Int[np.ndarray, "s v"]) -> Float32[np.ndarray, "v 2"]:
-    """Bounds of each value's share when voices are drawn again."""
-    n_units, unit = resampling_units(np.arange(len(by_voice)))
-    grouped = np.zeros((n_units, by_voice.shape[1]))
-    np.add.at(grouped, unit, by_voice)
+def _share_bounds(by_speaker: Int[np.ndarray, "s v"]) -> Float32[np.ndarray, "v 2"]:
+    """Bounds of each value's share when speakers are resampled."""
+    n_units, unit = resampling_units(np.arange(len(by_speaker)))
+    grouped = np.zeros((n_units, by_speaker.shape[1]))
+    np.add.at(grouped, unit, by_speaker)
     draws = draw_speakers(n_units, seed=0) @ grouped
     return bounds(draws / np.maximum(draws.sum(axis=1, keepdims=True), 1))

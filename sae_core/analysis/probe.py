@@ -1,7 +1,7 @@
 """An examination: any sound, embedded as the clips of a workspace were, and held against them.
 
-Which latents fire on it and how unusual that is, which clips and voices are nearest, where it would lie on the map of
-the clips, and when each latent fires: windows slid over the sound are embedded again, all in one batch.
+Which latents are active on it and how unusual that is, which clips and speakers are nearest, where it would lie on the
+map of the clips, and when each latent fires: windows slid over the sound are embedded again, all in one batch.
 """
 
 import threading
@@ -22,7 +22,7 @@ from sae_core.workspace.excerpts import Excerpt
 from sae_core.workspace.workspace import SaeView
 
 WINDOW_S = 1.6
-"""As much as GE2E hears at once; windows much shorter tell little of a voice."""
+"""As much as GE2E hears at once; windows much shorter tell little of a speaker."""
 MIN_HOP_S = 0.1
 MAX_WINDOWS = 200
 MAX_TIMED_LATENTS = 24
@@ -208,7 +208,7 @@ def _nearest_rows(
 
 
 def nearest_speakers(view: SaeView, found: Examination, *, n: int = 6) -> pd.DataFrame:
-    """The n known voices whose clips are on average most similar, the sound itself left out.
+    """The n known speakers whose clips are on average most similar, the sound itself left out.
 
     Columns: speaker_id, n_clips; cosine: the mean over these clips; row, row_cosine: the nearest of them.
     """
@@ -299,7 +299,7 @@ def plan_windows(n_samples: int, sample_rate_hz: int) -> tuple[Int64[np.ndarray,
 
 
 def time_latents(view: SaeView, examiner: Examiner, excerpt: Excerpt, found: Examination) -> FiringTimes:
-    """Return when each latent fires on a sound: windows of it are embedded in one batch and taken apart.
+    """Return when each latent is active on a sound: windows of it are embedded in one batch and taken apart.
 
     Shown are latents active on the whole sound, then those that only windows show, by their strongest window.
     """

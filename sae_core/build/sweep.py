@@ -208,7 +208,7 @@ def _noted(progress: Progress, prefix: str) -> Progress:
 def tabulate_saes(
     workspace: Workspace, *, attribute: str | None = None, value: str | None = None
 ) -> pd.DataFrame:
-    """One row for each indexed SAE and measured value, or only for one value: what the predominant latent tells.
+    """One row for each indexed SAE and measured value, or only for one value: what the predominant latent detects.
 
     Columns: `SAE_COLUMNS`, `QUALITY_COLUMNS` (on held-out clips; prefixes is "" for the usual ones), latent, attribute,
     value, evidence, the counts of `AttributeStatistics.values`, its `MEASURES`, and 95 % bounds of `SWEEP_MEASURES`
@@ -301,7 +301,7 @@ def best_of_each(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def probe_ceiling(workspace: Workspace, embedder: str, attribute: str, value: str) -> pd.Series | None:
-    """What a linear probe on the raw embedding tells of one value, with bounds; None where no probe is kept."""
+    """How well a linear probe on the raw embedding detects one value, with bounds; None where no probe is kept."""
     folder = workspace.path / "embeddings" / embedder
     probes = read_probes(workspace.corpus, workspace.embeddings(embedder), folder)
     if probes is None:

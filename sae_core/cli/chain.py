@@ -224,7 +224,7 @@ def run_train(options: argparse.Namespace) -> None:
 
 
 def _add_index(verbs: Verbs) -> None:
-    parser = add_verb(verbs, "index", run_index, "encode every clip and measure what each latent tells")
+    parser = add_verb(verbs, "index", run_index, "encode every clip and measure what each latent detects")
     add_workspace(parser)
     parser.add_argument(
         "--sae", action="append", metavar="NAME", help="only this SAE (may be given more than once)"

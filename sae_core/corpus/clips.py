@@ -85,7 +85,7 @@ class Corpus:
 
     @cached_property
     def speaker_groups(self) -> Int[np.ndarray, " n"]:
-        """A number per clip, equal where the voice is the same; a recording of unknown speaker is a group of its own.
+        """A number per clip, equal where the speaker is the same; a recording of unknown speaker is a group of its own.
 
         Intervals and splits resample these groups.
         """
@@ -289,7 +289,7 @@ def split_of(group: str) -> str:
 
 
 def clip_halves(clip_ids: pd.Series) -> Bool[np.ndarray, " n"]:
-    """A stable coin per clip by its id: True for the half that stands in for held-out where voices are too few."""
+    """A stable coin per clip by its id: True for the half that stands in for held-out where speakers are too few."""
     coins = [hashlib.blake2b(str(name).encode(), digest_size=1).digest()[0] & 1 for name in clip_ids]
     return np.asarray(coins, dtype=bool)
 

@@ -1,4 +1,4 @@
-"""From rows to clips: where each lies, what it is called, whose voice it is, and which split it belongs to."""
+"""From rows to clips: where each lies, what it is called, who speaks, and which split it belongs to."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -64,7 +64,7 @@ def cut_clips(
     """The clips table, and (recording, reason) of each row that gives no clip.
 
     Where a row says neither start nor duration it means the whole recording. CorpusError when two rows describe the
-    same stretch, or a voice stands in more than one split.
+    same stretch, or a speaker stands in more than one split.
     """
     table = rows.table.reset_index(drop=True)
     spans, failures = _Spans(table, settings), []
@@ -269,7 +269,7 @@ def _split_clips(
     torn = given.transform("nunique") > 1
     if torn.any():
         raise rows.refuse(
-            f"one voice stands in more than one split, the first is {groups[torn].iloc[0]!r}",
+            f"one speaker stands in more than one split, the first is {groups[torn].iloc[0]!r}",
             _row_numbers(torn, rows, sources),
             "put every speaker into one split, or leave the split column out to split by speaker",
         )

@@ -1,4 +1,5 @@
-"""How well "this latent is active" tells each attribute value, with thresholds from one split and numbers from another.
+"""How well "this latent is active" detects each attribute value, with thresholds from one split and numbers from
+another.
 
 For every latent and value: the threshold with the highest F1 on the selection clips, then precision, recall, F1, AUROC,
 average precision and lift on the reported clips. Silent clips count as activation 0, so nothing dense is ever made: all
@@ -71,7 +72,7 @@ def attribute_targets(corpus: Corpus, is_valid: Bool[np.ndarray, " n"]) -> list[
 
 
 def _has_enough(corpus: Corpus, positive: np.ndarray, mask: np.ndarray) -> bool:
-    """Whether a split holds both sides of the question, each from several voices."""
+    """Whether a split holds both sides of the question, each from several speakers."""
     return all(
         len(np.unique(corpus.speaker_groups[mask & side])) >= MIN_SPEAKERS_A_SPLIT
         for side in (positive, ~positive)
@@ -80,15 +81,16 @@ def _has_enough(corpus: Corpus, positive: np.ndarray, mask: np.ndarray) -> bool:
 
 @dataclass(frozen=True)
 class AttributeStatistics:
-    """For each latent × attribute value, how well the latent alone tells it.
+    """For each latent × attribute value, how well the latent alone detects it.
 
     values: one row a value: attribute, value, evidence, n_clips, n_speakers (all embedded clips that carry it),
         n_reported, n_reported_positive, n_reported_speakers (those carrying the value).
-    measures: name in `MEASURES` → f32[L, V]. A clip counts as told when its activation is above `threshold`.
-        Precision is 0 where nothing is told; AUROC and average precision count silent clips as activation 0. MCC is
-        Matthews' correlation: 0 for a latent that only follows how common a value is, so it serves to compare values.
-    intervals: latent, value_row, and low/high bounds (95 %, speakers resampled) of precision, recall and F1, for each
-        latent's best value of either evidence and each value's best latents.
+    measures: name in `MEASURES` → f32[L, V]. A clip counts as predicted positive when its activation is above
+        `threshold`. Precision is 0 where nothing is predicted positive; AUROC and average precision count silent clips
+        as activation 0. MCC is Matthews' correlation: 0 for a latent that only follows how common a value is, so it
+        serves to compare values.
+    intervals: latent, value_row, and low/high bounds (95 %, speakers resampled) of precision,
+        recall and F1, for each latent's best value of either evidence and each value's best latents.
     """
 
     values: pd.DataFrame
@@ -249,8 +251,8 @@ INTERVAL_COLUMNS = ("precision_low", "precision_high", "recall_low", "recall_hig
 def best_values(
     measures: dict[str, np.ndarray], values: pd.DataFrame, evidence: str
 ) -> Int64[np.ndarray, " L"]:
-    """The value that each latent tells best, by MCC on the selection clips, among those with one kind of evidence; -1
-    where none is told better than by chance. The source of a recording is no meaning and takes no part."""
+    """The value that each latent detects best, by MCC on the selection clips, among those with one kind of evidence; -1
+    where none is detected better than by chance. The source of a recording is no meaning and takes no part."""
     columns = np.flatnonzero((values["evidence"] == evidence) & (values["attribute"] != SOURCE_ATTRIBUTE))
     quality = measures["selection_mcc"][:, columns]
     if not len(columns):
@@ -309,14 +311,14 @@ def _intervals_of_value(
     positives = speakers.count([np.flatnonzero(target.is_reported & target.is_positive)])
     draws = draw_speakers(speakers.n_speakers, seed=seed)
     draws = draws[(draws @ positives.T > 0).ravel()]  # [B, S]
-    told = [_rows_told(index, latent, float(thresholds[latent]), target.is_reported) for latent in latents]
-    called = draws @ speakers.count(told).T  # [B, m]
-    hit = draws @ speakers.count([rows[target.is_positive[rows]] for rows in told]).T
+    above = [_rows_above(index, latent, float(thresholds[latent]), target.is_reported) for latent in latents]
+    called = draws @ speakers.count(above).T  # [B, m]
+    hit = draws @ speakers.count([rows[target.is_positive[rows]] for rows in above]).T
     n_positive = draws @ positives.T  # [B, 1]
     measures = (hit / np.maximum(called, 1), hit / n_positive, 2 * hit / (called + n_positive))
     return np.hstack([bounds(measure) for measure in measures])
 
 
-def _rows_told(index: FeatureIndex, latent: int, threshold: float, is_reported: np.ndarray) -> np.ndarray:
+def _rows_above(index: FeatureIndex, latent: int, threshold: float, is_reported: np.ndarray) -> np.ndarray:
     rows = np.asarray(index.rows_active(latent, threshold))
     return rows[is_reported[rows]]

@@ -1,7 +1,7 @@
 """Which latents carry identity and which carry nuisance: where their variance lies, and what verification is without.
 
-A latent that helps to tell voices is steady within a voice and differs between voices; without it, errors rise. One
-that follows the telephone line or the sentence varies within a voice; without it, errors may fall.
+A latent that helps to distinguish speakers is steady within a speaker and differs between speakers; without it, errors
+rise. One that follows the telephone line or the sentence varies within a speaker; without it, errors may fall.
 """
 
 import numpy as np

@@ -139,11 +139,11 @@ def describe_latents(
             "mean_activation": _per_latent(index, lambda values: float(values.mean())),
         }
     )
-    voices = pd.DataFrame(
+    speakers = pd.DataFrame(
         [_who_is_behind(corpus, index.postings(latent)[0]) for latent in range(index.n_latents)]
     )
     seen = best_values(statistics.measures, statistics.values, SEEN_SPEAKERS)
-    table = pd.concat([activity, voices, describe_values(statistics, seen, "seen_")], axis=1)
+    table = pd.concat([activity, speakers, describe_values(statistics, seen, "seen_")], axis=1)
     return name_latents(table, statistics)
 
 
@@ -179,7 +179,7 @@ def _who_is_behind(corpus: Corpus, rows: np.ndarray) -> _Behind:
             behind.top_source = values[int(by_source.argmax())]
             behind.top_source_fraction = float(by_source.max() / len(rows))
     if behind.top_speaker_fraction >= ONE_VOICE_FRACTION:
-        behind.warning = f"mostly one voice: {behind.top_speaker or 'one recording'}"
+        behind.warning = f"mostly one speaker: {behind.top_speaker or 'one recording'}"
     elif behind.top_source_fraction >= ONE_SOURCE_FRACTION and len(corpus.values_of(SOURCE_ATTRIBUTE)) > 1:
         behind.warning = f"mostly one source: {behind.top_source}"
     return behind

@@ -1,4 +1,4 @@
-"""Confidence intervals that resample speakers: clips of one voice are no independent evidence."""
+"""Confidence intervals that resample speakers: clips of one speaker are no independent evidence."""
 
 import functools
 from collections.abc import Iterator
@@ -17,8 +17,8 @@ MAX_UNITS = 1_000
 def resampling_units(speaker_groups: Int[np.ndarray, " m"]) -> tuple[int, Int[np.ndarray, " m"]]:
     """What is drawn with replacement, a number for each clip: its speaker.
 
-    Beyond `MAX_UNITS` speakers, that many fixed groups of whole speakers are drawn instead. The spread stays as it is
-    (1,000 units estimate a standard error to within 2.2 %) and the work no longer grows with the speakers.
+    Beyond `MAX_UNITS` speakers, that many fixed groups of whole speakers are drawn instead. Their variance stays as it
+    is (1,000 units estimate a standard error to within 2.2 %) and the work no longer grows with the speakers.
     """
     found, unit = np.unique(speaker_groups, return_inverse=True)
     return min(len(found), MAX_UNITS), unit % MAX_UNITS

@@ -4,8 +4,8 @@ Two latents are related when they are active on more common clips than chance ex
 agree. A latent of A with one successor that has no other predecessor is one-to-one; with several successors it is
 split; successors with several predecessors are merged; a latent of A with none has no counterpart, one of B is new.
 
-How much two indexes share is measured against chance, because a latent that fires on most clips holds most of any other
-latent's clips without meaning anything by it:
+How much two indexes share is measured against chance, because a latent that is active on most clips holds most of any
+other latent's clips without meaning anything by it:
 
     beyond_chance = (shared / n_small − n_large / n) / (1 − n_large / n)
 

@@ -1,4 +1,4 @@
-"""What a linear probe on the raw embedding tells of each attribute value: the ceiling for a single latent."""
+"""How well a linear probe on the raw embedding detects each attribute value: the ceiling for a single latent."""
 
 import warnings
 from pathlib import Path
@@ -94,24 +94,24 @@ def _probe(
 
 def _measure(
     scores: Float[np.ndarray, " m"],
-    told: Bool[np.ndarray, " m"],
+    predicted: Bool[np.ndarray, " m"],
     positive: Bool[np.ndarray, " m"],
     speaker_groups: Int64[np.ndarray, " m"],
 ) -> dict[str, float | None]:
     """The measures of one probe on the reported clips, each with its bounds."""
     from sklearn.metrics import roc_auc_score
 
-    speakers = SpeakerCounts.over(speaker_groups, np.ones(len(told), dtype=bool))
-    tables = [np.flatnonzero(mask) for mask in (told & positive, told, positive)]
+    speakers = SpeakerCounts.over(speaker_groups, np.ones(len(predicted), dtype=bool))
+    tables = [np.flatnonzero(mask) for mask in (predicted & positive, predicted, positive)]
     counts = speakers.count(tables).T.toarray()
     draws = draw_speakers(speakers.n_speakers, seed=0) @ counts
     draws = draws[draws[:, 2] > 0]
     names = ("precision", "recall", "f1")
     found: dict[str, float | None] = dict(
-        zip(names, _told(counts.sum(axis=0)[None])[0].tolist(), strict=True)
+        zip(names, _precision_recall_f1(counts.sum(axis=0)[None])[0].tolist(), strict=True)
     )
     if speakers.n_speakers > 1 and len(draws):
-        for name, (low, high) in zip(names, bounds(_told(draws)).tolist(), strict=True):
+        for name, (low, high) in zip(names, bounds(_precision_recall_f1(draws)).tolist(), strict=True):
             found |= {f"{name}_low": low, f"{name}_high": high}
     found["auroc"] = float(roc_auc_score(positive, scores))
     edges = auroc_bounds(scores, positive, speaker_groups)
@@ -120,13 +120,13 @@ def _measure(
     return found
 
 
-def _told(counts: Float64[np.ndarray, "B 3"]) -> Float64[np.ndarray, "B 3"]:
-    """Precision, recall and F1 from counts of hits, told and positive clips."""
-    hit, told, positive = counts.T
+def _precision_recall_f1(counts: Float64[np.ndarray, "B 3"]) -> Float64[np.ndarray, "B 3"]:
+    """Precision, recall and F1 from counts of hits, predicted positive and positive clips."""
+    hit, predicted, positive = counts.T
     shares = (
-        hit / np.maximum(told, 1),
+        hit / np.maximum(predicted, 1),
         hit / np.maximum(positive, 1),
-        2 * hit / np.maximum(told + positive, 1),
+        2 * hit / np.maximum(predicted + positive, 1),
     )
     return np.stack(shares, axis=1)
 

@@ -67,7 +67,8 @@ def _group(rows: np.ndarray, activations: np.ndarray) -> ClipGroup:
 
 
 def _spread_over_speakers(rows: np.ndarray, speaker_groups: np.ndarray, n: int) -> np.ndarray:
-    """Places of the n strongest clips with at most a third from one speaker, filled up in order when voices run out."""
+    """Places of the n strongest clips with at most a third from one speaker, filled up in order when speakers run
+    out."""
     limit = max(1, n // 3)
     heard: dict[int, int] = {}
     chosen: list[int] = []

@@ -27,8 +27,8 @@ class MapSettings:
     """How a map is made.
 
     n_neighbors: how many nearest points each one is tied to, at most an eighth of all; more shows the whole, fewer the
-        detail. With few clips a voice, fewer than about twice as many leave every voice an island far from all others.
-    min_dist: how close points may lie, from 0 to 1. metric: how far apart they are before. seed: of the layout.
+        detail. With few clips a speaker, fewer than about twice as many leave every speaker an island far from all
+    others. min_dist: how close points may lie, from 0 to 1. metric: how far apart they are before. seed: of the layout.
     max_points: how many points at most are placed, drawn by the seed; None places all.
     """
 

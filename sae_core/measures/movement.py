@@ -1,7 +1,7 @@
 """Movement: which clips stay in, leave and enter the index of a latent from one SAE (or threshold) to another.
 
 For one attribute value, A's predominant latent has an index, a set of clips; so has B's. Of A's clips some stay, some
-leave and are then mostly told by another latent of B, and others enter (arXiv 2502.00127, figure 4). Any number of
+leave and then mostly belong to another latent of B, and others enter (arXiv 2502.00127, figure 4). Any number of
 indexes can be followed in a row.
 """
 
@@ -32,8 +32,8 @@ APART_COLUMNS = ["part", "attribute", "value", "n", *SHARE_COLUMNS, "lift"]
 class LatentIndex:
     """One station of a movement: a latent, the threshold above which it counts, and the codes it is read from.
 
-    weights: f32[L] or None, what other latents' activations are multiplied by when looking for the one that tells a
-        clip outside the index: rare latents tell more of a clip than one that fires on most.
+    weights: f32[L] or None, what other latents' activations are multiplied by when looking for the one that says most
+        of a clip outside the index: rare latents tell more of a clip than one that is active on most.
     rows: the clips above the threshold, where a feature index has told them already; None looks through all codes.
     """
 
@@ -171,7 +171,7 @@ def tabulate_moves(
     Columns: the attributes ("–" where unknown), n_group (counted clips of the group), n_stay, n_leave, n_enter,
     n_speakers (of those three); then for each move its share of the group (`stay_of_group`) and of the index that it is
     taken from (`stay_of_index`: the former one for stay and leave, the later one for enter), each with _low and _high
-    (95 %, speakers resampled). None where there is nothing to divide by; no bounds where the clips are of one voice.
+    (95 %, speakers resampled). None where there is nothing to divide by; no bounds where the clips are of one speaker.
     Groups without a moving clip are left out.
     """
     moves = np.zeros(len(corpus), dtype=np.int8)
@@ -248,7 +248,7 @@ def share_with_bounds(
     corpus: Corpus, part: Int[np.ndarray, " p"], whole: Int[np.ndarray, " w"], *, seed: int = 0
 ) -> tuple[float | None, float | None, float | None]:
     """The share of `part` in `whole` (rows that hold it) and its 95 % bounds when speakers are resampled; no share of
-    nothing, no bounds from one voice."""
+    nothing, no bounds from one speaker."""
     return _share(*_count_speakers(corpus, [part, whole], whole, seed)) if len(whole) else (None, None, None)
 
 
@@ -260,11 +260,12 @@ def tell_apart(
     n_each: int = 4,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Return what sets each part of some clips apart from all of them: attribute values and voices with their lift.
+    """Return what sets each part of some clips apart from all of them: attribute values and speakers with their lift.
 
     Columns: part, attribute (or "speaker_id"), value, n, share (of the part's clips), share_low and share_high (95 %,
-    speakers resampled; None for voices and where one voice carries all), share_of_whole, lift; the `n_each` highest
-    lifts of each part, among values that hold at least a tenth of it and have a lift of at least `MIN_LIFT`.
+    speakers resampled; None for speakers and where one speaker has all of the value), share_of_whole, lift; the
+    `n_each` highest lifts of each part, among values that hold at least a tenth of it and have a lift of at least
+    `MIN_LIFT`.
     """
     tables = []
     for name in (*corpus.attributes, VOICE):

@@ -62,14 +62,14 @@ def measure_latents(
     postings = _Postings.of(index, latents)
     chosen, found = _Counts.along(postings, selection), _Counts.along(postings, reported)
     best_f1, cut = _best_cut(chosen)
-    told, called = chosen.at(cut), found.at(cut)
+    predicted, called = chosen.at(cut), found.at(cut)
     n_true, n_asked = np.tile(reported.n_true, len(latents)), reported.n_asked
     precision = called.true / np.maximum(called.asked, 1)
     measures = {
         "threshold": postings.threshold_below(cut, chosen.latent_of_group),
         "selection_f1": best_f1,
         "selection_mcc": matthews(
-            told.true, told.asked, np.tile(selection.n_true, len(latents)), selection.n_asked
+            predicted.true, predicted.asked, np.tile(selection.n_true, len(latents)), selection.n_asked
         ),
         "precision": precision,
         "recall": called.true / np.maximum(n_true, 1),
@@ -121,8 +121,8 @@ class _Postings:
         return cls(rows, activations, first - first[0], latent, *runs)
 
     def threshold_below(self, place: np.ndarray, latent: np.ndarray) -> Float64[np.ndarray, " g"]:
-        """A threshold that tells the activation at each place, the last of its run, from the next one of its latent:
-        halfway, or the next one itself where float32 has nothing between; 0 after the last."""
+        """A threshold that separates the activation at each place, the last of its run, from the next one of its
+        latent: halfway, or the next one itself where float32 has nothing between; 0 after the last."""
         levels = np.append(self.activations, np.float32(0))
         is_last = place + 1 >= self.first[latent + 1]
         above, below = levels[place], np.where(is_last, np.float32(0), levels[place + 1])
@@ -133,7 +133,7 @@ class _Postings:
 
 @dataclass(frozen=True)
 class _Told:
-    """Clips told down to some places: all that were asked about, and those of the value."""
+    """Clips predicted positive down to some places: all that were asked about, and those of the value."""
 
     asked: np.ndarray
     true: np.ndarray
@@ -199,7 +199,7 @@ class _Counts:
         return self.asked_before[place + 1] - self.asked_before[first]
 
     def at(self, cut: np.ndarray) -> _Told:
-        """What is told when each group is cut after a place."""
+        """What is predicted positive when each group is cut after a place."""
         groups = np.arange(self.n_groups)
         start = groups * len(self.asked_before)
         true = np.searchsorted(self.keys, start + cut, side="right") - np.searchsorted(self.keys, start)
@@ -215,8 +215,8 @@ def _best_cut(counts: _Counts) -> tuple[Float64[np.ndarray, " g"], Int64[np.ndar
 
     Between steps F1 only falls, so it is highest at one of them.
     """
-    told = counts.asked_through(counts.run_last, counts.group)
-    f1 = 2 * counts.true / np.maximum(told + counts.n_true[counts.group], 1)
+    predicted = counts.asked_through(counts.run_last, counts.group)
+    f1 = 2 * counts.true / np.maximum(predicted + counts.n_true[counts.group], 1)
     best = np.zeros(counts.n_groups)
     np.maximum.at(best, counts.group, f1)
     cut = counts.postings.first[counts.latent_of_group + 1] - 1
@@ -243,7 +243,7 @@ def _auroc(counts: _Counts) -> Float64[np.ndarray, " g"]:
 def _average_precision(counts: _Counts) -> Float64[np.ndarray, " g"]:
     """Σ (recall step) × precision over falling thresholds, silent clips as the last step."""
     n_true, n_asked = counts.n_true, max(counts.labels.n_asked, 1)
-    told = counts.asked_through(counts.run_last, counts.group)
-    sums = counts.sums(counts.gained * counts.true / told)
+    predicted = counts.asked_through(counts.run_last, counts.group)
+    sums = counts.sums(counts.gained * counts.true / predicted)
     n_active = np.bincount(counts.group, weights=counts.gained, minlength=counts.n_groups)
     return (sums + (n_true - n_active) * n_true / n_asked) / np.maximum(n_true, 1)

@@ -24,7 +24,8 @@ class StepSettings:
 
     learning_rate: Adam's, at its height. n_steps: how many there will be.
     warmup_fraction, decay_fraction: shares of the steps over which the rate climbs at first and falls at last.
-    aux_coefficient: weight of the auxiliary loss. n_aux_latents: dead latents that may answer for one clip there.
+    aux_coefficient: weight of AuxK (arXiv 2406.04093). n_aux_latents: dead latents that may be active for one clip
+    there.
     dead_after_clips: a latent silent for so many clips is dead.
     """
 

@@ -59,7 +59,7 @@ class TrainingConfig:
     learning_rate: Adam's, at its height.
     warmup_fraction: share of the steps over which the rate climbs from 0.
     decay_fraction: share of the steps, the last ones, over which it falls back to 0.
-    aux_coefficient: weight of the auxiliary loss, in which dead latents rebuild what the others leave over; 0: none.
+    aux_coefficient: weight of AuxK, the loss in which dead latents rebuild what the others leave over; 0: none.
     n_aux_latents: how many dead latents may answer for one clip there; by default d / 2.
     dead_after_clips: a latent silent for so many clips is dead; by default one epoch, and at most ten million.
     checkpoint_every_s: least time between two checkpoints.

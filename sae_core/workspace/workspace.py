@@ -344,7 +344,8 @@ class SaeView:
         return self.workspace.notes.latent_labels(self.weights_fingerprint).get(latent, "")
 
     def threshold_of(self, latent: int) -> float:
-        """Above this activation a clip counts as told: chosen for the latent's best value, 0 where it has none."""
+        """Above this activation a clip counts as predicted positive: chosen for the latent's best value, 0 where it has
+        none."""
         threshold = self.latents["best_threshold"].iloc[latent]
         return 0.0 if pd.isna(threshold) else float(threshold)
 

@@ -10,7 +10,7 @@ from scipy.stats import spearmanr
 
 from sae_core.analysis import latent_acoustics
 from sae_core.analysis.hints import ACOUSTIC_MEASURES, NOT_MEASURED, NOTHING, SILENT, hint
-from sae_core.analysis.latent_acoustics import FEWEST_VOICES, ClipSample
+from sae_core.analysis.latent_acoustics import MIN_SPEAKERS, ClipSample
 from sae_core.corpus import acoustics
 from sae_core.corpus.acoustics import ACOUSTIC_COLUMNS, Acoustics
 from sae_core.files.artifacts import write_table
@@ -67,7 +67,7 @@ def test_bounds_are_those_of_drawing_speakers_and_ranking_anew():
 
 def test_few_voices_give_a_correlation_but_no_interval():
     table = plant_measures(400)
-    rows = np.flatnonzero(np.arange(400) % 40 < FEWEST_VOICES - 1)
+    rows = np.flatnonzero(np.arange(400) % 40 < MIN_SPEAKERS - 1)
     got = sample(table).correlations(rows, np.ones(len(rows)))
     assert got["low"].isna().all() and got["high"].isna().all() and got["correlation"].notna().all()
     assert not len(sample(table).ranges(rows))
@@ -81,14 +81,16 @@ def test_measures_that_no_clip_has_or_that_never_vary_are_left_out():
 
 def test_ranges_hold_nine_tenths_of_the_clips_and_say_how_many_others():
     rng = np.random.default_rng(1)
-    is_told = np.zeros(400, bool)
-    is_told[:200] = rng.random(200) < 0.5
-    hz = np.where(is_told, rng.uniform(2500, 3500, 400), rng.uniform(3000, 8000, 400))
-    got = sample(plant_measures(400, bandwidth_hz=hz)).ranges(np.flatnonzero(is_told)).set_index("measure")
+    is_detected = np.zeros(400, bool)
+    is_detected[:200] = rng.random(200) < 0.5
+    hz = np.where(is_detected, rng.uniform(2500, 3500, 400), rng.uniform(3000, 8000, 400))
+    got = (
+        sample(plant_measures(400, bandwidth_hz=hz)).ranges(np.flatnonzero(is_detected)).set_index("measure")
+    )
     found = got.loc["bandwidth_hz"]
     assert found["is_below"] and found["limit"] == 3400
-    assert found["share"] == pytest.approx(np.mean(hz[is_told] < 3400))
-    assert found["other_fraction"] == pytest.approx(np.mean(hz[~is_told] < 3400))
+    assert found["share"] == pytest.approx(np.mean(hz[is_detected] < 3400))
+    assert found["other_fraction"] == pytest.approx(np.mean(hz[~is_detected] < 3400))
     assert found["excess_low"] < found["share"] - found["other_fraction"] < found["excess_high"]
     assert found["share_low"] < found["share"]
 
@@ -138,9 +140,11 @@ def test_a_planted_bandwidth_is_said_with_the_value_that_holds(planted):
     view = plant(planted, bandwidth_hz=hz)
     facts = view.latents.iloc[latent]
     line = hint(view, latent)
-    assert line.startswith("fires on ") and facts["best_value"] in line
+    assert line.startswith("is active on ") and facts["best_value"] in line
     assert f"(F1 {facts['best_f1']:.2f})" in line and line.endswith(" below 3.4 kHz bandwidth")
-    assert hint(view, latent, say=lambda attribute, value: f"<{attribute} {value}>").startswith("fires on <")
+    assert hint(view, latent, say=lambda attribute, value: f"<{attribute} {value}>").startswith(
+        "is active on <"
+    )
     assert line == hint(Workspace(planted).sae(view.name), latent)
 
 
@@ -169,9 +173,9 @@ def test_of_one_voice_only_the_warning_is_said(planted):
     hz = np.full(len(view.workspace.corpus), 6000.0)
     hz[view.index.rows_active(latent)] = 3000.0
     view = plant(planted, bandwidth_hz=hz)
-    assert hint(view, latent) == "fires on clips below 3.1 kHz bandwidth"
-    view.latents = view.latents.assign(warning="mostly one voice: s1")
-    assert hint(view, latent) == "mostly one voice: s1"
+    assert hint(view, latent) == "is active on clips below 3.1 kHz bandwidth"
+    view.latents = view.latents.assign(warning="mostly one speaker: s1")
+    assert hint(view, latent) == "mostly one speaker: s1"
     view.latents = view.latents.assign(n_active=0)
     assert hint(view, latent) == SILENT
 

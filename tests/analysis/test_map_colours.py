@@ -49,7 +49,7 @@ def test_a_column_that_is_no_attribute_is_refused(view, rows):
 
 
 def test_voices_with_most_clips_come_first_and_the_rest_together(view, rows):
-    found = map_colours.group_by_voice(view, rows, n_voices=5)
+    found = map_colours.group_by_speaker(view, rows, n_speakers=5)
     check_whole(found)
     counts = view.workspace.corpus.table["speaker_id"].iloc[rows].value_counts()
     shown = [group for group in found.groups if group.role == "value"]

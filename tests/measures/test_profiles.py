@@ -98,7 +98,7 @@ def test_latents_are_described_by_who_is_behind_them():
     index = FeatureIndex.build(codes)
     statistics = measure_attributes(corpus, index, np.ones(240, dtype=bool))
     table = describe_latents(corpus, index, statistics, n_clips=240)
-    assert table["warning"].iloc[0] == "mostly one voice: s3"
+    assert table["warning"].iloc[0] == "mostly one speaker: s3"
     assert table["warning"].iloc[1] == "mostly one source: radio"
     assert table["warning"].iloc[5] == "never active"
     assert table["n_speakers"].tolist()[:3] == [1, 4, 11]
@@ -115,7 +115,7 @@ def test_striking_latents_are_good_varied_and_without_warning_first():
             "best_attribute": ["a", "a", "b", "b", None],
             "best_value": ["x", "x", "y", "z", None],
             "best_mcc": [0.5, 0.9, 0.8, 0.99, None],
-            "warning": [None, None, None, "mostly one voice: s1", "never active"],
+            "warning": [None, None, None, "mostly one speaker: s1", "never active"],
             "is_named": False,
         }
     )

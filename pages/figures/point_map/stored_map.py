@@ -8,7 +8,7 @@ from pages.figures.player import clip_cards
 from pages.figures.point_map.point_map import DotFiles, Legend, LegendEntry
 from pages.shared import wording
 from pages.shared.caching import cached
-from pages.shared.map_choice import BY_LATENT, PREFIX, TOLD, VOICE, MapChoice, colour_words
+from pages.shared.map_choice import BY_LATENT, DETECTED, PREFIX, SPEAKER, MapChoice, colour_words
 from sae_core.analysis.map_colours import (
     Grouping,
     PointGroup,
@@ -16,7 +16,7 @@ from sae_core.analysis.map_colours import (
     group_by_attribute,
     group_by_detected_value,
     group_by_prefix,
-    group_by_voice,
+    group_by_speaker,
     sizes_by_firing,
 )
 from sae_core.build.workspace_maps import MapKind, map_fingerprint, open_map
@@ -126,12 +126,12 @@ def clip_row(workspace: Workspace, clip_id: str | None) -> int | None:
 @cached(keep=48)
 def _grouping(wanted: MapOf, view: SaeView, choice: MapChoice) -> Grouping:
     found = _opened(wanted)
-    if choice.colour == TOLD:
+    if choice.colour == DETECTED:
         return group_by_detected_value(view, found.rows)
     if choice.colour == PREFIX:
         return group_by_prefix(view, found.rows)
-    if choice.colour == VOICE:
-        return group_by_voice(view, found.rows)
+    if choice.colour == SPEAKER:
+        return group_by_speaker(view, found.rows)
     if choice.colour == BY_LATENT:
         return group_by_activation(view, found.rows, choice.latent)
     return group_by_attribute(view, found.rows, choice.colour)
@@ -147,7 +147,7 @@ def _entry(group: PointGroup, choice: MapChoice, grouping: Grouping) -> LegendEn
     label = GROUP_WORDS.get(group.key, group.key) if group.role != "value" else group.key
     if group.key == "active" and any(other.key == "below" for other in grouping.groups):
         label = "above its threshold"
-    if group.role == "value" and choice.colour == TOLD:
+    if group.role == "value" and choice.colour == DETECTED:
         label = wording.value_words(*group.key.split("=", maxsplit=1))
     elif group.role == "value" and choice.colour == PREFIX:
         label = f"first {int(group.key):,}"

@@ -107,11 +107,11 @@ def _choose_limits() -> dict[str, float | bool]:
         most_fires = st.slider(
             "Active on at most (% of clips)", 1, 100, 100, key="fires", bind="query-params"
         )
-        least_voices = st.slider("Speakers at least", 0, 20, 0, key="voices", bind="query-params")
+        min_speakers = st.slider("Speakers at least", 0, 20, 0, key="voices", bind="query-params")
         without_cautions = st.toggle(
             "Hide latents tied to one speaker or source, and dead ones", key="sure", bind="query-params"
         )
-    return {"f1": least_f1, "fires": most_fires / 100, "voices": least_voices, "sure": without_cautions}
+    return {"f1": least_f1, "fires": most_fires / 100, "voices": min_speakers, "sure": without_cautions}
 
 
 def _filter(

@@ -63,7 +63,7 @@ def _latent_table(view: SaeView, evidence: str) -> pd.DataFrame:
 
 
 def search_latents(table: pd.DataFrame, text: str) -> pd.Series:
-    """True where every word of `text` stands in a latent's number, value, voice, source, warning or notes."""
+    """True where every word of `text` stands in a latent's number, value, speaker, source, warning or notes."""
     fields = ["meaning", "attribute", "value", "top_speaker", "top_source", "warning", "note_words"]
     words = table[fields].fillna("").agg(" ".join, axis=1).str.lower() + " #" + table["latent"].astype(str)
     return holds_every_word(words, text)

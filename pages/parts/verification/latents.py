@@ -24,8 +24,8 @@ ORDERS = {
 RENAMED = {
     "errors rise most without it": "EER rises most without it",
     "errors fall most without it": "EER falls most without it",
-    "most decided by the voice": "highest between-speaker fraction",
-    "least decided by the voice": "lowest between-speaker fraction",
+    "most decided by the speaker": "highest between-speaker fraction",
+    "least decided by the speaker": "lowest between-speaker fraction",
 }
 
 

@@ -12,7 +12,7 @@ from sae_core.corpus.values import genders_of, languages_of, splits_from
 
 LAYOUT = """`<language>/train.tsv` (dev, test), tables of seven columns without a header, beside
 `<language>/audio/train/*.wav`; the folder may be one language or hold several. Fills language (and locale, from the
-folder's name, such as `es_419`) and gender. Speakers are not told: each recording counts as a voice of its own.
+folder's name, such as `es_419`) and gender. Speakers are unknown: each recording counts as a speaker of its own.
 Published splits are kept where all three are there: those who read train read neither dev nor test."""
 EXPECTED = "train.tsv, dev.tsv or test.tsv beside audio/train/, audio/dev/ or audio/test/"
 

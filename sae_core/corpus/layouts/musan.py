@@ -11,7 +11,7 @@ from sae_core.corpus.values import genders_of, languages_of
 
 LAYOUT = """`music/`, `speech/` and `noise/`, in each `<source>/*.wav` and a file `ANNOTATIONS`. Fills kind, source, and
 from the annotations: gender and language of speech; genre (the first named), vocals and artist of music. Speakers are
-not told: each recording counts as a voice of its own. Recordings last minutes; cut them with --window-s."""
+unknown: each recording counts as a speaker of its own. Recordings last minutes; cut them with --window-s."""
 EXPECTED = (
     "folders music/, speech/ and noise/ with <source>/ANNOTATIONS or recordings such as music-fma-0000.wav"
 )
@@ -53,8 +53,8 @@ def read(folder: Path) -> Rows:
     table = found[is_known].reset_index(drop=True).assign(audio_path=names[is_known].to_numpy())
     notes = _read_annotations(folder, seen)
     for column in ("gender", "language", "genre", "vocals", "artist"):
-        told = notes.get(column, {})
-        values = [told.get((kind, name)) for kind, name in zip(table["kind"], table["name"], strict=True)]
+        known = notes.get(column, {})
+        values = [known.get((kind, name)) for kind, name in zip(table["kind"], table["name"], strict=True)]
         table[column] = pd.Series(values, dtype="str")
     table["gender"] = genders_of(table["gender"])
     table["language"] = languages_of(table["language"])["language"]
@@ -71,7 +71,7 @@ def read(folder: Path) -> Rows:
 
 
 def _read_annotations(folder: Path, seen: Glimpse) -> dict[str, dict[tuple[str, str], str]]:
-    """What is told of each recording: field → (kind, name of the recording) → value."""
+    """What is known of each recording: field → (kind, name of the recording) → value."""
     notes: dict[str, dict[tuple[str, str], str]] = {}
     for place in _annotations(seen):
         kind = place.split("/")[-3]

@@ -10,8 +10,8 @@ from sae_core.corpus.rows import SUBSET_COLUMN, Rows
 from sae_core.corpus.values import languages_of
 
 LAYOUT = """`<language>/<video>__U__S1---0012.340-0019.560.wav`, the video named by its YouTube id; `dev/` may hold such
-folders too. Fills language. Who speaks is not told: all that comes from one video counts as one voice, named
-`video <id>`, so that no video stands in two splits; different voices in one video are not told apart."""
+folders too. Fills language. Who speaks is unknown: all that comes from one video counts as one speaker, named
+`video <id>`, so that no video stands in two splits; different speakers in one video are not told apart."""
 EXPECTED = "recordings such as es/dQw4w9WgXcQ__U__S1---0012.340-0019.560.wav"
 
 _STRETCH = r"(?P<video>[^/]+?)(?:__U__S\d+)?---\d+\.\d+-\d+\.\d+\.[^./]+$"
