@@ -194,6 +194,9 @@ def _add_train(verbs: Verbs) -> None:
     parser.add_argument(
         "--epochs", type=int, metavar="N", help="passes over the clips; by default what suits the corpus"
     )
+    parser.add_argument(
+        "--batch", type=int, metavar="B", help="clips a step; by default what suits the corpus, at most 4096"
+    )
     parser.add_argument("--embedder", help="which embeddings to train on, when there are several")
     add_device(parser)
 
@@ -214,7 +217,7 @@ def run_train(options: argparse.Namespace) -> None:
         "seed": options.seed,
     }
     config = choose_config(workspace.corpus, embeddings, choices)
-    training = TrainingConfig(n_epochs=options.epochs, device=options.device)
+    training = TrainingConfig(n_epochs=options.epochs, batch_size=options.batch, device=options.device)
     is_leader = os.environ.get("RANK", "0") == "0"  # of the processes that torchrun started, one speaks
     with Bar(f"train {config.name}", is_shown=is_leader) as bar:
         folder = train_in_workspace(workspace, config, training, embedder=embeddings.name, progress=bar)

@@ -60,6 +60,7 @@ def _add_sweep(verbs: Verbs) -> None:
     )
     parser.add_argument("--seeds", type=numbers, default=(0,), metavar="S,S,…", help="default: one seed, 0")
     parser.add_argument("--epochs", type=int, metavar="N", help="passes over the clips")
+    parser.add_argument("--batch", type=int, metavar="B", help="clips a step, at most 4096 by default")
     parser.add_argument("--embedder", help="which embeddings to train on, when there are several")
     parser.add_argument(
         "--at-once", type=int, metavar="N", help="SAEs trained at once; by default one a core, at most four"
@@ -74,7 +75,7 @@ def run_sweep(options: argparse.Namespace) -> None:
     from sae_core.sae.training import TrainingConfig
 
     grid = sweep.SweepGrid(options.variants, options.latents, options.k, options.seeds)
-    training = TrainingConfig(n_epochs=options.epochs, device=options.device)
+    training = TrainingConfig(n_epochs=options.epochs, batch_size=options.batch, device=options.device)
     n_at_once = options.at_once or min(MAX_AT_ONCE, os.cpu_count() or 1)
     with Bar("sweep") as bar:
         report = sweep.run_sweep(

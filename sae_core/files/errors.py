@@ -3,6 +3,7 @@
 VoxScopeError
 ├── CorpusError             a folder, label file or clips table is not usable
 ├── AudioError              one recording cannot be read or used
+├── DeviceMemoryError       a batch needs more memory than the processor or the GPU has left
 ├── ArtifactError           a derived file is missing, damaged, foreign or cannot be written
 │   └── StaleArtifactError  it was made from something that has changed since
 └── MissingDependencyError  an optional program or package is not installed
@@ -34,6 +35,10 @@ class CorpusError(VoxScopeError):
 
 class AudioError(VoxScopeError):
     """One recording cannot be read, or holds nothing that can be embedded."""
+
+
+class DeviceMemoryError(VoxScopeError):
+    """A batch needs more memory than the processor or the GPU has left."""
 
 
 class ArtifactError(VoxScopeError):

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float, Float32, Int
 from torch import Tensor
 
+from sae_core.embedding.device_memory import memory_for
 from sae_core.embedding.embedders import choose_device
 from sae_core.files.artifacts import fingerprint, write_json, write_tensors
 from sae_core.sae.codes import SparseCodes
@@ -140,7 +141,8 @@ class SparseAutoencoder(torch.nn.Module):
 
         Memory does not grow beyond the codes. A row of zeros (a clip without an embedding) gets no active latent.
         There are k slots a clip; where a threshold decides and a clip has more active latents, as many as it needs.
-        `device` is where to compute: by default, where the weights are.
+        `device` is where to compute: by default, where the weights are. Raises DeviceMemoryError where `batch_size`
+        clips are too many for it.
         """
         latents = np.zeros((len(vectors), self.config.k), np.int32)
         activations = np.zeros(latents.shape, np.float32)
@@ -166,11 +168,14 @@ class SparseAutoencoder(torch.nn.Module):
         weight, bias = (part.to(device or self.W_enc.device) for part in self.plain_encoder())
         for start in range(0, len(vectors), batch_size):
             piece = np.array(vectors[start : start + batch_size])
-            inputs = torch.from_numpy(piece).to(weight.device)
-            values, latents = self._active(inputs, weight, bias)
-            activations = values.cpu().numpy()
+            remedy = (
+                f"encode fewer at a time, such as batch_size={max(1, batch_size // 2)}, or with --device cpu"
+            )
+            with memory_for(f"encoding {len(piece):,} clips at {len(weight):,} latents", remedy=remedy):
+                values, latents = self._active(torch.from_numpy(piece).to(weight.device), weight, bias)
+                activations, used = values.cpu().numpy(), latents.int().cpu().numpy()
             activations[~piece.any(axis=1)] = 0
-            used = (latents.cpu().numpy() * (activations > 0)).astype(np.int32)
+            used[activations <= 0] = 0
             yield SparseCodes(used, activations, self.config.n_latents)
 
     def _active(

@@ -4,6 +4,7 @@ The loss of a step, with AuxK (Gao et al. 2024, arXiv 2406.04093) and the groups
 2025, arXiv 2503.17547), is in `sae_core.sae.step`. Defaults of rates and epochs were measured: docs/measurements.md.
 """
 
+import contextlib
 import dataclasses
 import logging
 import time
@@ -17,6 +18,7 @@ import torch
 from jaxtyping import Float32, Int
 
 from sae_core.corpus.clips import Corpus
+from sae_core.embedding.device_memory import memory_for
 from sae_core.embedding.embedders import choose_device
 from sae_core.embedding.embeddings import Embeddings
 from sae_core.files.artifacts import (
@@ -139,7 +141,8 @@ def train(
 
     A finished SAE of the same settings and parents is left as it is; an unfinished one goes on from its checkpoint, and
     ends where it would have without the break (on the CPU to the last bit). Raises CorpusError when there is nothing to
-    train on, StaleArtifactError when embeddings and corpus differ in length, ArtifactError when training diverges.
+    train on, StaleArtifactError when embeddings and corpus differ in length, ArtifactError when training diverges,
+    DeviceMemoryError when a step does not fit into the device's memory.
 
     Under `torchrun` all processes call this with the same arguments and train together; the first one writes.
     """
@@ -277,7 +280,8 @@ def _fit(task: _Task, team: Team, progress: Progress) -> tuple[SaeFit, pd.DataFr
         len(inputs), training.batch_size, seed=task.config.seed, first_step=fit.n_steps_done
     )
     while fit.n_steps_done < n_steps:
-        fit.step(inputs.draw(team.share(next(batches))))
+        with _memory_for_step(task):
+            fit.step(inputs.draw(team.share(next(batches))))
         if fit.n_steps_done % every and fit.n_steps_done < n_steps:
             continue
         if not fit.is_finite:
@@ -289,6 +293,15 @@ def _fit(task: _Task, team: Team, progress: Progress) -> tuple[SaeFit, pd.DataFr
             saved_s = time.monotonic()
         since_s = time.monotonic()
     return fit, pd.DataFrame(table, columns=list(TABLE_COLUMNS)).astype({"step": "int64", "n_seen": "int64"})
+
+
+def _memory_for_step(task: _Task) -> contextlib.AbstractContextManager[None]:
+    """What turns a step that does not fit into an error that names a smaller batch."""
+    size = task.training.batch_size or 1
+    return memory_for(
+        f"a training step on a batch of {size:,} clips at {task.config.n_latents:,} latents",
+        remedy=f"train on smaller batches: --batch {max(1, size // 2)} (batch_size of TrainingConfig)",
+    )
 
 
 def _start(task: _Task, team: Team) -> tuple[TrainingInputs, SaeFit]:

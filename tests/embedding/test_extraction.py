@@ -30,7 +30,7 @@ from sae_core.embedding.extraction import (
     plan_batches,
 )
 from sae_core.embedding.shards import plan_shards
-from sae_core.files.errors import ArtifactError, CorpusError
+from sae_core.files.errors import ArtifactError, CorpusError, DeviceMemoryError
 
 RATE_HZ = 16_000
 N_CLIPS = 23
@@ -123,6 +123,32 @@ def test_many_small_batches_give_the_same(tones, undisturbed, tmp_path, monkeypa
     embeddings = extract(tones, BandEmbedder(), tmp_path / "bands", engine=LocalEngine(n_readers=3))
     expected = Embeddings.load(undisturbed, remedy="").vectors
     assert embeddings.vectors == pytest.approx(expected, abs=1e-6)
+
+
+class CrampedEmbedder(BandEmbedder):
+    """Has memory for so many samples at once."""
+
+    def __init__(self, n_samples: int) -> None:
+        super().__init__()
+        self.n_samples, self.sizes = n_samples, []
+
+    def embed(self, waveforms, lengths):
+        if waveforms.numel() > self.n_samples:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        self.sizes.append(len(waveforms))
+        return super().embed(waveforms, lengths)
+
+
+def test_a_batch_too_large_for_memory_is_embedded_by_parts(tones, undisturbed, tmp_path):
+    cramped = CrampedEmbedder(n_samples=5 * RATE_HZ)
+    extract(tones, cramped, tmp_path / "bands")
+    assert contents(tmp_path / "bands") == contents(undisturbed)
+    assert 1 < max(cramped.sizes) <= 5 < N_CLIPS
+
+
+def test_a_clip_too_long_for_memory_is_an_error_that_says_what_to_do(tones, tmp_path):
+    with pytest.raises(DeviceMemoryError, match=r"embedding 1 clips of up to \d\.\d s .*--device cpu"):
+        extract(tones, CrampedEmbedder(n_samples=RATE_HZ // 4), tmp_path / "bands")
 
 
 def test_the_real_network_goes_through(tones, tmp_path):

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 
-from sae_core.files.errors import ArtifactError
+from sae_core.files.errors import ArtifactError, DeviceMemoryError
 from sae_core.sae.codes import SparseCodes
 from sae_core.sae.model import SaeConfig, SparseAutoencoder, default_prefixes
 
@@ -49,6 +49,14 @@ class TestEncoding:
         np.testing.assert_allclose(codes.dense(), encode_by_the_book(sae, vectors), atol=2e-5)
         assert codes.n_latents == 40
         assert (codes.latents.dtype, codes.activations.dtype) == (np.int32, np.float32)
+
+    def test_a_batch_without_memory_is_named(self, monkeypatch):
+        def run_out(*_, **__):
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+        monkeypatch.setattr("sae_core.sae.model.strongest_products", run_out)
+        with pytest.raises(DeviceMemoryError, match=r"50 clips at 40 latents .* batch_size=25"):
+            make_sae().encode(make_vectors(n=60), batch_size=50)
 
     def test_strongest_come_first_and_unused_slots_are_zero(self):
         sae, vectors = make_sae(SaeConfig(dim=12, n_latents=40, k=30)), make_vectors()

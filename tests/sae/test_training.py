@@ -13,7 +13,7 @@ from sae_core.corpus.clips import Corpus
 from sae_core.demo import planted as synthetic
 from sae_core.embedding.embeddings import Embeddings
 from sae_core.files.artifacts import ArtifactMeta
-from sae_core.files.errors import ArtifactError, CorpusError, StaleArtifactError
+from sae_core.files.errors import ArtifactError, CorpusError, DeviceMemoryError, StaleArtifactError
 from sae_core.sae import training
 from sae_core.sae.codes import SparseCodes
 from sae_core.sae.model import SaeConfig, SparseAutoencoder
@@ -291,6 +291,14 @@ def explained_by_prefix(sae, vectors, prefix):
 
 
 class TestWhatGoesWrong:
+    def test_a_step_without_memory_names_the_batch_to_lower(self, corpus, embeddings, tmp_path, monkeypatch):
+        def step(fit, inputs):
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+        monkeypatch.setattr(SaeFit, "step", step)
+        with pytest.raises(DeviceMemoryError, match=r"64 clips at 48 latents .* --batch 32 "):
+            train(embeddings, corpus, SMALL, QUICK, tmp_path / "sae")
+
     def test_no_training_clip(self, corpus, embeddings, tmp_path):
         empty = replace(corpus, table=corpus.table.assign(split="held-out"))
         with pytest.raises(CorpusError, match="no clip of the train split has an embedding"):
