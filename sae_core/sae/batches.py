@@ -8,7 +8,8 @@ from jaxtyping import Float, Float32, Int
 from torch import Tensor
 
 MEMORY_BYTES = 4 * 2**30
-"""Inputs up to this size are kept on the device; larger ones are read from the mapped file, batch by batch."""
+"""Inputs up to this size are kept on the device, on a GPU up to half of what is free there; larger ones are read from
+the mapped file, batch by batch."""
 
 TINY = 1e-12
 _PIECE = 65_536
@@ -31,8 +32,8 @@ class TrainingInputs:
         self.vectors, self.rows, self.device = vectors, rows, device
         self.mean, self.scale = _mean_and_scale(vectors, rows)
         self._mean = torch.as_tensor(self.mean, dtype=torch.float32, device=device)
-        is_small = len(rows) * vectors.shape[1] * vectors.itemsize <= max_bytes
-        self._kept = self._standardised(vectors[rows]) if is_small else None
+        is_small = len(rows) * vectors.shape[1] * vectors.itemsize <= min(max_bytes, _spare_bytes(device))
+        self._kept = self._standardised(torch.from_numpy(vectors[rows]).to(device)) if is_small else None
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -40,19 +41,33 @@ class TrainingInputs:
     def draw(self, places: Int[Tensor, " b"]) -> Float[Tensor, "b d"]:
         """The inputs at these places, on the device."""
         if self._kept is not None:
-            return self._kept.index_select(
-                0, places.to(self.device)
-            )  # on a CPU several times as fast as [places]
+            # on a CPU several times as fast as [places]
+            return self._kept.index_select(0, _sent(places, self.device))
         rows = self.rows[places.numpy()]
         # in the order of the file, so that a disk is read forwards
         order = np.argsort(rows)
         found = np.empty((len(rows), self.vectors.shape[1]), np.float32)
         found[order] = self.vectors[rows[order]]
-        return self._standardised(found)
+        return self._standardised(_sent(torch.from_numpy(found), self.device))
 
-    def _standardised(self, vectors: Float32[np.ndarray, "b d"]) -> Float[Tensor, "b d"]:
-        inputs = torch.from_numpy(np.ascontiguousarray(vectors)).to(self.device)
+    def _standardised(self, inputs: Float32[Tensor, "b d"]) -> Float[Tensor, "b d"]:
         return inputs.sub_(self._mean).div_(self.scale)
+
+
+def _sent(part: Tensor, device: torch.device) -> Tensor:
+    """A tensor on the device. To a GPU it goes from pinned memory: from any other, the copy would wait for all that the
+    GPU still has to do, and so would whoever queues the next step."""
+    if device.type != "cuda":
+        return part.to(device)
+    return part.pin_memory().to(device, non_blocking=True)
+
+
+def _spare_bytes(device: torch.device) -> float:
+    """How much of a device's memory training inputs may take."""
+    if device.type != "cuda":
+        return float("inf")
+    n_free, _ = torch.cuda.mem_get_info(device)
+    return n_free / 2
 
 
 def _mean_and_scale(

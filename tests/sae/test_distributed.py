@@ -140,6 +140,16 @@ def test_inputs_are_the_same_from_memory_and_from_the_file(tmp_path):
     assert everything.square().sum(1).mean() == pytest.approx(6, rel=1e-4)
 
 
+def test_inputs_stay_in_their_file_where_the_device_has_no_room(monkeypatch):
+    vectors, rows = np.random.default_rng(0).standard_normal((50, 6)).astype(np.float32), np.arange(50)
+    monkeypatch.setattr("sae_core.sae.batches._spare_bytes", lambda device: vectors.nbytes - 1)
+    read = TrainingInputs(vectors, rows, device=torch.device("cpu"))
+    assert read._kept is None
+    monkeypatch.setattr("sae_core.sae.batches._spare_bytes", lambda device: vectors.nbytes)
+    kept = TrainingInputs(vectors, rows, device=torch.device("cpu"))
+    assert torch.equal(kept.draw(torch.arange(9)), read.draw(torch.arange(9)))
+
+
 @pytest.mark.slow
 def test_torchrun_goes_on_with_what_one_process_began(tmp_path):
     """Two real processes over gloo take up a killed run; curve and weights are those of one unbroken process."""
