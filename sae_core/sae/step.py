@@ -27,6 +27,7 @@ class StepSettings:
     aux_coefficient: weight of AuxK (arXiv 2406.04093). n_aux_latents: dead latents that may be active for one clip
     there.
     dead_after_clips: a latent silent for so many clips is dead.
+    product_dtype: what the encoder's product is rounded to, see `strongest_products`; `train` keeps to float32.
     """
 
     learning_rate: float
@@ -36,6 +37,7 @@ class StepSettings:
     aux_coefficient: float
     n_aux_latents: int
     dead_after_clips: int
+    product_dtype: torch.dtype = torch.float32
 
     def rate_at(self, step: int) -> float:
         """The learning rate of a step, counted from 0: up, level, down to nothing."""
@@ -96,7 +98,7 @@ class SaeFit:
         """Take one step of Adam on a batch of x."""
         sae = self.sae
         bias = sae.b_enc - sae.W_enc @ sae.b_dec
-        values, latents = differentiable_products(inputs, sae.W_enc, bias, sae.config.k)
+        values, latents = self._products(inputs, sae.W_enc, bias, sae.config.k)
         prefixes = sae.config.prefixes or (sae.config.n_latents,)
         rebuilt = nested_weighted_rows(sae.W_dec, latents, values, prefixes) + sae.b_dec  # [b, p, d]
         errors = [mse_loss(part, inputs, reduction="sum") for part in rebuilt.unbind(1)]
@@ -120,7 +122,8 @@ class SaeFit:
     ) -> Tensor:
         """Return the share of the residual's variance that dead latents leave unexplained; 0 when none is dead."""
         is_dead = self.is_dead
-        if self.is_on_cpu and not is_dead.any():
+        # nothing can have been silent for longer than training lasts; beyond that a GPU is not asked, but a CPU is
+        if self.n_seen <= self.settings.dead_after_clips or (self.is_on_cpu and not is_dead.any()):
             return inputs.new_zeros(())
         values, latents, n_answering = self._answers_of(is_dead, inputs, bias)
         unexplained = (residual - weighted_rows(self.sae.W_dec, latents, values)).square().sum()
@@ -138,12 +141,15 @@ class SaeFit:
             dead = is_dead.nonzero()[:, 0]
             n_answering = min(n_most, len(dead))
             weight, bias = sae.W_enc.index_select(0, dead), bias.index_select(0, dead)
-            values, places = differentiable_products(inputs, weight, bias, n_answering)
+            values, places = self._products(inputs, weight, bias, n_answering)
             return values, dead[places], n_answering
         # to gather the dead ones, a GPU would have to be waited for at every step: the living get no say instead
         bias = bias.masked_fill(~is_dead, -torch.inf)
-        values, latents = differentiable_products(inputs, sae.W_enc, bias, n_most)
+        values, latents = self._products(inputs, sae.W_enc, bias, n_most)
         return values, latents, is_dead.sum().clamp_max(n_most)
+
+    def _products(self, inputs: Tensor, weight: Tensor, bias: Tensor, k: int) -> tuple[Tensor, Tensor]:
+        return differentiable_products(inputs, weight, bias, k, product_dtype=self.settings.product_dtype)
 
     @property
     def is_dead(self) -> Tensor:

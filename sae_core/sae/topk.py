@@ -23,6 +23,8 @@ SCORES_A_PIECE = 2**19
 """Rows are taken in pieces of about so many scores (2 MiB), which stay in a core's cache until the best are chosen."""
 MIN_ROWS_A_PIECE = 128
 """Fewer would read all weights too often."""
+SCORES_AT_ONCE = 2**28
+"""On a GPU, 1 GiB: enough to fill it; it bounds what large batches need, and stays within 32-bit numbering."""
 
 Piece = TypeVar("Piece")
 Result = TypeVar("Result")
@@ -110,16 +112,26 @@ def _largest(keys: Int64[np.ndarray, "b n"], k: int) -> Int64[np.ndarray, "b k"]
 
 
 def strongest_products(
-    inputs: Float[Tensor, "b d"], weight: Float[Tensor, "L d"], bias: Float[Tensor, " L"], k: int
+    inputs: Float[Tensor, "b d"],
+    weight: Float[Tensor, "L d"],
+    bias: Float[Tensor, " L"],
+    k: int,
+    *,
+    product_dtype: torch.dtype = torch.float32,
 ) -> tuple[Float[Tensor, "b k"], Int[Tensor, "b k"]]:
     """Return the values and latents of TopK(ReLU(inputs · weightᵀ + bias)), strongest first; unused slots hold 0.
 
+    product_dtype: what float32 inputs and weights are rounded to for the product, `torch.bfloat16` for instance; values
+    are float32 again.
+
     On a processor rows go through in pieces whose scores stay in cache, each in a thread of its own, so the result does
-    not depend on how many threads there are; on a GPU all go at once.
+    not depend on how many threads there are; on a GPU, and in other precisions, as many at once as `SCORES_AT_ONCE`.
     """
-    if inputs.device.type != "cpu" or inputs.dtype != torch.float32:
-        values, latents = top_k(torch.addmm(bias, inputs, weight.T), k)
-        return values.relu_(), latents
+    is_narrow = inputs.dtype == torch.float32 != product_dtype
+    if inputs.device.type != "cpu" or inputs.dtype != torch.float32 or is_narrow:
+        return _strongest_in_large_pieces(
+            inputs, weight, bias, k, dtype=product_dtype if is_narrow else inputs.dtype
+        )
     products = DenseProduct(weight, bias)
     n_rows = max(MIN_ROWS_A_PIECE, SCORES_A_PIECE // len(weight))
     pieces = side_by_side(
@@ -127,6 +139,19 @@ def strongest_products(
     )
     values = torch.from_numpy(np.concatenate([values for values, _ in pieces])).relu_()
     return values, torch.from_numpy(np.concatenate([latents for _, latents in pieces]).astype(np.int64))
+
+
+def _strongest_in_large_pieces(
+    inputs: Tensor, weight: Tensor, bias: Tensor, k: int, *, dtype: torch.dtype
+) -> tuple[Float[Tensor, "b k"], Int[Tensor, "b k"]]:
+    """`strongest_products` by torch's own product in `dtype`, as few pieces at a time as `SCORES_AT_ONCE` allows."""
+    columns, offset = weight.to(dtype).T, bias.to(dtype)
+    pieces = [
+        top_k(torch.addmm(offset, piece.to(dtype), columns), k)
+        for piece in inputs.split(max(1, SCORES_AT_ONCE // len(weight)))
+    ]
+    values, latents = pieces[0] if len(pieces) == 1 else map(torch.cat, zip(*pieces, strict=True))
+    return values.relu_().to(inputs.dtype), latents
 
 
 def thresholded_products(
@@ -141,7 +166,9 @@ def thresholded_products(
 
     There are m slots a row: k, or as many as the row with the most active latents needs; unused ones hold 0.
     """
-    n_rows = max(MIN_ROWS_A_PIECE, SCORES_A_PIECE // len(weight))
+    # each piece asks how many slots it needs, which a GPU has to be waited for: there the pieces are large
+    n_scores = SCORES_A_PIECE if inputs.device.type == "cpu" else SCORES_AT_ONCE // 4
+    n_rows = max(MIN_ROWS_A_PIECE, n_scores // len(weight))
     floor, pieces = threshold.clamp(min=0), []
     for piece in inputs.split(n_rows):
         scores = torch.addmm(bias, piece, weight.T)
@@ -210,9 +237,14 @@ class _StrongestProducts(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: torch.autograd.function.FunctionCtx, inputs: Tensor, weight: Tensor, bias: Tensor, k: int
+        ctx: torch.autograd.function.FunctionCtx,
+        inputs: Tensor,
+        weight: Tensor,
+        bias: Tensor,
+        k: int,
+        product_dtype: torch.dtype,
     ) -> tuple[Tensor, Tensor]:
-        values, latents = strongest_products(inputs, weight, bias, k)
+        values, latents = strongest_products(inputs, weight, bias, k, product_dtype=product_dtype)
         ctx.save_for_backward(inputs, values, latents)
         ctx.mark_non_differentiable(latents)
         ctx.n_latents = len(weight)  # type: ignore[attr-defined]
@@ -221,19 +253,26 @@ class _StrongestProducts(torch.autograd.Function):
     @staticmethod
     def backward(
         ctx: torch.autograd.function.FunctionCtx, grad_values: Tensor, _: Tensor
-    ) -> tuple[None, Tensor, Tensor, None]:
+    ) -> tuple[None, Tensor, Tensor, None, None]:
         inputs, values, latents = ctx.saved_tensors  # type: ignore[attr-defined]
         grad = (grad_values * (values > 0)).flatten()
         n_latents: int = ctx.n_latents  # type: ignore[attr-defined]
         grad_bias = inputs.new_zeros(n_latents).index_add_(0, latents.flatten(), grad)
-        return None, sum_by_latent(inputs, Slots.of(latents), grad, n_latents), grad_bias, None
+        return None, sum_by_latent(inputs, Slots.of(latents), grad, n_latents), grad_bias, None, None
 
 
 def differentiable_products(
-    inputs: Float[Tensor, "b d"], weight: Float[Tensor, "L d"], bias: Float[Tensor, " L"], k: int
+    inputs: Float[Tensor, "b d"],
+    weight: Float[Tensor, "L d"],
+    bias: Float[Tensor, " L"],
+    k: int,
+    *,
+    product_dtype: torch.dtype = torch.float32,
 ) -> tuple[Float[Tensor, "b k"], Int[Tensor, "b k"]]:
     """Return what `strongest_products` does; the gradients of weight and bias touch only the winners' rows."""
-    values, latents = _StrongestProducts.apply(inputs, weight, bias, k)  # type: ignore[no-untyped-call]
+    values, latents = _StrongestProducts.apply(  # type: ignore[no-untyped-call]
+        inputs, weight, bias, k, product_dtype
+    )
     return values, latents
 
 
@@ -322,10 +361,16 @@ def nested_weighted_rows(
         return weighted_rows(weight, latents, values)[:, None]
     n_rows, n_slots = latents.shape
     ordered, order = latents.sort(dim=1)
-    bounds = torch.tensor(prefixes[:-1], device=latents.device).expand(n_rows, -1).contiguous()
+    bounds = _prefix_bounds(prefixes, latents.device).expand(n_rows, -1).contiguous()
     inner = torch.searchsorted(ordered, bounds)  # [b, p - 1]: slots below each prefix
     firsts = torch.cat([inner.new_zeros(n_rows, 1), inner], dim=1)
     firsts = firsts + torch.arange(0, n_rows * n_slots, n_slots, device=latents.device)[:, None]
     slots = Slots(ordered.flatten(), firsts.flatten())
     stretches = _weighted_rows(weight, slots, values.gather(1, order).flatten())
     return stretches.view(n_rows, len(prefixes), -1).cumsum(1)
+
+
+@functools.lru_cache(maxsize=64)
+def _prefix_bounds(prefixes: tuple[int, ...], device: torch.device) -> Int[Tensor, " p"]:
+    """All prefixes but the last, on the device: copied there at every step, they would make the step wait for it."""
+    return torch.tensor(prefixes[:-1], device=device)

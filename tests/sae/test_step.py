@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from sae_core.sae.model import SaeConfig, SparseAutoencoder
+from sae_core.sae import step as stepping
+from sae_core.sae import topk
+from sae_core.sae.model import SaeConfig, SparseAutoencoder, weight_shapes
 from sae_core.sae.step import SaeFit, StepSettings
 
 SETTINGS = StepSettings(
@@ -79,6 +81,55 @@ def test_a_step_is_the_equation(config, n_dead, is_on_cpu):
     for name, part in fits[0].sae.named_parameters():
         torch.testing.assert_close(part.grad, gradients[name], rtol=1e-4, atol=1e-6)
         torch.testing.assert_close(part.data, fits[1].sae.get_parameter(name).data, rtol=1e-4, atol=1e-4)
+
+
+def gathered_products(rows, weight, slots):
+    """`slot_products` by gathering: what the meta device can follow."""
+    return (rows.index_select(0, slots.rows) * weight.index_select(0, slots.latents)).sum(1)
+
+
+@pytest.mark.parametrize("config", [PLAIN, NESTED], ids=["topk", "matryoshka"])
+def test_a_step_off_the_cpu_stays_on_its_device_and_waits_for_no_number(config, monkeypatch):
+    """The meta device computes no numbers: whatever reads one fails there, and so does what mixes two devices."""
+    moved = []
+    monkeypatch.setattr(topk, "slot_products", gathered_products)  # sampled_addmm knows no meta device
+    monkeypatch.setattr(stepping, "adam", lambda parameters, gradients, *states, **_: moved.extend(gradients))
+    parts = {name: torch.empty(shape, device="meta") for name, shape in weight_shapes(config).items()}
+    fit = SaeFit(SparseAutoencoder(config, parts), replace(SETTINGS, dead_after_clips=100))
+    fit.n_seen = 1000
+    fit.step(torch.empty(40, 6, device="meta"))
+    assert len(moved) == 4
+    assert all(part.device.type == "meta" for part in (*moved, fit.last_fired, fit.sums.error))
+    assert fit.n_seen == 1040
+
+
+def test_nothing_is_looked_for_among_the_dead_while_none_can_be(monkeypatch):
+    fit = make_fit(dead_after_clips=100)
+    fit.is_on_cpu, inputs, asked = False, normal(40, 6), []
+    products = fit._products
+    monkeypatch.setattr(fit, "_products", lambda *parts: asked.append(parts[-1]) or products(*parts))
+    for _ in range(4):
+        fit.step(inputs)
+    # clips seen before each step: 0, 40, 80, 120; only the last can find a latent silent for more than 100
+    assert asked == [3, 3, 3, 3, 4]
+
+
+@pytest.mark.parametrize("n_dead", [0, 3])
+def test_a_product_in_bfloat16_is_the_same_step_but_for_rounding(n_dead):
+    fits = [make_fit(dead_after_clips=100, product_dtype=dtype) for dtype in (torch.float32, torch.bfloat16)]
+    for fit in fits:
+        fit.n_seen = 1000
+        fit.last_fired[n_dead:] = 1000
+        fit.step(normal(400, 6, seed=1))
+    exact, narrow = (fit.take_sums() for fit in fits)
+    assert narrow.fvu == pytest.approx(exact.fvu, rel=0.005)
+    assert narrow.fvu != exact.fvu
+    for name, part in fits[1].sae.named_parameters():
+        assert part.dtype == part.grad.dtype == torch.float32
+        cosine = torch.nn.functional.cosine_similarity(
+            part.grad.flatten(), fits[0].sae.get_parameter(name).grad.flatten(), dim=0
+        )
+        assert cosine > 0.99
 
 
 def test_decoder_directions_keep_norm_one():

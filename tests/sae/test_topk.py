@@ -6,6 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sae_core.sae import topk
 from sae_core.sae.topk import (
     Slots,
     differentiable_products,
@@ -40,6 +41,17 @@ def test_top_k_equals_a_full_sort(n_rows, n_columns, data):
     assert torch.equal(columns, expected.indices[:, :k])
 
 
+@pytest.mark.parametrize("fold", [top_k, lambda scores, k: top_k_positive(scores.numpy(), k)])
+@pytest.mark.parametrize(("n_columns", "k"), [(512, 8), (512, 64), (60, 60)])
+def test_ties_give_the_same_values_and_each_column_once(fold, n_columns, k):
+    scores = normal(50, n_columns).float().round()  # a handful of different values
+    values, columns = (torch.as_tensor(part) for part in fold(scores, k))
+    # what is not positive counts as unused, in whatever order
+    assert torch.equal(values.relu(), scores.sort(dim=1, descending=True).values[:, :k].relu())
+    assert torch.equal(scores.gather(1, columns.long()), values)
+    assert all(len(set(row)) == k for row in columns.tolist())
+
+
 def test_top_k_folds_columns_and_stays_exact_when_the_winners_share_a_group():
     # with 4096 columns and k = 4 there are 32 members a group: columns 1, 129, 257, 385 fall into one
     scores = normal(3, 4096).clamp(max=3)
@@ -59,6 +71,25 @@ def test_strongest_products_equal_the_dense_ones_over_several_pieces(monkeypatch
         torch.testing.assert_close(values, plain_products(inputs, weight, bias, k))
         scores = torch.relu(inputs @ weight.T + bias).gather(1, latents)
         torch.testing.assert_close(scores, values)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_the_way_of_a_gpu_is_the_same_in_one_piece_and_in_several(monkeypatch, dtype):
+    inputs, weight, bias = normal(70, 12), normal(64, 12, seed=1), normal(64, seed=2)
+    if dtype == torch.bfloat16:
+        inputs, weight, bias = inputs.float(), weight.float(), bias.float()
+    found = []
+    for n_scores in (10**9, 64 * 20):
+        monkeypatch.setattr("sae_core.sae.topk.SCORES_AT_ONCE", n_scores)
+        found.append(strongest_products(inputs, weight, bias, 5, product_dtype=dtype))
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other)
+    values, latents = found[0]
+    assert values.dtype == inputs.dtype
+    scores = (inputs.double() @ weight.double().T + bias).gather(1, latents).relu()
+    torch.testing.assert_close(
+        values.double(), scores, atol=0.05 if dtype == torch.bfloat16 else 1e-9, rtol=0.02
+    )
 
 
 def test_strongest_products_are_the_same_bits_in_one_thread_and_in_several(monkeypatch):
@@ -179,3 +210,10 @@ def test_slot_products_are_entries_of_the_dense_product():
     assert slots.rows.tolist() == [0, 0, 2, 3, 4, 5]
     expected = (rows @ weight.T)[slots.rows, slots.latents]
     torch.testing.assert_close(slot_products(rows, weight, slots), expected)
+
+
+def test_prefixes_are_sent_to_the_device_once():
+    latents = torch.arange(8).view(2, 4)
+    first = topk._prefix_bounds((2, 5, 8), latents.device)
+    assert first.tolist() == [2, 5]
+    assert topk._prefix_bounds((2, 5, 8), latents.device) is first
