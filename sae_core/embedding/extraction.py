@@ -12,11 +12,10 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 import pandas as pd
-import torch
 
 from sae_core.audio import reading
 from sae_core.corpus.clips import Corpus, clip_marks
-from sae_core.embedding.device_memory import memory_for
+from sae_core.embedding.device_memory import embed_within_memory
 from sae_core.embedding.embedders import Embedder
 from sae_core.embedding.embeddings import FAILURE_COLUMNS, MARKS_FILE, Embeddings
 from sae_core.embedding.shards import (
@@ -29,7 +28,7 @@ from sae_core.embedding.shards import (
     write_shard,
 )
 from sae_core.files.artifacts import ArtifactMeta, read_table, write_table
-from sae_core.files.errors import ArtifactError, CorpusError, DeviceMemoryError, VoxScopeError
+from sae_core.files.errors import ArtifactError, CorpusError, VoxScopeError
 from sae_core.files.progress import Progress, ignore
 
 BATCH_CLIPS = 64
@@ -233,34 +232,12 @@ def _embed_batch(embedder: Embedder, places: list[int], heard: list[np.ndarray |
             waveforms.append(found)
     if not usable:
         return
-    vectors = _vectors_of(embedder, waveforms)
+    vectors = embed_within_memory(embedder, waveforms)
     for place, vector in zip(usable, vectors, strict=True):
         if np.isfinite(vector).all() and vector.any():
             shard.vectors[place] = vector
         else:
             shard.reasons[place] = f"{embedder.name} finds nothing in it that it could describe"
-
-
-def _vectors_of(embedder: Embedder, waveforms: list[np.ndarray]) -> np.ndarray:
-    """One vector a waveform; where memory is too small for all of them together, by halves.
-
-    Batch-mates do not change a vector, so halves give what the whole would. Raises DeviceMemoryError where one waveform
-    alone does not fit.
-    """
-    padded = torch.zeros(len(waveforms), max(map(len, waveforms)))
-    for row, waveform in enumerate(waveforms):
-        padded[row, : len(waveform)] = torch.from_numpy(waveform)
-    batch = f"embedding {len(waveforms)} clips of up to {padded.shape[1] / embedder.sample_rate_hz:.1f} s"
-    remedy = "embed with --device cpu, or import the folder again with --window-s 4 for shorter clips"
-    try:
-        with memory_for(batch, remedy=remedy):
-            return embedder.embed(padded, torch.tensor([len(waveform) for waveform in waveforms])).numpy()
-    except DeviceMemoryError as error:
-        if len(waveforms) == 1:
-            raise
-        _log.info("%s; trying half as many", error.what)
-    half = len(waveforms) // 2
-    return np.concatenate([_vectors_of(embedder, waveforms[:half]), _vectors_of(embedder, waveforms[half:])])
 
 
 def _from(n_before: int, n_in_all: int, progress: Progress) -> Progress:
