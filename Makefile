@@ -58,7 +58,7 @@ bench: ready
 	$(BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY)) $(if $(filter-out 0 no false,$(QUICK)),--quick)
 
 clean:
-	rm -rf $(VENV) site benchmarks/.peers .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage .coverage.* htmlcov
+	rm -rf $(VENV) site benchmarks/.peers benchmarks/gpu/.wheels .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage .coverage.* htmlcov
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The lists last installed are kept inside .venv, so that only a changed list is installed again,

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-PASS, SHORT, FAILED = "PASS", "short", "FAILED"
+PASS, SHORT, FAILED, REPORTED = "PASS", "short", "FAILED", ""
 PAUSE_S = 0.05
 """Between turns, so that the threads of whoever ran last are asleep."""
 
@@ -19,14 +19,15 @@ class Row:
     """One line of the table.
 
     name: what was done. against: what it is compared with. measured, target: in `unit`; "×" says how many times as fast
-        as `against`. is_limit: the target is the most allowed, otherwise the least. detail: sizes, absolute figures and
-        whatever a reader must know, such as what was extrapolated. failure: why there is no figure.
+        as `against`; without a target the figure is only reported. is_limit: the target is the most allowed, otherwise
+        the least. detail: sizes, absolute figures and whatever a reader must know, such as what was extrapolated.
+        failure: why there is no figure.
     """
 
     name: str
     against: str
     measured: float
-    target: float
+    target: float | None
     detail: str = ""
     unit: str = field(default="×", kw_only=True)
     is_limit: bool = field(default=False, kw_only=True)
@@ -34,9 +35,11 @@ class Row:
 
     @property
     def verdict(self) -> str:
-        """`PASS`, `SHORT` or `FAILED`."""
+        """`PASS`, `SHORT`, `FAILED`, or `REPORTED` where nothing was to be reached."""
         if self.failure:
             return FAILED
+        if self.target is None:
+            return REPORTED
         reaches = self.measured <= self.target if self.is_limit else self.measured >= self.target
         return PASS if reaches else SHORT
 
@@ -46,11 +49,12 @@ class Row:
         if self.failure:
             return self.name, self.against, "–", "–", FAILED, self.failure
         sign = "≤" if self.is_limit else "≥"
+        wanted = "" if self.target is None else f"{sign} {_rounded(self.target)} {self.unit}".strip()
         return (
             self.name,
             self.against,
             f"{_rounded(self.measured)} {self.unit}".strip(),
-            f"{sign} {_rounded(self.target)} {self.unit}".strip(),
+            wanted,
             self.verdict,
             self.detail,
         )

@@ -23,8 +23,8 @@ SCORES_A_PIECE = 2**19
 """Rows are taken in pieces of about so many scores (2 MiB), which stay in a core's cache until the best are chosen."""
 MIN_ROWS_A_PIECE = 128
 """Fewer would read all weights too often."""
-SCORES_AT_ONCE = 2**28
-"""On a GPU, 1 GiB: enough to fill it; it bounds what large batches need, and stays within 32-bit numbering."""
+SCORES_AT_ONCE = 2**27
+"""On a GPU, 512 MiB: enough to fill it; it bounds what large batches need, and stays within 32-bit numbering."""
 
 Piece = TypeVar("Piece")
 Result = TypeVar("Result")
@@ -167,7 +167,7 @@ def thresholded_products(
     There are m slots a row: k, or as many as the row with the most active latents needs; unused ones hold 0.
     """
     # each piece asks how many slots it needs, which a GPU has to be waited for: there the pieces are large
-    n_scores = SCORES_A_PIECE if inputs.device.type == "cpu" else SCORES_AT_ONCE // 4
+    n_scores = SCORES_A_PIECE if inputs.device.type == "cpu" else SCORES_AT_ONCE // 2
     n_rows = max(MIN_ROWS_A_PIECE, n_scores // len(weight))
     floor, pieces = threshold.clamp(min=0), []
     for piece in inputs.split(n_rows):

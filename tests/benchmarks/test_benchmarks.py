@@ -6,12 +6,18 @@ import pytest
 
 from benchmarks import __main__ as bench
 from benchmarks.peers import Peer, PeerError
-from benchmarks.rows import FAILED, PASS, SHORT, Row, failed, in_turns, table
+from benchmarks.rows import FAILED, PASS, REPORTED, SHORT, Row, failed, in_turns, table
 
 
 @pytest.mark.parametrize(
     ("measured", "target", "is_limit", "verdict"),
-    [(4.0, 4.0, False, PASS), (3.9, 4.0, False, SHORT), (20.0, 20.0, True, PASS), (20.1, 20.0, True, SHORT)],
+    [
+        (4.0, 4.0, False, PASS),
+        (3.9, 4.0, False, SHORT),
+        (20.0, 20.0, True, PASS),
+        (20.1, 20.0, True, SHORT),
+        (7.0, None, False, REPORTED),
+    ],
 )
 def test_a_row_reaches_its_target_or_falls_short(measured, target, is_limit, verdict):
     row = Row("a look-up", "20 µs", measured, target, unit="µs", is_limit=is_limit)
@@ -24,6 +30,9 @@ def test_the_table_shows_figures_beside_targets_and_failures_with_their_reason()
     assert [cell.strip() for cell in lines[2].strip("|").split("|")] == [
         "training", "a peer", "4.25 ×", "≥ 4 ×", PASS, "how",
     ]  # fmt: skip
+    assert bench.summary([Row("a look-up", "", 1, None), Row("training", "a peer", 4.25, 4)]).startswith(
+        "1 of 1 "
+    )
     assert FAILED in lines[3] and "out of memory" in lines[3]
 
 
