@@ -29,6 +29,7 @@ BENCHMARKS = (
     "index",
     "attributes",
     "steering",
+    "recipes",
     "ge2e",
     "titanet",
     "maps",

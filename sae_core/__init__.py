@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         embed,
         encode,
         explain_match,
+        export_recipe,
         export_sae,
         follow_clips,
         import_corpus,
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
         latents,
         lay_out_maps,
         listening_examples,
+        load_recipe,
         map_points,
         measure_acoustics,
         measure_steering,
@@ -62,6 +64,7 @@ if TYPE_CHECKING:
     )
     from sae_core.measures.lineage import Lineage
     from sae_core.measures.movement import Movement
+    from sae_core.measures.recipes import Recipe
     from sae_core.measures.steering import Change
     from sae_core.measures.verification import VerificationResult
     from sae_core.sae.codes import SparseCodes
@@ -86,6 +89,7 @@ __all__ = [
     "MatchExplanation",
     "MissingDependencyError",
     "Movement",
+    "Recipe",
     "SaeConfig",
     "SaeView",
     "SparseAutoencoder",
@@ -105,6 +109,7 @@ __all__ = [
     "embed",
     "encode",
     "explain_match",
+    "export_recipe",
     "export_sae",
     "follow_clips",
     "import_corpus",
@@ -114,6 +119,7 @@ __all__ = [
     "latents",
     "lay_out_maps",
     "listening_examples",
+    "load_recipe",
     "map_points",
     "measure_acoustics",
     "measure_steering",
@@ -145,6 +151,7 @@ _HOMES = {
     "MatchExplanation": "analysis.match",
     "MissingDependencyError": "files.errors",
     "Movement": "measures.movement",
+    "Recipe": "measures.recipes",
     "SaeConfig": "sae.config",
     "SaeView": "workspace.workspace",
     "SparseAutoencoder": "sae.model",

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from sae_core.embedding.extraction import Engine
     from sae_core.measures.lineage import Lineage
     from sae_core.measures.movement import Movement
+    from sae_core.measures.recipes import Recipe
     from sae_core.sae.codes import SparseCodes
     from sae_core.sae.model import SparseAutoencoder
 
@@ -582,6 +583,55 @@ def measure_steering(
     trial_set = _trial_set(view, among, trials)
     experiment = SteeringExperiment(view, trial_set, chosen, steered=steered, keeps_error=keep_error)
     return experiment.outcome(made, operating_point=next(iter(OPERATING_POINTS)))
+
+
+def export_recipe(
+    view: SaeView,
+    changes: AnyChanges,
+    out: str | Path,
+    *,
+    onnx: str | Path | None = None,
+    trials: str | Path | None = None,
+) -> "Recipe":
+    """Write a steering as a recipe that can be applied without the workspace, and return it.
+
+    Args:
+        changes: as in `steer`; at most 64 latents.
+        out: the folder of the recipe, a JSON file and a safetensors file.
+        onnx: write it as an ONNX network, too, which takes `embeddings` and gives `steered`.
+        trials: what its effect on verification is measured on, as in `verify`.
+
+    Raises:
+        ArtifactError: the folder holds something else.
+        CorpusError: there are too few unseen speakers to measure its effect.
+        MissingDependencyError: an ONNX network needs the extra `onnx`.
+    """
+    from sae_core.analysis.recipes import make_recipe
+    from sae_core.measures.recipe_network import write_network
+    from sae_core.measures.recipes import save_recipe
+
+    recipe = make_recipe(view, _changes(view, changes), trial_set=_trial_set(view, None, trials))
+    save_recipe(recipe, Path(out))
+    if onnx is not None:
+        write_network(recipe, Path(onnx))
+    return recipe
+
+
+def load_recipe(path: str | Path) -> "Recipe":
+    """A recipe that `steering export` or `export_recipe` wrote; `apply` steers embeddings of its encoder.
+
+    `load_recipe("R").apply(vectors)` takes f[n, d] of any norm and returns f32[n, d] of norm 1. `check_encoder(name)`
+    and `check_space(vectors)` say whether embeddings are those of its encoder. It needs no workspace.
+
+    Args:
+        path: the folder.
+
+    Raises:
+        ArtifactError: it is missing, damaged, or holds anything but finite numbers of the right shapes.
+    """
+    from sae_core.measures.recipes import read_recipe
+
+    return read_recipe(Path(path))
 
 
 def draw_trials(view: SaeView, *, among: AttributeValue | None = None, seed: int = 0) -> "TrialSet":

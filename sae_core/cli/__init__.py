@@ -1,7 +1,20 @@
 """The verbs of the command line, one file a family; a new family is a file and a line in `FAMILIES`."""
 
-from sae_core.cli import build, chain, demo, foreign, grids, guess, maps, measure, notes, serve, vectors
+from sae_core.cli import (
+    build,
+    chain,
+    demo,
+    foreign,
+    grids,
+    guess,
+    maps,
+    measure,
+    notes,
+    serve,
+    steering,
+    vectors,
+)
 
-FAMILIES = (chain, vectors, build, grids, foreign, maps, guess, serve, measure, notes, demo)
+FAMILIES = (chain, vectors, build, grids, foreign, maps, guess, steering, serve, measure, notes, demo)
 USUAL_ACTION = {"demo": "open"}
 """Verb → the action that is meant where none is named: `demo` alone is `demo open`."""

@@ -38,6 +38,11 @@ INPUTS = {
         "topk-16-k4 --to saelens --out {new}/out --workspace {w}",
         "topk-16-k4 --to sparsify --out {w} --workspace {w}",
     ),
+    "steering export": (
+        "--latents 1,2x0.5 --out {new}/recipe --onnx {new}/r.onnx --workspace {w}",
+        "--value language=es --out {w} --workspace {w}",
+    ),
+    "steer": ("{w}/clips.parquet {new}/v.npy --recipe {w}", "{w}/embeddings/planted {w} --recipe {new}"),
     "lineage": ("--workspace {w} topk-16-k4 matryoshka-32-k4", "--workspace {w} matryoshka-32-k4 --csv {w}"),
     "map": ("--workspace {w} --rebuild", "--workspace {w} --sae all"),
     "serve": (
