@@ -31,7 +31,7 @@ def write_network(recipe: Recipe, path: Path) -> Path:
         ) from error  # fmt: skip
     parts = _Parts(helper)
     _build(recipe, parts)
-    shape = ["n", recipe.dim]
+    shape: list[str | int | None] = ["n", recipe.dim]
     graph = helper.make_graph(
         parts.nodes,
         "steering",

@@ -21,7 +21,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32
 
 from sae_core.files.artifacts import file_digest, read_json, read_tensors, write_json, write_tensors
-from sae_core.files.contents import key_fault
+from sae_core.files.contents import Types, key_fault
 from sae_core.files.errors import ArtifactError
 from sae_core.files.formats import FORMAT_VERSION, check_version
 from sae_core.measures.steering import MAX_LATENTS, Change, Mode
@@ -39,7 +39,7 @@ LEAST_KEPT = 0.5
 _ROWS_AT_ONCE, _LATENTS_AT_ONCE, _MOST_THREADS = 4_096, 512, 8
 # a block holds at least the latents that are changed: MAX_LATENTS
 _REMEDY = "export it again: python -m sae_core steering export"
-_KEYS: dict[str, Any] = {
+_KEYS: dict[str, Types] = {
     "kind": str,
     "encoder": dict,
     "sae": dict,
@@ -48,8 +48,14 @@ _KEYS: dict[str, Any] = {
     "energy_inside": (int, float),
     "tensors": str,
 }
-_ENCODER_KEYS = {"name": str, "revision": str, "dim": int}
-_SAE_KEYS = {"name": str, "fingerprint": str, "n_latents": int, "k": (int, type(None)), "input_norm": str}
+_ENCODER_KEYS: dict[str, Types] = {"name": str, "revision": str, "dim": int}
+_SAE_KEYS: dict[str, Types] = {
+    "name": str,
+    "fingerprint": str,
+    "n_latents": int,
+    "k": (int, type(None)),
+    "input_norm": str,
+}
 
 
 @dataclass(frozen=True)
@@ -205,17 +211,22 @@ class Recipe:
         scores = (rows @ self.encoder[:m].T) / norms[:, None] + self.bias[:m]
         is_active = scores > self.floor[:m]
         if self.k is not None and self.k < len(self.bias):
-            is_active = self._keep_strongest(rows, norms, scores, is_active)
+            is_active = self._keep_strongest((rows, norms), scores, is_active, self.k)
         return np.where(is_active, scores, np.float32(0))
 
     def _keep_strongest(
-        self, rows: np.ndarray, norms: np.ndarray, scores: np.ndarray, is_active: Bool[np.ndarray, "n m"]
+        self,
+        scaled: tuple[np.ndarray, np.ndarray],
+        scores: np.ndarray,
+        is_active: Bool[np.ndarray, "n m"],
+        k: int,
     ) -> Bool[np.ndarray, "n m"]:
         """Which of the active latents are among the k largest of all L.
 
         Latents are taken in blocks, those most often active first; a row is left as soon as k latents exceed each of
         its own, so that most rows on which the changed latents are silent cost one block.
         """
+        rows, norms = scaled
         at = np.flatnonzero(is_active.any(axis=1))
         counts = np.zeros((len(at), scores.shape[1]), np.int64)
         found = np.zeros_like(is_active)
@@ -231,9 +242,9 @@ class Recipe:
                 others[:, : scores.shape[1]] = scores[at]
             for column in range(scores.shape[1]):
                 counts[:, column] += _count_true(others > scores[at, column, None])
-            is_open = (is_active[at] & (counts < self.k)).any(axis=1)
+            is_open = (is_active[at] & (counts < k)).any(axis=1)
             at, counts = at[is_open], counts[is_open]
-        found[at] = is_active[at] & (counts < self.k)
+        found[at] = is_active[at] & (counts < k)
         return found
 
 
@@ -331,7 +342,7 @@ def _energy(value: float | int, where: Path) -> float:
 
 
 def _changes(raw: Sequence[Any], where: Path) -> tuple[Change, ...]:
-    keys = {"latent": int, "mode": str, "amount": (int, float)}
+    keys: dict[str, Types] = {"latent": int, "mode": str, "amount": (int, float)}
     if not 1 <= len(raw) <= MAX_LATENTS:
         raise ArtifactError(
             f"changes {len(raw)} latents, not 1 to {MAX_LATENTS}", where=where, remedy=_REMEDY

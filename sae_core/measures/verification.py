@@ -162,7 +162,7 @@ def parse_trials(text: Text | str, corpus: Corpus, *, where: str | Path) -> tupl
     `where` is what its errors call it. At most `MAX_LISTED_TRIALS` trials. Lines that are no trials, or name a clip
     that is not here, are left out.
     """
-    names = _ClipNames(corpus.table)
+    names = ClipNames(corpus.table)
     found = read_trial_lines(text if isinstance(text, Text) else Text(text), where, is_clip=names.knows)
     table = found.table
     if len(table) > MAX_LISTED_TRIALS:
@@ -178,7 +178,7 @@ def parse_trials(text: Text | str, corpus: Corpus, *, where: str | Path) -> tupl
     return trials, _left_out(table[~is_here], found.unread, len(table))
 
 
-class _ClipNames:
+class ClipNames:
     """The clips of a corpus by id and by path."""
 
     def __init__(self, table: pd.DataFrame) -> None:
@@ -295,6 +295,20 @@ def verify(
         min_dcf={prior: _min_dcf(frr, far, prior) for prior in PRIORS},
         det=(far[shown], frr[shown]),
     )
+
+
+def min_dcf_draws(
+    scores: Float32[np.ndarray, " p"], is_target: Bool[np.ndarray, " p"], draws: PairDraws, *, prior: float
+) -> Float64[np.ndarray, " B"]:
+    """The normalised minimum detection cost in each bootstrap draw of speakers; NaN in draws without a side."""
+    curve = _Curve.of(scores, is_target)
+    found = []
+    for block in draws.blocks():
+        hit, far = (_running_shares(draws.weights(block, part)) for part in (curve.targets, curve.others))
+        costs = prior * (1 - hit[:, curve.n_true_accepts]) + (1 - prior) * far[:, curve.n_false_accepts]
+        has_sides = (hit[:, -1] > 0) & (far[:, -1] > 0)
+        found.append(np.where(has_sides, costs.min(axis=1) / min(prior, 1 - prior), np.nan))
+    return np.concatenate(found)
 
 
 def equal_error_rate(scores: Float32[np.ndarray, " p"], is_target: Bool[np.ndarray, " p"]) -> float:
