@@ -45,7 +45,7 @@ def read_trial_lines(
 
     `is_clip` tells names of clips, where there are more columns than three. CorpusError where it holds no trials.
     """
-    rows = [(number, _split(line)) for number, line in enumerate(text.lines, start=1) if line.strip()]
+    rows = [(number, split_line(line)) for number, line in enumerate(text.lines, start=1) if line.strip()]
     if not rows:
         raise CorpusError("holds no trials", where=where, remedy=_ORDER)
     label = _label_column([row for _, row in rows[:_N_SAMPLED]])
@@ -69,7 +69,8 @@ def read_trial_lines(
     return ListedTrials(table.astype({"is_target": bool, "enrol": "str", "test": "str"}), tuple(unread))
 
 
-def _split(line: str) -> list[str]:
+def split_line(line: str) -> list[str]:
+    """The parts of a line, between tabs, commas or semicolons where there are two of them, else between blanks."""
     for mark in ("\t", ",", ";"):
         if line.count(mark) >= 2:
             return [part.strip().strip('"') for part in line.split(mark)]
