@@ -30,6 +30,8 @@ BENCHMARKS = (
     "attributes",
     "steering",
     "recipes",
+    "erasure",
+    "scores",
     "ge2e",
     "titanet",
     "maps",

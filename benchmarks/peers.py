@@ -24,6 +24,7 @@ PEERS = (
     "duckdb==2.0.0",
     "webrtcvad-wheels==2.0.14.post1",
     "kaldi-native-fbank==1.23.0",
+    "concept-erasure==0.2.4",
 )
 PEERS_ALONE = ("Resemblyzer==0.1.4", "speakerlab-slim==0.1.0", "dictionary-learning==0.1.0")
 """Installed without what they ask for: Resemblyzer wants `typing`, long part of Python, and a webrtcvad that has to be

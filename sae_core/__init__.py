@@ -9,18 +9,25 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from sae_core.analysis.erasure import ErasureCurve, Leftover
+    from sae_core.analysis.fairness import Gap
     from sae_core.analysis.match import MatchExplanation
     from sae_core.analysis.probe import Examination
+    from sae_core.analysis.score_comparison import ScoreComparison
     from sae_core.analysis.steering_experiment import SteeringOutcome
     from sae_core.analysis.trial_sets import TrialSet
     from sae_core.analysis.verification_forms import Comparison
     from sae_core.api import (
         clips,
         clips_of,
+        compare_scores,
         decode,
         draw_trials,
         embed,
         encode,
+        erase_value,
+        error_rates,
+        explain_gap,
         explain_match,
         export_recipe,
         export_sae,
@@ -35,6 +42,7 @@ if TYPE_CHECKING:
         load_recipe,
         map_points,
         measure_acoustics,
+        measure_leftover,
         measure_steering,
         open_demo,
         open_sae,
@@ -83,8 +91,11 @@ __all__ = [
     "CorpusError",
     "DeviceMemoryError",
     "Embeddings",
+    "ErasureCurve",
     "Examination",
+    "Gap",
     "ImportReport",
+    "Leftover",
     "Lineage",
     "MatchExplanation",
     "MissingDependencyError",
@@ -92,6 +103,7 @@ __all__ = [
     "Recipe",
     "SaeConfig",
     "SaeView",
+    "ScoreComparison",
     "SparseAutoencoder",
     "SparseCodes",
     "StaleArtifactError",
@@ -104,10 +116,14 @@ __all__ = [
     "Workspace",
     "clips",
     "clips_of",
+    "compare_scores",
     "decode",
     "draw_trials",
     "embed",
     "encode",
+    "erase_value",
+    "error_rates",
+    "explain_gap",
     "explain_match",
     "export_recipe",
     "export_sae",
@@ -122,6 +138,7 @@ __all__ = [
     "load_recipe",
     "map_points",
     "measure_acoustics",
+    "measure_leftover",
     "measure_steering",
     "open_demo",
     "open_sae",
@@ -145,8 +162,11 @@ _HOMES = {
     "CorpusError": "files.errors",
     "DeviceMemoryError": "files.errors",
     "Embeddings": "embedding.embeddings",
+    "ErasureCurve": "analysis.erasure",
     "Examination": "analysis.probe",
+    "Gap": "analysis.fairness",
     "ImportReport": "corpus.importing",
+    "Leftover": "analysis.erasure",
     "Lineage": "measures.lineage",
     "MatchExplanation": "analysis.match",
     "MissingDependencyError": "files.errors",
@@ -154,6 +174,7 @@ _HOMES = {
     "Recipe": "measures.recipes",
     "SaeConfig": "sae.config",
     "SaeView": "workspace.workspace",
+    "ScoreComparison": "analysis.score_comparison",
     "SparseAutoencoder": "sae.model",
     "SparseCodes": "sae.codes",
     "StaleArtifactError": "files.errors",

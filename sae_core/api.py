@@ -24,8 +24,11 @@ from sae_core.measures.steering import Change, Steering
 from sae_core.workspace.workspace import SaeView, Workspace
 
 if TYPE_CHECKING:
+    from sae_core.analysis.erasure import ErasureCurve, Leftover
+    from sae_core.analysis.fairness import Gap
     from sae_core.analysis.match import MatchExplanation
     from sae_core.analysis.probe import Examination, Examiner
+    from sae_core.analysis.score_comparison import ScoreComparison
     from sae_core.analysis.steering_experiment import SteeringOutcome
     from sae_core.analysis.trial_sets import TrialSet
     from sae_core.analysis.verification_forms import Comparison
@@ -585,6 +588,66 @@ def measure_steering(
     return experiment.outcome(made, operating_point=next(iter(OPERATING_POINTS)))
 
 
+def measure_leftover(
+    view: SaeView,
+    changes: AnyChanges,
+    *,
+    erased: Sequence[AttributeValue] = (),
+    trials: str | Path | None = None,
+    progress: bool = True,
+) -> "Leftover":
+    """What probes still tell of each attribute value after a steering, on unseen speakers, and what it costs.
+
+    Args:
+        changes: as in `steer`; at most 64 latents.
+        erased: values that were to be erased, such as `[("language", "es")]`; for them a non-linear probe is fitted
+            too. The others say what was hurt.
+        trials: as in `verify`.
+
+    Returns:
+        `table`, one row a value × probe: balanced accuracy before, after and change, AUROC, each with 95 % bounds
+        (speakers resampled); `cost`, EER, minDCF and Cllr before, after and change.
+
+    Raises:
+        CorpusError: no value has enough speakers in every split.
+    """
+    from sae_core.analysis import erasure
+
+    trial_set = _trial_set(view, None, trials)
+    with Bar("probes", is_shown=progress) as bar:
+        return erasure.measure_leftover(view, _changes(view, changes), trial_set, erased=erased, progress=bar)
+
+
+def erase_value(
+    view: SaeView,
+    attribute: str,
+    value: str,
+    *,
+    n_steps: int = 64,
+    trials: str | Path | None = None,
+    progress: bool = True,
+) -> "ErasureCurve":
+    """Latents removed one by one until a linear probe no longer tells a value, beside other ways to erase it.
+
+    Args:
+        n_steps: how many latents are removed at most.
+        trials: what verification is measured on, as in `verify`.
+
+    Returns:
+        `points`, one row a point: probe (balanced accuracy with 95 % bounds, speakers resampled) against EER, for
+        latents by what they tell, greedily and at random, LEACE (Belrose et al. 2023, arXiv 2306.03819) and two
+        projections; `sentence()`, the finding; `changes(method, n)`, the steering of a point.
+
+    Raises:
+        CorpusError: too few unseen speakers have the value.
+    """
+    from sae_core.analysis.erasure import erasure_curve
+
+    trial_set = _trial_set(view, None, trials)
+    with Bar("erasure", is_shown=progress) as bar:
+        return erasure_curve(view, (attribute, value), trial_set, n_steps=n_steps, progress=bar)
+
+
 def export_recipe(
     view: SaeView,
     changes: AnyChanges,
@@ -681,6 +744,84 @@ def verify(
     made = _changes(view, changes)
     experiment = SteeringExperiment(view, trial_set, list(dict.fromkeys(change.latent for change in made)))
     return compare_forms(view, trial_set, experiment=experiment, changes=made)
+
+
+def compare_scores(
+    view: SaeView,
+    *,
+    scores: Mapping[str, str | Path] | None = None,
+    changes: AnyChanges | None = None,
+    trials: str | Path | None = None,
+) -> "ScoreComparison":
+    """How good cosine and AS-norm scores are, calibrated on trials of some unseen speakers and judged on others.
+
+    Args:
+        scores: name → file of scores by another system, `enrol test score` a line.
+        changes: as in `steer`; adds the steered embedding.
+        trials: as in `verify`.
+
+    Returns:
+        `table`, one row a way to score: EER, minimal and actual DCF, minCllr and Cllr, with 95 % bounds (speakers
+        resampled); `reports`, the same with likelihood ratios for Tippett and reliability figures.
+
+    Raises:
+        CorpusError: there are too few speakers, or a file cannot be read.
+    """
+    from sae_core.analysis import score_comparison
+    from sae_core.analysis.erasure import steered_vectors
+    from sae_core.measures.score_files import read_scores
+
+    trial_set = _trial_set(view, None, trials)
+    corpus = view.workspace.corpus
+    listed = {name: read_scores(Path(file), corpus) for name, file in (scores or {}).items()}
+    others = {"steered": steered_vectors(view, _changes(view, changes))} if changes else {}
+    return score_comparison.compare_scores(view, trial_set, others=others, listed=listed)
+
+
+def error_rates(view: SaeView, by: Sequence[str], *, trials: str | Path | None = None) -> pd.DataFrame:
+    """Error rates within groups of clips at the threshold of equal errors of all trials, and at each group's own.
+
+    Args:
+        by: attributes; several stand for their intersections.
+        trials: as in `verify`.
+
+    Returns:
+        One row a group: n_speakers, eer, frr and far with 95 % bounds (speakers resampled) and their ratios to all
+        trials; groups of fewer than five speakers have no numbers.
+    """
+    from sae_core.analysis.fairness import attribute_groups, errors_by_group
+    from sae_core.analysis.trial_sets import OPERATING_POINTS
+
+    groups = attribute_groups(view.workspace.corpus, by)
+    return errors_by_group(
+        _trial_set(view, None, trials), groups, operating_point=next(iter(OPERATING_POINTS))
+    )
+
+
+def explain_gap(
+    view: SaeView, by: Sequence[str], *, worse: str, better: str, trials: str | Path | None = None
+) -> "Gap":
+    """Which latents a gap in false rejections between two groups rests on.
+
+    Args:
+        by: as in `error_rates`.
+        worse: the name of a group there.
+        better: another.
+        trials: as in `verify`.
+
+    Returns:
+        `frr_gap`; `table`, the latents that change it most when they are off, with 95 % bounds (speakers resampled);
+        `remedy()`, the change that helps the worse group at no cost to the rest, if there is one.
+
+    Raises:
+        CorpusError: a group has fewer than five speakers.
+    """
+    from sae_core.analysis import fairness
+
+    groups = fairness.attribute_groups(view.workspace.corpus, by)
+    if unknown := [name for name in (worse, better) if name not in groups]:
+        raise ValueError(f"there is no group {unknown[0]!r}: choose among {', '.join(groups)}")
+    return fairness.explain_gap(view, _trial_set(view, None, trials), groups, worse=worse, better=better)
 
 
 def explain_match(view: SaeView, first: int | str, second: int | str) -> "MatchExplanation":

@@ -13,8 +13,23 @@ from sae_core.cli import (
     serve,
     steering,
     vectors,
+    verification,
 )
 
-FAMILIES = (chain, vectors, build, grids, foreign, maps, guess, steering, serve, measure, notes, demo)
+FAMILIES = (
+    chain,
+    vectors,
+    build,
+    grids,
+    foreign,
+    maps,
+    guess,
+    verification,
+    steering,
+    serve,
+    measure,
+    notes,
+    demo,
+)
 USUAL_ACTION = {"demo": "open"}
 """Verb → the action that is meant where none is named: `demo` alone is `demo open`."""

@@ -1,4 +1,4 @@
-"""The verbs that take a steering away and apply it: steering export, steer."""
+"""The verbs of steering: steering export, steering erase, steer."""
 
 import argparse
 from pathlib import Path
@@ -13,6 +13,12 @@ def add_verbs(verbs: Verbs) -> None:
     words = "take a steering of latents away from a workspace"
     parser = verbs.add_parser("steering", help=words, description=words[0].upper() + words[1:] + ".")
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    _add_export(actions)
+    _add_erase(actions)
+    _add_steer(verbs)
+
+
+def _add_export(actions: Verbs) -> None:
     export = add_verb(actions, "export", run_export, "write a steering as a recipe that `steer` applies")
     add_workspace(export)
     export.add_argument("--sae", metavar="NAME", help="the SAE; by default the one that pages open with")
@@ -25,6 +31,27 @@ def add_verbs(verbs: Verbs) -> None:
     )
     export.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="where the recipe goes")
     export.add_argument("--onnx", type=Path, metavar="FILE", help="write it as an ONNX network, too")
+
+
+def _add_erase(actions: Verbs) -> None:
+    erase = add_verb(
+        actions,
+        "erase",
+        run_erase,
+        "remove the latents of a value one by one: what a probe still tells, what EER pays",
+    )
+    add_workspace(erase)
+    erase.add_argument("--sae", metavar="NAME", help="the SAE; by default the one that pages open with")
+    erase.add_argument(
+        "--value", metavar="ATTRIBUTE=VALUE", required=True, help="what to erase, such as gender=female"
+    )
+    erase.add_argument(
+        "--steps", type=int, default=16, metavar="N", help="how many latents at most (default: 16)"
+    )
+    erase.add_argument("--csv", type=Path, metavar="FILE", help="write every point of the curve")
+
+
+def _add_steer(verbs: Verbs) -> None:
     parser = add_verb(verbs, "steer", run_steer, "apply a recipe to embeddings")
     parser.add_argument(
         "source",
@@ -57,13 +84,8 @@ def run_export(options: argparse.Namespace) -> None:
     from sae_core.measures.recipes import save_recipe
 
     view = open_sae(options.workspace, options.sae)
-    if options.latents is not None:
-        changes = read_changes(options.latents)
-    else:
-        attribute, is_there, value = options.value.partition("=")
-        if not is_there:
-            raise ValueError(f"--value is ATTRIBUTE=VALUE, such as language=es, not {options.value!r}")
-        changes = ablation_of(view, (attribute, value))
+    by_value = options.latents is None
+    changes = ablation_of(view, _value(options.value)) if by_value else read_changes(options.latents)
     try:
         trial_set = draw_trials(view, among=usual_among(view.workspace.corpus))
     except CorpusError as error:
@@ -79,6 +101,40 @@ def run_export(options: argparse.Namespace) -> None:
     if options.onnx is not None:
         print(f"exported {write_network(recipe, options.onnx)}")
     print(as_called(f"next: {MODULE_COMMAND} steer IN OUT --recipe {options.out}"))
+
+
+def _value(text: str) -> tuple[str, str]:
+    """The attribute and the value of `language=es`."""
+    attribute, is_there, value = text.partition("=")
+    if not is_there:
+        raise ValueError(f"--value is ATTRIBUTE=VALUE, such as language=es, not {text!r}")
+    return attribute, value
+
+
+def run_erase(options: argparse.Namespace) -> None:
+    """Run `steering erase`."""
+    from sae_core.analysis.erasure import erasure_curve
+    from sae_core.analysis.trial_sets import draw_trials, usual_among
+    from sae_core.api import open_sae
+    from sae_core.files.artifacts import writing
+
+    if options.steps < 1:
+        raise ValueError(f"--steps must be at least 1, not {options.steps}")
+    view, value = open_sae(options.workspace, options.sae), _value(options.value)
+    trial_set = draw_trials(view, among=usual_among(view.workspace.corpus))
+    with Bar("steering erase") as bar:
+        curve = erasure_curve(view, value, trial_set, n_steps=options.steps, progress=bar)
+    last = curve.points.groupby("method", sort=False).tail(1)
+    print(f"{'removed':<18} {'latents':>7}  {'probe':>5}  {'EER':>6}   ({curve.n_speakers} unseen speakers)")
+    for point in last.itertuples():
+        print(
+            f"{point.method:<18} {point.n_latents or '–':>7}  {point.balanced_accuracy:>5.2f}  {point.eer:>6.1%}"
+        )
+    print(curve.sentence())
+    if options.csv is not None:
+        with writing(options.csv) as temporary:
+            curve.points.to_csv(temporary, index=False)
+        print(f"every point in {options.csv}")
 
 
 def run_steer(options: argparse.Namespace) -> None:

@@ -17,7 +17,7 @@ from sae_core.measures.calibration import (
 from sae_core.measures.intervals import PairDraws, SpeakerCounts, bounds, draw_speakers
 from sae_core.measures.verification import PRIORS, Trials, VerificationResult, draw_pairs, verify
 
-Scored = tuple[Float[np.ndarray, " p"], Bool[np.ndarray, " p"]]
+Scored = tuple[Float[np.ndarray, " q"], Bool[np.ndarray, " q"]]
 """Scores, and which of them are of targets."""
 
 

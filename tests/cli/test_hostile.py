@@ -38,9 +38,15 @@ INPUTS = {
         "topk-16-k4 --to saelens --out {new}/out --workspace {w}",
         "topk-16-k4 --to sparsify --out {w} --workspace {w}",
     ),
+    "scores": ("--workspace {w} --csv {new}/s.csv", "--workspace {w} --scores {w}/corpus.json --trials {w}"),
+    "fairness": ("--workspace {w} --by gender,language", "--workspace {w} --by size --csv {w}"),
     "steering export": (
         "--latents 1,2x0.5 --out {new}/recipe --onnx {new}/r.onnx --workspace {w}",
         "--value language=es --out {w} --workspace {w}",
+    ),
+    "steering erase": (
+        "--value language=es --steps 2 --workspace {w} --csv {new}/e.csv",
+        "--value language=es --steps 2 --workspace {w} --csv {w}",
     ),
     "steer": ("{w}/clips.parquet {new}/v.npy --recipe {w}", "{w}/embeddings/planted {w} --recipe {new}"),
     "lineage": ("--workspace {w} topk-16-k4 matryoshka-32-k4", "--workspace {w} matryoshka-32-k4 --csv {w}"),

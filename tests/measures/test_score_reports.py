@@ -25,7 +25,7 @@ def scored(n=3_000, *, seed=0, shift=0.0):
 
 
 def test_thresholds_are_fixed_on_another_list():
-    development, dev_trials, _ = scored(seed=1)
+    development, dev_trials, _ = scored(2_500, seed=1)
     scores, trials, speaker = scored(seed=2)
     found = report_scores(scores, trials, speaker, development=(development, dev_trials.is_target))
     assert not found.is_own
