@@ -4,7 +4,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from pages.shared import problems, session
+from pages.shared import problems, session, visitor
 
 ASSETS = Path(__file__).parent / "assets"
 
@@ -40,7 +40,7 @@ def main() -> None:
         position="top",
     )
     with problems.shown():
-        session.enter_workspace()
+        visitor.draw_visitor(session.enter_workspace())
         page.run()
 
 

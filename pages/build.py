@@ -11,12 +11,14 @@ from pages.parts.build.options import choose_options
 from pages.parts.build.source import HERE, BuildSource, choose_source, forget_upload
 from pages.shared import links
 from pages.shared.choices import nearest, tell_unknown
+from pages.shared.person import need
 from pages.shared.problems import shown
 from pages.shared.session import draw_head
 from sae_core.build.jobs import job_status, start_job
 from sae_core.build.plan import BuildPlan
 from sae_core.corpus.zips import unpack_zip
 from sae_core.files.errors import VoxScopeError
+from sae_core.workspace.people import EVERYWHERE
 from sae_core.workspace.places import Places
 
 JOB = "job"
@@ -35,6 +37,7 @@ def main() -> None:
         "From a folder or a zip of recordings to a workspace: clips, embeddings, SAEs, indexes, maps.",
         why="The build runs on the server: you may close this window and come back later.",
     )
+    need("build", EVERYWHERE)
     places = Places.from_environment()
     builds = places.built()
     watched = links.chosen(JOB)

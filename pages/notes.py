@@ -4,6 +4,7 @@ import streamlit as st
 
 from pages.parts.notes.table import draw_table
 from pages.shared.notes_panel import tell_broken
+from pages.shared.person import need
 from pages.shared.session import open_page, try_next
 from pages.shared.wording import counted, plain
 from sae_core.files.errors import VoxScopeError
@@ -62,6 +63,7 @@ def draw_exchange(workspace: Workspace) -> None:
 def add_notes(workspace: Workspace, content: bytes, *, name: str) -> None:
     """Add an export to the notes, and say how many of its entries were new."""
     try:
+        need("annotate", workspace.path.name)
         report = workspace.notes.merge(notes_from_json(content, where=name))
     except VoxScopeError as error:
         st.error(plain(str(error)), icon=":material/error:")

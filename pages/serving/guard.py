@@ -1,12 +1,13 @@
 """What every request passes before Streamlit sees it: which hosts may be named, what is closed, what answers carry.
 
-The server listens to this machine alone, but a browser on it also carries pages of others. A page elsewhere may not
-speak to the app (its Origin is refused), a name that was pointed at this machine may not stand for it (its Host is
+The server usually listens to this machine alone, but a browser on it carries pages of others too. A page elsewhere may
+not speak to the app (its Origin is refused), a name that was pointed at this machine may not stand for it (its Host is
 refused), and no page may show the app in a frame. Nothing here asks anybody outside: Streamlit's own check would look
 up the machine's outside address for an Origin that it does not know.
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from starlette.responses import PlainTextResponse
@@ -60,8 +61,9 @@ class Guard:
         hosts: Iterable[str] = (),
         base: str = "",
         is_left_over: Callable[[str], bool] = lambda _: False,
+        is_shared: bool = False,
     ) -> None:
-        self._app = app
+        self._app, self._is_shared = app, is_shared
         self._hosts = LOOPBACK | {host.lower() for host in hosts}
         self._is_left_over = is_left_over
         self._base = f"/{base.strip('/')}" if base.strip("/") else ""
@@ -72,7 +74,7 @@ class Guard:
             await self._app(scope, receive, send)
             return
         path = str(scope["path"]).removeprefix(self._base)
-        refused = refusal(path, _headers(scope), self._hosts)
+        refused = refusal(path, _headers(scope), self._hosts, is_shared=self._is_shared)
         if refused is None and path.startswith(MEDIA) and self._is_left_over(path.removeprefix(MEDIA)):
             refused = 404, "the visit that this was made for has ended"
         if refused is not None and scope["type"] == "websocket":
@@ -83,11 +85,19 @@ class Guard:
             await self._app(scope, receive, _with_headers(send))
 
 
-def refusal(path: str, headers: Mapping[str, str], hosts: frozenset[str]) -> tuple[int, str] | None:
-    """Status and reason where a request is refused: another host or origin, something closed, an endless number."""
-    if _name_in(f"//{headers.get('host', '')}") not in hosts:
+def refusal(
+    path: str, headers: Mapping[str, str], hosts: frozenset[str], *, is_shared: bool = False
+) -> tuple[int, str] | None:
+    """Status and reason where a request is refused: another host or origin, something closed, an endless number.
+
+    is_shared: the server listens beyond this machine. It may then be asked by its number, which no name can be pointed
+    at; pages that ask must come from the host that is asked.
+    """
+    host = _name_in(f"//{headers.get('host', '')}")
+    if host not in hosts and not (is_shared and _is_number(host)):
         return 421, "this server answers under another name"
-    if (origin := headers.get("origin")) is not None and _name_in(origin) not in hosts:
+    origin = headers.get("origin")
+    if origin is not None and _name_in(origin) not in (hosts if host in hosts else {host}):
         return 403, "pages of other hosts may not ask here"
     if len(path) > MAX_PATH_BYTES:
         return 414, "this address is too long"
@@ -104,6 +114,14 @@ def _name_in(address: str) -> str:
         return urlsplit(address).hostname or ""
     except ValueError:
         return ""
+
+
+def _is_number(host: str) -> bool:
+    """Whether a host is given by its address in numbers."""
+    try:
+        return bool(ip_address(host))
+    except ValueError:
+        return False
 
 
 def _headers(scope: Scope) -> dict[str, str]:

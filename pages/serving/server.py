@@ -11,7 +11,7 @@ import os
 import socket
 import sys
 import webbrowser
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from threading import Thread
@@ -27,7 +27,10 @@ from streamlit import net_util
 from streamlit.starlette import App
 
 from pages.serving.guard import Guard
+from pages.serving.sign_in import TOKEN, SignIn
 from pages.shared.media import DOT_SOUNDS, in_app, is_left_over
+from sae_core.workspace.people import People
+from sae_core.workspace.places import TOKEN_VARIABLE, is_loopback
 
 PING_S = 30
 SCRIPT = Path(__file__).resolve().parents[2] / "app.py"
@@ -60,13 +63,13 @@ def show(address: str) -> None:
         webbrowser.open(address)
 
 
-def listen(port: int) -> socket.socket:
-    """A socket for this machine alone, whose connections send small pieces at once.
+def listen(port: int, host: str = "127.0.0.1") -> socket.socket:
+    """A socket, for this machine alone unless another address is given, whose connections send small pieces at once.
 
     Streamlit's own waits, before it sends the rest of an answer, until the browser has acknowledged the first piece,
     which a browser puts off: 40 ms for every file (Nagle's algorithm against delayed acknowledgements).
     """
-    found = socket.create_server(("127.0.0.1", port), backlog=2048)
+    found = socket.create_server((host, port), backlog=2048)
     found.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # connections take it over
     return found
 
@@ -83,12 +86,24 @@ def routes() -> list[Route]:
     return [Route(in_app(f"{DOT_SOUNDS}/{{token}}/{{point:int}}"), dot_sound)]
 
 
-def middleware() -> list[Middleware]:
-    """What every request passes first; other names than this machine's are those that Streamlit's options give."""
-    names = [st.get_option("browser.serverAddress"), *(st.get_option("server.corsAllowedOrigins") or ())]
+def middleware(
+    *, names: Sequence[str] = (), people: People | None = None, token: str | None = None
+) -> list[Middleware]:
+    """What every request passes first.
+
+    names: hosts that the server is known by, beside this machine's and those that Streamlit's options give. people,
+    token: who may sign in; with neither, whoever reaches the server may do everything.
+    """
+    names = [
+        *names,
+        st.get_option("browser.serverAddress") or "",
+        *(st.get_option("server.corsAllowedOrigins") or ()),
+    ]
     hosts = [urlsplit(name if "//" in name else f"//{name}").hostname or "" for name in names if name]
     base = str(st.get_option("server.baseUrlPath") or "")
-    return [Middleware(Guard, hosts=hosts, base=base, is_left_over=is_left_over)]
+    is_shared = people is not None or token is not None
+    guard = Middleware(Guard, hosts=hosts, base=base, is_left_over=is_left_over, is_shared=is_shared)
+    return [guard, Middleware(SignIn, people=people, token=token, base=base)] if is_shared else [guard]
 
 
 def ask_nobody() -> None:
@@ -101,12 +116,24 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Serve the app.")
     parser.add_argument("port", type=int)
     parser.add_argument("--headless", action="store_true", help="do not open a browser window")
+    parser.add_argument("--host", default="127.0.0.1", help="the address to listen at")
+    parser.add_argument("--name", action="append", default=[], help="a host that the server is known by")
+    parser.add_argument("--people", type=Path, help="the file of people who may sign in")
     options = parser.parse_args()
+    token = os.environ.pop(TOKEN_VARIABLE, None) or None
+    people = None if options.people is None else People.load(options.people)
+    if not is_loopback(options.host) and token is None and people is None:
+        parser.error("beyond this machine somebody has to sign in: start it with python -m sae_core serve")
     ask_nobody()
     # while only code is loaded there is no garbage to look for; `get_ready` turns it on again
     gc.disable()
     settings = uvicorn.Config(
-        App(SCRIPT, lifespan=_running, routes=routes(), middleware=middleware()),
+        App(
+            SCRIPT,
+            lifespan=_running,
+            routes=routes(),
+            middleware=middleware(names=options.name, people=people, token=token),
+        ),
         ws="websockets-sansio",
         ws_max_size=int(st.get_option("server.maxMessageSize")) * 10**6,
         ws_ping_interval=PING_S,
@@ -115,9 +142,11 @@ def main() -> None:
         log_level="warning",
         access_log=False,
     )
-    with listen(options.port) as listening:
+    with listen(options.port, options.host) as listening:
         if not options.headless:
-            show(f"http://127.0.0.1:{options.port}")
+            query = f"?{TOKEN}={token}" if token else ""
+            base = str(st.get_option("server.baseUrlPath") or "").strip("/")
+            show(f"http://127.0.0.1:{options.port}/{base}{query}")
         uvicorn.Server(settings).run(sockets=[listening])
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
+from pages.shared.person import current_person, may, need
 from pages.shared.wording import plain
 from sae_core.files.errors import VoxScopeError
 from sae_core.workspace.note_entries import MAX_AUTHOR_CHARS, MAX_NOTE_CHARS, NoteEntry, Subject, clean_author
@@ -38,6 +39,9 @@ def _draw_panel(
         except VoxScopeError as error:
             tell_broken(error)
             return
+        if not may("annotate", workspace.path.name):
+            _draw_to_read(found)
+            return
         with st.container(horizontal=True, vertical_alignment="bottom", key="notes_row"):
             ask_author(workspace)
             _draw_star(workspace, subject, found)
@@ -54,6 +58,16 @@ def _draw_panel(
             _draw_earlier(workspace, subject, written_about, notes)
 
 
+def _draw_to_read(found: SubjectNotes) -> None:
+    """What others wrote, for somebody who may not write here."""
+    facts = [":material/star: starred"] if found.is_starred else []
+    facts += [f"**{plain(found.label)}**"] if found.label else []
+    facts += [plain(tag) for tag in found.tags]
+    st.markdown(" · ".join(facts) or ":gray[No notes yet. You may look and listen here, not write.]")
+    for comment in found.comments:
+        st.caption(f"{plain(comment.author)}: {plain(comment.text)}")
+
+
 def tell_broken(error: VoxScopeError) -> None:
     """Say calmly that notes cannot be read; the rest of the page goes on."""
     st.warning(f"Notes: {plain(str(error))}", icon=":material/speaker_notes_off:")
@@ -62,6 +76,9 @@ def tell_broken(error: VoxScopeError) -> None:
 def ask_author(workspace: Workspace) -> str:
     """Who writes; asked once and then remembered for this visit, in no address. What was written before is kept until
     then, and written with the name."""
+    if (signed_in := current_person().name) != "":
+        st.session_state[AUTHOR] = signed_in
+        return signed_in
     known = str(st.session_state.get(AUTHOR, ""))
     st.session_state["notes_author"] = known
     st.text_input(
@@ -170,8 +187,9 @@ def _draw_earlier(workspace: Workspace, subject: Subject, before: Subject, notes
 
 def write_note(workspace: Workspace, subject: Subject, kind: str, text: str = "") -> None:
     """Write for the visitor; what is refused, and why, shows in the panel, and nothing typed is lost."""
-    author = st.session_state.get(AUTHOR)
+    author = current_person().name or st.session_state.get(AUTHOR)
     try:
+        need("annotate", workspace.path.name)
         if not author:
             others = [note for note in st.session_state.get(WAITING, []) if note[:2] != (subject, kind)]
             st.session_state[WAITING] = [*others, (subject, kind, text)]

@@ -12,8 +12,10 @@ from streamlit.runtime.pages_manager import PagesManager
 
 from pages.shared import links
 from pages.shared.choices import choose_one
+from pages.shared.person import current_person, need
 from pages.shared.wording import TERMS, sae_words
 from sae_core.files.errors import ArtifactError
+from sae_core.workspace.people import EVERYWHERE
 from sae_core.workspace.places import Places
 from sae_core.workspace.workspace import SaeView, Workspace, open_workspace, workspace_stamp
 
@@ -28,7 +30,8 @@ _ENTERED, _SWITCH = "workspace entered", "workspace_choice"
 def current_workspace() -> Workspace:
     """The workspace that the URL names, else the server's own; opened once for everyone and again only when its files
     have been made anew."""
-    path = Places.from_environment().workspace(links.chosen(links.WORKSPACE))
+    path = Places.from_environment().workspace(_name_asked_for())
+    need("read", path.name)
     opened = _shelf.opened(path)
     if opened is not None:
         return opened
@@ -41,15 +44,14 @@ def open_first() -> None:
     _shelf.open(Places.from_environment().workspace(None))
 
 
-def enter_workspace() -> None:
-    """Before a page is drawn: take note of the workspace it is to show.
+def enter_workspace() -> str | None:
+    """Before a page is drawn: take note of the workspace it is to show, and return its name.
 
     What was chosen in another workspace is forgotten; latents and clips of one mean nothing in the other.
     """
     _leave_automatic_pages()
     links.modernise()
-    places = Places.from_environment()
-    names = list(places.workspaces())
+    names = _names()
     wanted = links.chosen(links.WORKSPACE)
     entered = wanted if wanted is not None else next(iter(names), None)
     before = st.session_state.get(_ENTERED)
@@ -59,6 +61,24 @@ def enter_workspace() -> None:
     st.session_state[_ENTERED] = entered
     if entered is not None and _offers_switch(names):
         links.choose(links.WORKSPACE, entered)
+    return entered
+
+
+def _name_asked_for() -> str | None:
+    """The workspace that the address names, else the first; what somebody may not open is not there for them."""
+    names, asked = _names(), links.chosen(links.WORKSPACE)
+    if asked is not None and asked not in names and not current_person().may("read", EVERYWHERE):
+        raise ArtifactError(
+            f"there is no workspace named {asked!r} that you may open",
+            remedy=f"choose one of: {', '.join(names) or 'none yet'}",
+        )
+    return asked if asked is not None else next(iter(names), None)
+
+
+def _names() -> list[str]:
+    """The workspaces that whoever looks may open, the server's own first."""
+    person = current_person()
+    return [name for name in Places.from_environment().workspaces() if person.may("read", name)]
 
 
 def _offers_switch(names: list[str]) -> bool:
@@ -170,7 +190,7 @@ def _leave_automatic_pages() -> None:
 def draw_head(title: str, what: str, *, why: str) -> DeltaGenerator:
     """Draw the head of a page, with the workspace to switch where there are several, and return the place beside it."""
     _leave_automatic_pages()
-    names = list(Places.from_environment().workspaces())
+    names = _names()
     has_switch = _offers_switch(names)
     words, choice = st.columns([1, 1] if has_switch else [5, 2], vertical_alignment="top", gap="medium")
     with words:

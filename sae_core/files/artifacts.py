@@ -54,10 +54,11 @@ _WRITE_REMEDIES = {
 
 
 @contextlib.contextmanager
-def writing(path: Path) -> Iterator[Path]:
+def writing(path: Path, *, mode: int = 0o644) -> Iterator[Path]:
     """Yield a temporary path beside `path` that becomes `path` when the block ends well, and vanishes when it does not.
 
-    Raises ArtifactError when the folder cannot be written or the disk is full; an existing `path` is then untouched.
+    mode: who may read it then, as for chmod. Raises ArtifactError when the folder cannot be written or the disk is
+    full; an existing `path` is then untouched.
     """
     path = Path(path)
     temporary: Path | None = None
@@ -67,7 +68,7 @@ def writing(path: Path) -> Iterator[Path]:
         os.close(handle)
         temporary = Path(name)
         yield temporary
-        _settle(temporary, path)
+        _settle(temporary, path, mode)
     except OSError as error:
         if error.errno not in _WRITE_REMEDIES:
             raise
@@ -79,10 +80,10 @@ def writing(path: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
-def _settle(temporary: Path, path: Path) -> None:
+def _settle(temporary: Path, path: Path, mode: int) -> None:
     with temporary.open("rb") as stream:
         os.fsync(stream.fileno())
-    os.chmod(temporary, 0o644)
+    os.chmod(temporary, mode)
     temporary.replace(path)
 
 

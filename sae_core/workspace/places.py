@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from ipaddress import ip_address
 from pathlib import Path
 
 from sae_core.files.artifacts import read_json
@@ -18,10 +19,20 @@ from sae_core.files.product import CODE, is_checkout, user_data_folder
 WORKSPACE_VARIABLE = "VOXSCOPE_WORKSPACE"
 WORKSPACES_VARIABLE = "VOXSCOPE_WORKSPACES"
 IMPORT_ROOTS_VARIABLE = "VOXSCOPE_IMPORT_ROOTS"
+TOKEN_VARIABLE = "VOXSCOPE_TOKEN"
+"""The word that lets people into a shared server; made anew at each start unless it is set."""
 USUAL_NAME = "workspaces"
 JOB_FOLDER = "job"
 MAX_LISTED = 500
 _NAME = re.compile(r"[^\W_][\w .+-]{0,62}[\w+-]|[^\W_]")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address to listen at is this machine's alone."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 @dataclass(frozen=True)

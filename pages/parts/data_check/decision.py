@@ -9,6 +9,7 @@ from pages.parts.data_check.findings import say_what_was_decided
 from pages.shared import links
 from pages.shared.heading import Heading
 from pages.shared.notes_panel import AUTHOR, NO_NAME, ask_author
+from pages.shared.person import current_person, need
 from pages.shared.wording import plain
 from sae_core.analysis.data_check import CAN_MERGE, KEEP, LEAVE_OUT, MERGE, SOUND_KINDS, decide
 from sae_core.files.errors import VoxScopeError
@@ -61,8 +62,9 @@ def _button(view: SaeView, finding: pd.Series, decision: str, label: str, icon: 
 
 def _take(view: SaeView, finding: pd.Series, decision: str) -> None:
     """Keep the decision; what is refused, and why, shows below the buttons."""
-    author = st.session_state.get(AUTHOR)
+    author = current_person().name or st.session_state.get(AUTHOR)
     try:
+        need("annotate", view.workspace.path.name)
         if not author:
             raise ValueError(NO_NAME)
         decide(view.workspace, finding.to_dict(), decision, author=str(author))

@@ -14,6 +14,7 @@ import streamlit as st
 from pages.shared import clip_finder, links, media
 from pages.shared.caching import VIEW, cached
 from pages.shared.choices import choose_one
+from pages.shared.person import need
 from sae_core.analysis.probe import (
     Examination,
     Examiner,
@@ -184,6 +185,7 @@ def _kept_words(kept: KeptExcerpt) -> str:
 
 def _delete_kept(view: SaeView, mark: str) -> None:
     try:
+        need("annotate", view.workspace.path.name)
         forget_excerpt(view.workspace.path, mark)
     except ArtifactError as error:
         st.toast(str(error), icon=":material/error:")

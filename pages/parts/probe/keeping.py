@@ -5,6 +5,7 @@ import streamlit as st
 from pages.parts.probe import choice
 from pages.parts.probe.choice import BRING, CLIP, Probe
 from pages.shared import links
+from pages.shared.person import need
 from sae_core.files.errors import ArtifactError
 from sae_core.workspace.excerpts import MAX_HEARD_S, keep_excerpt
 from sae_core.workspace.workspace import SaeView
@@ -46,6 +47,7 @@ def keep(view: SaeView, probe: Probe) -> None:
         return
     made = view.embeddings
     try:
+        need("annotate", view.workspace.path.name)
         mark = keep_excerpt(
             view.workspace.path,
             probe.excerpt,
