@@ -14,7 +14,7 @@ import streamlit as st
 from itsdangerous import BadSignature, URLSafeTimedSerializer
 
 from sae_core.files.errors import ArtifactError
-from sae_core.workspace.people import OWNER, Person
+from sae_core.workspace.people import EVERYWHERE, OWNER, Person
 
 PERSON_HEADER = "x-voxscope-person"
 LINK = "invitation"
