@@ -50,6 +50,7 @@ NEVER_IMPORTED = {
     "pre-commit-hooks": "commands",
 }
 MODULE_OF_REQUIREMENT = {
+    "argon2-cffi": "argon2",
     "nemo_toolkit": "nemo",
     "pillow": "PIL",
     "scikit-learn": "sklearn",
@@ -286,7 +287,7 @@ def test_the_demo_and_the_models_stay_small():
 
 # list of pins → the parts of pyproject.toml whose packages it pins; "" stands for what everybody needs
 PINNED_IN = {
-    "requirements.txt": ("", "titanet", "hub", "onnx", "vectors"),
+    "requirements.txt": ("", "titanet", "hub", "onnx", "vectors", "share"),
     "requirements-ray.txt": ("ray",),
     "requirements-docs.txt": ("docs",),
     "requirements-dev.txt": ("dev",),

@@ -50,9 +50,8 @@ def may(role: str, workspace: str) -> bool:
 def need(role: str, workspace: str) -> None:
     """ArtifactError where whoever looks may not do what takes this role in a workspace."""
     if not may(role, workspace):
-        raise ArtifactError(
-            _MAY_NOT[role], remedy=f"ask the server's owner for the role “{role}” in {workspace}"
-        )
+        where = "all workspaces" if workspace == EVERYWHERE else workspace
+        raise ArtifactError(_MAY_NOT[role], remedy=f"ask the server's owner for the role “{role}” in {where}")
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ def add_verbs(verbs: Verbs) -> None:
     parser = verbs.add_parser("people", help=words, description=words[0].upper() + words[1:] + ".")
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     add = add_verb(actions, "add", run_add, "add somebody, or give somebody another password or role")
-    add.add_argument("name", metavar="NAME")
+    add.add_argument("name", metavar="NAME", help="what the person signs in as; it stands beside notes")
     add.add_argument(
         "--role",
         choices=ROLES,
@@ -27,7 +27,7 @@ def add_verbs(verbs: Verbs) -> None:
     )
     add.add_argument("--keep-password", action="store_true", help="change the role alone")
     remove = add_verb(actions, "remove", run_remove, "take somebody off the list")
-    remove.add_argument("name", metavar="NAME")
+    remove.add_argument("name", metavar="NAME", help="who may no longer sign in")
     listed = add_verb(actions, "list", run_list, "show everybody with their roles")
     for action in (add, remove, listed):
         action.add_argument(

@@ -45,6 +45,12 @@ def add_server(parser: argparse.ArgumentParser) -> None:
         metavar="FOLDER",
         help="let people build from folders below this one (may be given more than once)",
     )
+    parser.add_argument("--headless", action="store_true", help="do not open a browser window")
+    _add_address(parser)
+
+
+def _add_address(parser: argparse.ArgumentParser) -> None:
+    """Declare where the server is reached and who may sign in."""
     parser.add_argument("--port", type=int, default=DEFAULT_PORT, help=f"the port (default {DEFAULT_PORT})")
     parser.add_argument(
         "--host",
@@ -72,7 +78,6 @@ def add_server(parser: argparse.ArgumentParser) -> None:
         metavar="PATH",
         help="the path below which a proxy shows it, such as /voices",
     )
-    parser.add_argument("--headless", action="store_true", help="do not open a browser window")
 
 
 def run_serve(options: argparse.Namespace) -> None:

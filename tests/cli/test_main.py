@@ -150,5 +150,12 @@ def test_serving_hands_the_workspace_to_the_app(small_workspace, monkeypatch):
     assert "OPENBLAS_NUM_THREADS" not in job_environment(handed["environment"]), (
         "builds have the machine's cores"
     )
-    assert handed["command"][1:] == ["-m", "pages.serving.server", "8765", "--headless"]
+    assert handed["command"][1:] == [
+        "-m",
+        "pages.serving.server",
+        "8765",
+        "--host",
+        "127.0.0.1",
+        "--headless",
+    ]
     assert os.path.exists(os.path.join(handed["folder"], "app.py"))

@@ -119,7 +119,7 @@ def test_the_app_is_served_behind_the_guard(monkeypatch):
     (guard,) = server.middleware()
     assert guard.cls is Guard
     assert guard.kwargs.pop("is_left_over") is media.is_left_over
-    assert guard.kwargs == {"hosts": ["voices.example", "other.example"], "base": "vox"}
+    assert guard.kwargs == {"hosts": ["voices.example", "other.example"], "base": "vox", "is_shared": False}
 
 
 class _Runtime:
