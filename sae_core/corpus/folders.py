@@ -1,8 +1,10 @@
 """Looks at folders: all recordings below one, or just enough of it to tell how it is laid out."""
 
 import os
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
+from time import monotonic
 
 from sae_core.corpus.wordlists import words_of
 from sae_core.files.errors import CorpusError
@@ -34,6 +36,8 @@ GLIMPSE_DEPTH = 4
 MAX_GLIMPSED_A_FOLDER = 2_000
 MAX_GLIMPSED = 20_000
 N_SHOWN = 6
+N_BETWEEN_LOOKS = 64
+"""Entries of a folder between two looks at the clock."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,7 @@ class Listing:
 
     names: of recordings. unread: (path, reason) of those left out. beside: of files that are no recordings.
     workspaces: folders passed over because they are workspaces. n_linked: recordings reached through links.
+    is_partial: there was more than could be listed in the time that was given.
     """
 
     names: list[str]
@@ -49,24 +54,24 @@ class Listing:
     beside: tuple[str, ...] = ()
     workspaces: tuple[str, ...] = ()
     n_linked: int = 0
+    is_partial: bool = False
 
 
-def list_recordings(folder: Path) -> Listing:
+def list_recordings(folder: Path, *, within_s: float | None = None) -> Listing:
     """Every recording below `folder`, none of which leads out of it; no file is opened and only links are resolved.
 
     Hidden files, workspaces and files that are plainly no recordings are passed over; symbolic links are followed to
-    files inside the folder only, and a file that several names lead to is listed once.
+    files inside the folder only, and a file that several names lead to is listed once. within_s: seconds after which
+    to stop with what was seen so far; None lists all.
     """
     seen = _Seen(os.path.realpath(folder))
+    until = None if within_s is None else monotonic() + within_s
     pending = [""]
     while pending:
         inside = pending.pop()
-        try:
-            entries = list(os.scandir(os.path.join(folder, inside)))
-        except OSError as error:
-            seen.unread.append((_as_text(inside), f"cannot be listed ({error.strerror})"))
-            continue
-        for entry in entries:
+        for n_seen, entry in enumerate(_entries(folder, inside, seen)):
+            if until is not None and n_seen % N_BETWEEN_LOOKS == 0 and monotonic() > until:
+                return replace(seen.listing(), is_partial=True)
             name = inside + entry.name
             if entry.name[0] == ".":
                 continue
@@ -77,6 +82,15 @@ def list_recordings(folder: Path) -> Listing:
             else:
                 pending.append(name + "/")
     return seen.listing()
+
+
+def _entries(folder: Path, inside: str, seen: "_Seen") -> Iterator[os.DirEntry[str]]:
+    """What stands in one folder, one after the other however much it is; one that cannot be listed is named."""
+    try:
+        with os.scandir(os.path.join(folder, inside)) as entries:
+            yield from entries
+    except OSError as error:
+        seen.unread.append((_as_text(inside), f"cannot be listed ({error.strerror})"))
 
 
 class _Seen:

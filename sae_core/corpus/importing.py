@@ -7,7 +7,6 @@ from pathlib import Path
 import pandas as pd
 
 from sae_core.audio.recordings import AudioInfo
-from sae_core.corpus import labels as label_file
 from sae_core.corpus.clips import Corpus, attribute_columns
 from sae_core.corpus.cutting import CutSettings, cut_clips
 from sae_core.corpus.decisions import NO_DECISIONS, Decisions
@@ -151,8 +150,13 @@ def import_corpus(
     return _import(read, Path(folder), Path(workspace), settings.cuts, progress=progress, decisions=decisions)
 
 
-def understand(folder: Path, settings: ImportSettings = ImportSettings()) -> Understood:
-    """What a folder says of its recordings, none of which is opened; CorpusError where that cannot be used."""
+def understand(
+    folder: Path, settings: ImportSettings = ImportSettings(), *, listing: Listing | None = None
+) -> Understood:
+    """What a folder says of its recordings, none of which is opened; CorpusError where that cannot be used.
+
+    listing: of the folder, where it was listed already.
+    """
     folder = Path(folder)
     if not folder.is_dir():
         raise CorpusError(
@@ -161,14 +165,14 @@ def understand(folder: Path, settings: ImportSettings = ImportSettings()) -> Und
             remedy="give the folder that holds the recordings",
         )
     if settings.labels is not None:
-        return _by_labels(folder, settings)
+        return understand_listed(folder, listing or list_recordings(folder), settings=settings)
     layout, evidence = (settings.layout, "asked for") if settings.layout else recognise_layout(folder)
     if layout != PLAIN:
         rows = _as_chosen(IMPORTERS[layout].read(folder), settings, layout)
         used = {*rows.table["audio_path"], *(place for place, _ in rows.unread)}
         beside = [name for name in glimpse(folder).files if name not in used]
         return _understood(_tell_rest(rows, beside), folder, layout, evidence, None)
-    return understand_listed(folder, list_recordings(folder), settings=settings)
+    return understand_listed(folder, listing or list_recordings(folder), settings=settings)
 
 
 def _as_chosen(rows: Rows, settings: ImportSettings, layout: str) -> Rows:
@@ -192,18 +196,16 @@ def understand_listed(
 ) -> Understood:
     """What a folder without a published layout says of the recordings listed; only tables in it are opened."""
     rows, told = read_plain_folder(
-        folder, listing, choices=settings.choices, takes_tables=settings.layout is None
+        folder,
+        listing,
+        choices=settings.choices,
+        takes_tables=settings.layout is None,
+        labels=settings.labels,
     )
     layout = PLAIN if rows.is_listed else BY_TABLE
-    rows = _tell_rest(_say_skipped(rows, listing), list(listing.beside))
+    skipped = replace(listing, unread=()) if settings.labels is not None else listing
+    rows = _tell_rest(_say_skipped(rows, skipped), list(listing.beside))
     return _understood(rows, folder, layout, "asked for" if settings.layout else told, listing)
-
-
-def _by_labels(folder: Path, settings: ImportSettings) -> Understood:
-    assert settings.labels is not None
-    listing = list_recordings(folder)
-    rows = label_file.read(Path(settings.labels), NameIndex(listing.names), choices=settings.choices)
-    return _understood(rows, folder, BY_TABLE, f"{settings.labels} says what is where", listing)
 
 
 def _say_skipped(rows: Rows, listing: Listing) -> Rows:

@@ -9,7 +9,7 @@ import pandas as pd
 
 from sae_core.corpus.columns import CHANNEL_WORDS, MS_NAMES, Roles, find_roles, key_of, shown
 from sae_core.corpus.names import NameIndex
-from sae_core.corpus.rows import ROW_COLUMNS, SUBSET_COLUMN, Rows
+from sae_core.corpus.rows import ROW_COLUMNS, SUBSET_COLUMN, Rows, TableHead
 from sae_core.corpus.tables import REMEDY, RawTable, read_table_file
 from sae_core.corpus.values import clean_text, genders_of, known, languages_of
 from sae_core.files.errors import CorpusError
@@ -19,6 +19,8 @@ LAYOUT = """A CSV (comma, semicolon, tab or bar), Parquet or JSON table with a c
 speakers, languages, genders, ages, starts, durations, channels and splits. Every further column describes clips: one of
 text becomes an attribute, numbers stay in the clips table."""
 
+N_HEAD, MAX_SHOWN = 5, 80
+"""Rows of a table, and characters of a cell, that are shown to people."""
 MAX_COLUMNS = 200
 """So many further columns are kept; of a table with more, the first."""
 # A number as people write it; 007 is a name, and so is one with more digits than a float holds.
@@ -77,7 +79,17 @@ def rows_of(
         left_out=raw.left_out,
         plain=frozenset(plain),
         notices=tuple(notices),
+        head=_head(raw, roles, path),
     )
+
+
+def _head(raw: RawTable, roles: Roles, path: Path) -> TableHead:
+    rows = raw.frame.head(N_HEAD).astype("object")
+    columns = {
+        str(name): tuple("" if pd.isna(value) else str(value)[:MAX_SHOWN] for value in rows[name])
+        for name in rows
+    }
+    return TableHead(path.name, columns, roles.by_column)
 
 
 def choose_roles(raw: RawTable, path: Path, index: NameIndex | None, choices: Choices) -> Roles:

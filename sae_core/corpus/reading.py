@@ -3,8 +3,9 @@
 Tables are chosen by what is in them, and every one that is not used is named with the reason.
 """
 
+import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
@@ -33,6 +34,8 @@ USUAL_STEMS = ("labels", "metadata", "clips", "manifest")
 MAX_TABLES = 60
 MAX_READ_BYTES = 512 * 1024**2
 MIN_COVERAGE = 0.5
+TRIALS = "trials"
+_LEVEL = re.compile(r"(folder|level)\s*\d{1,9}", re.IGNORECASE)
 N_NAMED = 8
 DESCRIBING = (
     "speaker_id",
@@ -73,14 +76,34 @@ class FolderTables:
     trials: list[str] = field(default_factory=list)
     set_aside: dict[str, str] = field(default_factory=dict)
 
+    def told(self) -> dict[str, str]:
+        """What each table was taken for, or why it is not used, by name."""
+        taken = {table.name: "labels the recordings" for table in self.labelling}
+        taken |= {table.name: "says something of speakers" for table in self.speakers}
+        taken |= dict.fromkeys(self.trials, "a list of trials")
+        return taken | {name: f"not used: {why}" for name, why in self.set_aside.items()}
+
 
 def read_plain_folder(
-    folder: Path, listing: Listing, *, choices: Choices = NO_CHOICES, takes_tables: bool = True
+    folder: Path,
+    listing: Listing,
+    *,
+    choices: Choices = NO_CHOICES,
+    takes_tables: bool = True,
+    labels: Path | None = None,
 ) -> tuple[Rows, str]:
-    """The rows of a folder without a published layout, and in words what says so: its tables, or its folders' names."""
+    """The rows of a folder without a published layout, and in words what says so: its tables, or its folders' names.
+
+    labels: the table that people say labels the recordings; None takes those in the folder that fit.
+    """
     index = NameIndex(listing.names)
-    found = find_tables(folder, listing, index) if takes_tables else FolderTables()
-    if found.labelling:
+    found = FolderTables()
+    if takes_tables:
+        found = find_tables(folder, listing, index, asked=labels)
+    if labels is not None:
+        rows = _with_speakers(lambda own: label_file.read(labels, index, choices=own), listing, index, choices)
+        evidence = f"{labels} says what is where"
+    elif found.labelling:
         rows, evidence = _read_tables(folder, listing, index, found, choices)
     else:
         rows, evidence = (
@@ -92,20 +115,41 @@ def read_plain_folder(
     return replace(
         rows,
         trials={**rows.trials, **trials},
-        used=(*rows.used, *found.trials),
+        used=(*rows.used, *found.trials, *_names_in(folder, labels)),
         notices=(*rows.notices, *aside),
+        tables={**found.told(), **dict.fromkeys(_names_in(folder, labels), "labels the recordings")},
     ), evidence
 
 
-def find_tables(folder: Path, listing: Listing, index: NameIndex) -> FolderTables:
-    """The tables below a folder, each read and judged by what is in it."""
-    found = FolderTables()
-    candidates = [name for name in listing.beside if PurePosixPath(name).suffix.lower() in TABLE_SUFFIXES]
+def _names_in(folder: Path, file: Path | None) -> tuple[str, ...]:
+    """The name of a file relative to the folder that it lies in, or nothing."""
+    if file is None or not file.resolve().is_relative_to(folder.resolve()):
+        return ()
+    return (file.resolve().relative_to(folder.resolve()).as_posix(),)
+
+
+def table_candidates(names: Sequence[str]) -> list[str]:
+    """The files of some that are looked into for tables, the likeliest first."""
+    candidates = [name for name in names if PurePosixPath(name).suffix.lower() in TABLE_SUFFIXES]
     candidates.sort(
         key=lambda name: (name.count("/"), PurePosixPath(name).stem.lower() not in USUAL_STEMS, name)
     )
+    return candidates[:MAX_TABLES]
+
+
+def find_tables(
+    folder: Path, listing: Listing, index: NameIndex, *, asked: Path | None = None
+) -> FolderTables:
+    """The tables below a folder, each read and judged by what is in it.
+
+    Where a table is `asked` for, of the others only the lists of trials are taken.
+    """
+    found = FolderTables()
     judged, n_bytes = [], 0
-    for name in candidates[:MAX_TABLES]:
+    others = _names_in(folder, asked)
+    for name in table_candidates(listing.beside):
+        if name in others:
+            continue
         if PurePosixPath(name).name in OWN_FILES:
             found.set_aside[name] = (
                 "it is called as a file of a workspace, and those are not read from a folder"
@@ -116,7 +160,11 @@ def find_tables(folder: Path, listing: Listing, index: NameIndex) -> FolderTable
             found.set_aside[name] = "too large to be looked into; give it with --labels"
             continue
         judged.append(_judge(folder, name, index, found))
-    _choose(judged, index, found, listing)
+    if asked is None:
+        _choose(judged, index, found, listing)
+    else:
+        aside = [table for table in judged if table.why_not != TRIALS]
+        found.set_aside |= {table.name: table.why_not or f"{asked.name} was asked for" for table in aside}
     return found
 
 
@@ -134,7 +182,7 @@ def _judge(folder: Path, name: str, index: NameIndex, found: FolderTables) -> _T
             text = read_text(folder / name, names=index.names)
             if looks_like_trials(text, lambda clip: index.find(clip) is not None):
                 found.trials.append(name)
-                return _Table(name, None, why_not="trials")
+                return _Table(name, None, why_not=TRIALS)
         raw = read_table_file(folder / name, index)
     except CorpusError as error:
         return _Table(name, None, why_not=error.what)
@@ -165,7 +213,7 @@ def _choose(judged: Sequence[_Table], index: NameIndex, found: FolderTables, lis
         alike = [best, *(table for table in [*usable, *parts] if table is not best and _is_like(table, best))]
         found.labelling = _apart(alike, index)
     for table in judged:
-        if table in found.labelling or table.why_not == "trials":
+        if table in found.labelling or table.why_not == TRIALS:
             continue
         if table.raw is not None and table.n_found == 0 and _lists_speakers(table.raw, listing):
             found.speakers.append(table)
@@ -225,12 +273,26 @@ def _read_tables(
     folder: Path, listing: Listing, index: NameIndex, found: FolderTables, choices: Choices
 ) -> tuple[Rows, str]:
     names = [table.name for table in found.labelling]
-    rows = combine_tables(folder, names, index, choices=choices)
-    if "speaker_id" not in rows.table and choices.columns.get("speaker_id", "") is not None:
-        rows = _speakers_from_folders(rows, listing, index)
+    rows = _with_speakers(
+        lambda own: combine_tables(folder, names, index, choices=own), listing, index, choices
+    )
     n_named = sum(table.n_found for table in found.labelling)
     called = " and ".join(names[:3]) + (" …" if len(names) > 3 else "")
     return rows, f"{called} describes {n_named:,} of {len(index.names):,} recordings"
+
+
+def _with_speakers(
+    read: Callable[[Choices], Rows], listing: Listing, index: NameIndex, choices: Choices
+) -> Rows:
+    """The rows of tables, with the speakers that the folders say where people ask for those, or the tables say none."""
+    asked = choices.columns.get("speaker_id", "")
+    if asked and _LEVEL.fullmatch(asked):
+        rows = read(Choices({**choices.columns, "speaker_id": None}))
+        return _speakers_from_folders(rows, listing, index, level=_level_asked(asked, rows.where))
+    rows = read(choices)
+    if "speaker_id" in rows.table or asked is None:
+        return rows
+    return _speakers_from_folders(rows, listing, index)
 
 
 def combine_tables(
@@ -257,13 +319,16 @@ def combine_tables(
         left_out={column: why for rows in parts for column, why in rows.left_out.items()},
         plain=frozenset().union(*(rows.plain for rows in parts)),
         used=tuple(names),
+        head=parts[0].head,
         notices=tuple(dict.fromkeys(notice for rows in parts for notice in rows.notices)),
     )
 
 
-def _speakers_from_folders(rows: Rows, listing: Listing, index: NameIndex) -> Rows:
-    """The rows with the speakers that the folders say, where their table says none."""
-    read = read_levels(listing.names)
+def _speakers_from_folders(
+    rows: Rows, listing: Listing, index: NameIndex, *, level: int | None = None
+) -> Rows:
+    """The rows with the speakers that the folders say: at the level that people ask for, or the likeliest."""
+    read = read_levels(listing.names, asked=level, is_asked=level is not None)
     if read.speaker_level is None:
         return rows
     by_name = dict(zip(listing.names, read.speakers, strict=True))
@@ -272,7 +337,7 @@ def _speakers_from_folders(rows: Rows, listing: Listing, index: NameIndex) -> Ro
         rows,
         table=rows.table.assign(speaker_id=speakers),
         sources={**rows.sources, "speaker_id": read.source},
-        notices=(*rows.notices, f"{rows.where.name} has no column of speakers"),
+        notices=(*rows.notices, *(() if level else (f"{rows.where.name} has no column of speakers",))),
     )
 
 

@@ -15,6 +15,19 @@ N_NAMED = 5
 
 
 @dataclass(frozen=True)
+class TableHead:
+    """The first rows of a table as they stand in it.
+
+    name: of the file. columns: name → texts of the first rows, "" where a cell is empty. roles: column → the role it
+    plays, see `columns.ROLE_NAMES`; columns that describe clips are not among them.
+    """
+
+    name: str
+    columns: Mapping[str, tuple[str, ...]]
+    roles: Mapping[str, str]
+
+
+@dataclass(frozen=True)
 class Rows:
     """What is said about a folder of recordings.
 
@@ -28,6 +41,8 @@ class Rows:
     sources: role → where it was found, in words, such as speaker_id → "column 'client_id'".
     left_out: column → why it is not in `table`. plain: columns of `table` that are kept and are no attributes.
     used: files of the folder that were read, relative to it. notices: what else people should know.
+    head: the first rows of the table that says so, where one does. tables: tables that lie in the folder, by name →
+        what each was taken for, or why it is not used.
     """
 
     table: pd.DataFrame
@@ -41,6 +56,8 @@ class Rows:
     plain: frozenset[str] = frozenset()
     used: tuple[str, ...] = ()
     notices: tuple[str, ...] = ()
+    head: TableHead | None = None
+    tables: Mapping[str, str] = field(default_factory=dict)
 
     def refuse(self, what: str, numbers: Sequence[object], remedy: str) -> CorpusError:
         """A CorpusError that says `what` is wrong and names the first rows with it."""

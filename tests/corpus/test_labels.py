@@ -202,7 +202,8 @@ def test_what_cannot_be_used_of_a_table_is_said_and_the_rest_goes_through(
     calls, workspace, tmp_path, rows, says, writer
 ):
     labels = writer(tmp_path / "labels", rows)
-    report = import_corpus(calls, workspace, ImportSettings(labels=labels))
+    speakers = None if "speaker" in rows[0] else "none"
+    report = import_corpus(calls, workspace, ImportSettings(labels=labels, speakers=speakers))
     assert len(report.corpus) == 3
     assert any(re.search(says, notice) for notice in report.summary.notices), report.summary.notices
     assert report.corpus.table.groupby("audio_path")["split"].nunique().max() == 1
