@@ -45,8 +45,8 @@ def _add_import(verbs: Verbs) -> None:
     parser.add_argument(
         "--layout",
         metavar="NAME",
-        help="how the folder is laid out: common-voice, fleurs, librispeech, musan, voxlingua107, voxceleb, nemo, or "
-        "folder (its folders' names are the labels); by default what it is recognised as",
+        help="how the folder is laid out: common-voice, fleurs, librispeech, musan, voxlingua107, voxceleb, nemo, "
+        "kaldi, or folder (its folders' names are the labels); by default what it is recognised as",
     )
     parser.add_argument(
         "--channel", type=int, metavar="N", help="take this channel (from 0) instead of mixing down"

@@ -17,37 +17,45 @@ ROLE_NAMES: dict[str, tuple[str, ...]] = {
         "audio_filename", "audio_name", "audio.path", "audio_url", "sound", "sound_file", "sound_path", "clip",
         "clip_path", "clip_name", "recording", "recording_path", "recording_file", "rec", "media", "media_path", "flac",
         "mp3", "location", "uri", "url", "source_file", "src", "utterance", "utt", "utt_id", "id", "key", "name",
+        "datei", "dateiname", "aufnahme", "fichier", "nom_fichier", "archivo", "fichero", "arquivo", "nome_file",
+        "файл",
     ),
     "clip_id": ("clip_id", "segment_id", "utt_id", "utterance_id", "utt", "utterance"),
     "start_s": (
         "start_s", "start", "start_time", "start_sec", "start_seconds", "offset", "begin", "begin_time", "begin_s",
         "onset", "tbegin", "tstart", "seg_start", "segment_start", "start_ms", "begin_ms", "offset_ms",
+        "beginn", "anfang", "début", "inicio", "início", "inizio", "начало",
     ),
     "duration_s": (
         "duration_s", "duration", "dur", "dur_s", "duration_sec", "duration_seconds", "length", "length_s", "len",
         "audio_duration", "audio_length", "seconds", "duration_ms", "dur_ms", "length_ms", "milliseconds",
+        "dauer", "länge", "durée", "duración", "duração", "durata", "длительность",
     ),
     "end_s": (
         "end_s", "end", "end_time", "end_sec", "end_seconds", "stop", "stop_time", "tend", "offset_end", "seg_end",
-        "segment_end", "end_ms", "stop_ms",
+        "segment_end", "end_ms", "stop_ms", "ende", "fin", "fim", "fine", "конец",
     ),
     "audio_channel": ("audio_channel", "channel", "channel_id", "chan", "channel_number", "channel_selector", "side"),
     "speaker_id": (
         "speaker_id", "speaker", "speaker_name", "spk_id", "spk", "spkid", "spkr", "spkr_id", "speakers", "client_id",
         "user_id", "user", "voice_id", "voice_name", "voice", "reader_id", "reader", "talker_id", "talker",
         "participant_id", "participant", "subject_id", "subject", "person_id", "person", "narrator", "contributor",
-        "contributor_id", "singer", "caller_id", "caller", "worker_id", "speaker.id", "speaker.name", "label", "labels",
+        "contributor_id", "singer", "caller_id", "caller", "worker_id", "speaker.id", "speaker.name",
+        "sprecher", "sprecherin", "sprecher_id", "locuteur", "locutrice", "hablante", "locutor", "locutora", "falante",
+        "parlante", "диктор", "говорящий", "label", "labels",
     ),
     "split": ("split", "subset", "partition", "set", "data_split", "dataset_split", "part", "fold"),
     "language": (
         "language", "lang", "locale", "language_code", "lang_code", "language_id", "lang_id", "lid", "languages",
-        "native_language", "mother_tongue", "target_lang", "source_lang", "sprache", "langue", "idioma",
+        "native_language", "mother_tongue", "target_lang", "source_lang", "sprache", "langue", "idioma", "lingua",
+        "língua", "язык",
     ),
     "gender": (
         "gender", "sex", "speaker_gender", "spk_gender", "speaker_sex", "speaker.gender", "genre_speaker",
-        "geschlecht", "sexe", "sexo",
+        "geschlecht", "sexe", "sexo", "género", "gênero", "genere", "пол",
     ),
-    "age": ("age", "age_group", "age_range", "age_bracket", "speaker_age", "speaker.age", "ages"),
+    "age": ("age", "age_group", "age_range", "age_bracket", "speaker_age", "speaker.age", "ages",
+            "alter", "âge", "edad", "idade", "età", "возраст"),
     "accent": ("accent", "accents", "dialect", "speaker_accent"),
     "transcript": (
         "text", "sentence", "transcript", "transcription", "raw_transcription", "normalized_text", "raw_text",
@@ -57,6 +65,7 @@ ROLE_NAMES: dict[str, tuple[str, ...]] = {
 """Role → the names that it goes by, the likeliest first; compared without case, blanks and marks."""
 # Names that mean a class as often as a speaker.
 AMBIGUOUS_SPEAKER = ("label", "labels")
+DECIMAL_COMMA = re.compile(r"^\s*([+-]?\d+),(\d+)\s*$")
 MS_NAMES = re.compile(r"(ms|millis|milliseconds|msec)$")
 FEW = 3
 """So few values to a speaker column are looked at twice, where each stands on many recordings."""
@@ -191,7 +200,7 @@ def _is_distinct(column: pd.Series) -> bool:
 def is_numbers(column: pd.Series) -> bool:
     """Whether most known values of a column are numbers."""
     plain = known(column).dropna()
-    numbers = pd.to_numeric(plain, errors="coerce")
+    numbers = pd.to_numeric(plain.str.replace(DECIMAL_COMMA, r"\1.\2", regex=True), errors="coerce")
     return len(plain) == 0 or bool(numbers.notna().mean() > 0.5)
 
 

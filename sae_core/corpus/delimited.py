@@ -13,8 +13,11 @@ from sae_core.files.errors import CorpusError
 REMEDY = "put values that hold a delimiter or a line break in quotes, or give a Parquet or JSON-lines file"
 DELIMITERS = "\t;|,"
 BLANKS = " "
+MOST_BLANKS = 2
+"""Blanks inside the last value of an aligned table."""
 MAX_RAGGED = 0.5
 _N_SAMPLED = 200
+_SEPARATOR = re.compile(r'\s*"?sep=(.)"?[;,\t]*\s*', re.IGNORECASE)
 _QUOTED = re.compile(r'\s*"(?:[^"]|"")*"\s*')
 _AUDIO_NAME = re.compile(r".*\.(wav|flac|mp3|ogg|opus|m4a|aac|wma|webm|amr|aiff?|sph|au|mp4|3gp|caf)", re.I)
 
@@ -41,7 +44,8 @@ def read_delimited(lines: list[str], path: Path, *, is_recording: Callable[[str]
     """
     if not any(line.strip() for line in lines):
         raise CorpusError("is empty", where=path, remedy="give a table with a row for each recording")
-    delimiter = find_delimiter(lines, is_recording)
+    lines, delimiter = _take_mark(lines)
+    delimiter = delimiter or find_delimiter(lines, is_recording)
     rows = list(_split(lines, delimiter, path))
     first = [_name(value) for value in rows[0][1]]
     has_header = not _is_data(first, is_recording)
@@ -57,15 +61,34 @@ def read_delimited(lines: list[str], path: Path, *, is_recording: Callable[[str]
         header = [*header, ""]  # every row ends with a delimiter
     elif has_header and body and _width(body, width) == width + 1:
         header = ["", *header]  # names of rows come without a name of their own
-    return _fit(header, body, path, has_header=has_header)
+    return _fit(header, body, path, has_header=has_header, is_aligned=delimiter == BLANKS)
 
 
-def _fit(header: list[str], rows: list[tuple[int, Record]], path: Path, *, has_header: bool) -> Grid:
-    """The rows with a value a column; closing empty ones do not count."""
+def _take_mark(lines: list[str]) -> tuple[list[str], str]:
+    """The lines with a blank one for a line `sep=;`, which spreadsheets write before a table, and its delimiter."""
+    first = next(number for number, line in enumerate(lines) if line.strip())
+    found = _SEPARATOR.fullmatch(lines[first])
+    if found is None or not any(line.strip() for line in lines[first + 1 :]):
+        return lines, ""
+    return ["" if number == first else line for number, line in enumerate(lines)], found[1]
+
+
+def _fit(
+    header: list[str], rows: list[tuple[int, Record]], path: Path, *, has_header: bool, is_aligned: bool
+) -> Grid:
+    """The rows with a value a column; closing empty ones do not count.
+
+    is_aligned: columns stand below each other with blanks between: blanks in the last value, and a last value that is
+    missing, are no fault of a few rows.
+    """
     width = len(header)
     records, numbers, ragged = [], [], []
-    for number, row in rows:
+    for number, written in rows:
+        is_mended = is_aligned and has_header and len(written) >= width - 1
+        row = [*written[: width - 1], " ".join(written[width - 1 :])] if is_mended else written
         n_closing = len(row) - width
+        if not any(value.strip() for value in row):
+            continue
         if n_closing > 0 and not any(value.strip() for value in row[width:]):
             n_closing = 0
         if n_closing == 0:
@@ -108,8 +131,13 @@ def find_delimiter(lines: list[str], is_recording: Callable[[str], bool]) -> str
         return max(fits, key=lambda mark: fits[mark])
     if any(is_recording(line.strip()) for line in sample[:20]):
         return ""
-    n_most = Counter(len(line.split()) for line in sample).most_common(1)[0]
-    return BLANKS if n_most[0] > 1 and n_most[1] > 0.5 * len(sample) else ""
+    widths = [len(line.split()) for line in sample]
+    n_most = Counter(widths).most_common(1)[0]
+    if n_most[0] > 1 and n_most[1] > 0.5 * len(sample):
+        return BLANKS
+    # aligned columns, the last of which holds blanks in some rows and nothing in others
+    n_near = sum(-1 <= width - widths[0] <= MOST_BLANKS for width in widths)
+    return BLANKS if widths[0] > MOST_BLANKS and n_near > 0.8 * len(sample) else ""
 
 
 def _consistency(sample: list[str], mark: str) -> tuple[float, int]:

@@ -15,11 +15,12 @@ NOT_AUDIO = frozenset(
     for suffixes in (
         "arrow csv feather json jsonl kaldi list lst meta ods parquet psv scp tab trial trials tsv txt xlsx",
         "toml xml yaml yml",
-        "ctm lab lrc rttm srt stm textgrid trn vtt",
+        "ctm eaf lab lrc mlf phn rttm srt stm textgrid trn vtt wrd",
         "bmp gif jpeg jpg png svg webp",
         "bib doc docx htm html md pdf rst xls xlsx",
         "cfg css ini ipynb js lock log py sh",
         "7z bz2 gz npy npz rar safetensors sqlite tar tgz xz zip",
+        "bak db lnk md5 sha1 sha256 url",
     )
     for suffix in suffixes.split()
 )

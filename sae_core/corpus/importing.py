@@ -171,7 +171,10 @@ def understand(
         rows = _as_chosen(IMPORTERS[layout].read(folder), settings, layout)
         used = {*rows.table["audio_path"], *(place for place, _ in rows.unread)}
         beside = [name for name in glimpse(folder).files if name not in used]
-        return _understood(_tell_rest(rows, beside), folder, layout, evidence, None)
+        if not rows.is_listed:
+            listing = listing or list_recordings(folder)
+        listed = None if rows.is_listed else listing
+        return _understood(_tell_rest(rows, beside), folder, layout, evidence, listed)
     return understand_listed(folder, listing or list_recordings(folder), settings=settings)
 
 
@@ -221,8 +224,7 @@ def _say_skipped(rows: Rows, listing: Listing) -> Rows:
 
 def _tell_rest(rows: Rows, beside: list[str]) -> Rows:
     """The rows with a word about files that were not read and are not named yet."""
-    said = [name for name in beside if any(f"found, not used: {name} " in notice for notice in rows.notices)]
-    words = unused_files(beside, [*rows.used, *said])
+    words = unused_files(beside, [*rows.used, *rows.tables])
     return replace(rows, notices=(*rows.notices, words)) if words else rows
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from sae_core.corpus.columns import CHANNEL_WORDS, MS_NAMES, Roles, find_roles, key_of, shown
+from sae_core.corpus.columns import CHANNEL_WORDS, DECIMAL_COMMA, MS_NAMES, Roles, find_roles, key_of, shown
 from sae_core.corpus.names import NameIndex
 from sae_core.corpus.rows import ROW_COLUMNS, SUBSET_COLUMN, Rows, TableHead
 from sae_core.corpus.tables import REMEDY, RawTable, read_table_file
@@ -25,7 +25,6 @@ MAX_COLUMNS = 200
 """So many further columns are kept; of a table with more, the first."""
 # A number as people write it; 007 is a name, and so is one with more digits than a float holds.
 _NUMBER = re.compile(r"[+-]?(0|[1-9]\d{0,14})?(\.\d+)?(?<=\d)\.?([eE][+-]?\d{1,3})?")
-_DECIMAL_COMMA = re.compile(r"\s*[+-]?\d+,\d+\s*")
 _CLOCK = re.compile(r"(?:(\d+):)?(\d{1,2}):(\d{1,2}(?:[.,]\d+)?)")
 _TIMES = ("start_s", "duration_s", "end_s")
 
@@ -223,8 +222,7 @@ def _second(text: str, *, is_ms: bool) -> float | str:
     if clock is not None:
         hours, minutes, rest = clock.groups()
         return 3600.0 * int(hours or 0) + 60 * int(minutes) + float(rest.replace(",", "."))
-    if _DECIMAL_COMMA.fullmatch(text):
-        text = text.replace(",", ".")
+    text = DECIMAL_COMMA.sub(r"\1.\2", text)
     try:
         value = float(text[:400])
     except ValueError:

@@ -30,7 +30,8 @@ class Level:
     """One level of folders below a root, the uppermost being 1.
 
     names: of its folders. recurring: fraction of them that stand below several parents. opening: fraction of
-    recordings whose names begin with theirs. listed: fraction that a table lists as speakers.
+    recordings whose names begin with theirs. listed: fraction that a table lists as speakers. is_single: each folder
+    holds one recording.
     """
 
     number: int
@@ -38,6 +39,7 @@ class Level:
     recurring: float
     opening: float
     listed: float
+    is_single: bool = False
 
     @property
     def says_nothing(self) -> bool:
@@ -59,6 +61,11 @@ class Level:
         """Whether most of its folders are called as sessions, dates or videos are."""
         n = sum(any(kind.fullmatch(name) for kind in (_SESSION, _DATE, _HASH)) for name in self.names)
         return n > 0.5 * len(self.names)
+
+    @property
+    def is_count(self) -> bool:
+        """Whether its folders are bare numbers that each hold one recording: takes, hours or days, nobody's names."""
+        return self.is_single and all(name.isdigit() for name in self.names)
 
     @property
     def is_numbered(self) -> bool:
@@ -133,7 +140,22 @@ def _level(number: int, names: Sequence[str], parents: list[list[str]], listed: 
     known = {folded(name) for name in listed}
     n_listed = sum(folded(name) in known for name in above) if known else 0
     n = max(1, len(above))
-    return Level(number, tuple(sorted(above)), n_recurring / n, n_opening / max(1, n_counted), n_listed / n)
+    is_single = sum(map(len, above.values())) == n_counted
+    return Level(
+        number, tuple(sorted(above)), n_recurring / n, n_opening / max(1, n_counted), n_listed / n, is_single
+    )
+
+
+def level_examples(names: Sequence[str]) -> dict[int, str]:
+    """The levels of folders that could say something of recordings, the uppermost being 1, with some of their names."""
+    parents = [name.split("/")[:-1] for name in names]
+    depth = Counter(len(parts) for parts in parents).most_common(1)[0][0] if parents else 0
+    found = {}
+    for number in range(1, depth + 1):
+        folders = sorted({parts[number - 1] for parts in parents if len(parts) >= number})
+        if len(folders) > 1:
+            found[number] = shown(folders, 3)
+    return found
 
 
 def _opens(folder: str, name: str) -> bool:
@@ -148,7 +170,9 @@ def _speaker(levels: list[Level]) -> tuple[Level | None, str]:
     if told:
         return max(told, key=lambda level: level.listed), "a table of speakers lists its names"
     possible = [
-        level for level in levels if not (level.says_nothing or level.is_classes or level.is_sessions)
+        level
+        for level in levels
+        if not (level.says_nothing or level.is_classes or level.is_sessions or level.is_count)
     ]
     apart = [level for level in possible if level.recurring < 0.5]
     opening = [level for level in apart if level.opening >= ENOUGH]
@@ -206,7 +230,7 @@ def _rivals(levels: list[Level], found: Level) -> list[str]:
         for level in levels
         if level is not found
         and level.is_numbered
-        and not (level.says_nothing or level.is_classes or level.is_sessions)
+        and not (level.says_nothing or level.is_classes or level.is_sessions or level.is_count)
         and level.recurring < 0.5
     ]
     return [

@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 import pandas as pd
 
 from sae_core.corpus import labels as label_file
-from sae_core.corpus.columns import find_roles
+from sae_core.corpus.columns import find_roles, why_no_speaker
 from sae_core.corpus.folders import TABLE_SUFFIXES, Listing
 from sae_core.corpus.labels import NO_CHOICES, Choices
 from sae_core.corpus.levels import read_levels
@@ -30,13 +30,15 @@ OWN_FILES = words_of(
     "acoustics.parquet import.json"
 )
 """Files that VoxScope writes into a workspace: below a folder of recordings they are nobody's labels."""
+ARCHIVES = words_of(".zip .tar .tgz .gz .bz2 .xz .7z .rar")
 USUAL_STEMS = ("labels", "metadata", "clips", "manifest")
 MAX_TABLES = 60
 MAX_READ_BYTES = 512 * 1024**2
 MIN_COVERAGE = 0.5
 TRIALS = "trials"
+LABELLING = "labels the recordings"
 _LEVEL = re.compile(r"(folder|level)\s*\d{1,9}", re.IGNORECASE)
-N_NAMED = 8
+N_NAMED, N_ALIKE = 8, 3
 DESCRIBING = (
     "speaker_id",
     "language",
@@ -78,7 +80,7 @@ class FolderTables:
 
     def told(self) -> dict[str, str]:
         """What each table was taken for, or why it is not used, by name."""
-        taken = {table.name: "labels the recordings" for table in self.labelling}
+        taken = {table.name: LABELLING for table in self.labelling}
         taken |= {table.name: "says something of speakers" for table in self.speakers}
         taken |= dict.fromkeys(self.trials, "a list of trials")
         return taken | {name: f"not used: {why}" for name, why in self.set_aside.items()}
@@ -101,8 +103,10 @@ def read_plain_folder(
     if takes_tables:
         found = find_tables(folder, listing, index, asked=labels)
     if labels is not None:
-        rows = _with_speakers(lambda own: label_file.read(labels, index, choices=own), listing, index, choices)
-        evidence = f"{labels} says what is where"
+        rows = _with_speakers(
+            lambda own: label_file.read(labels, index, choices=own), listing, index, choices
+        )
+        evidence = f"{_shown(folder, labels)} says what is where"
     elif found.labelling:
         rows, evidence = _read_tables(folder, listing, index, found, choices)
     else:
@@ -111,14 +115,29 @@ def read_plain_folder(
             "the names of its folders are the labels",
         )
     trials = {PurePosixPath(name).name: _read_trials(folder / name, index) for name in found.trials}
-    aside = tuple(f"found, not used: {name} ({why})" for name, why in list(found.set_aside.items())[:N_NAMED])
+    aside = _say_aside(found.set_aside)
     return replace(
         rows,
         trials={**rows.trials, **trials},
-        used=(*rows.used, *found.trials, *_names_in(folder, labels)),
+        used=(*rows.used, *_names_in(folder, labels), *found.trials),
         notices=(*rows.notices, *aside),
-        tables={**found.told(), **dict.fromkeys(_names_in(folder, labels), "labels the recordings")},
+        tables={**found.told(), **dict.fromkeys(_names_in(folder, labels), LABELLING)},
     ), evidence
+
+
+def _say_aside(set_aside: Mapping[str, str]) -> tuple[str, ...]:
+    """A sentence for each table that is not used, or for all that are not for one reason where they are many."""
+    by_reason: dict[str, list[str]] = {}
+    for name, why in set_aside.items():
+        by_reason.setdefault(why, []).append(name)
+    words = []
+    for why, names in by_reason.items():
+        if len(names) > N_ALIKE:
+            words.append(f"found, not used: {len(names):,} files such as {names[0]} ({why})")
+        else:
+            words += [f"found, not used: {name} ({why})" for name in names]
+    more = (f"found, not used: {len(words) - N_NAMED:,} more tables",) if len(words) > N_NAMED else ()
+    return (*words[:N_NAMED], *more)
 
 
 def _names_in(folder: Path, file: Path | None) -> tuple[str, ...]:
@@ -126,6 +145,11 @@ def _names_in(folder: Path, file: Path | None) -> tuple[str, ...]:
     if file is None or not file.resolve().is_relative_to(folder.resolve()):
         return ()
     return (file.resolve().relative_to(folder.resolve()).as_posix(),)
+
+
+def _shown(folder: Path, file: Path) -> str:
+    """How people know a file: by its name in the folder, else by its path."""
+    return next(iter(_names_in(folder, file)), str(file))
 
 
 def table_candidates(names: Sequence[str]) -> list[str]:
@@ -288,11 +312,48 @@ def _with_speakers(
     asked = choices.columns.get("speaker_id", "")
     if asked and _LEVEL.fullmatch(asked):
         rows = read(Choices({**choices.columns, "speaker_id": None}))
-        return _speakers_from_folders(rows, listing, index, level=_level_asked(asked, rows.where))
-    rows = read(choices)
-    if "speaker_id" in rows.table or asked is None:
+        rows = _speakers_from_folders(rows, listing, index, level=_level_asked(asked, rows.where))
+    else:
+        rows = read(choices)
+        if "speaker_id" not in rows.table and asked is not None:
+            rows = _speakers_from_folders(rows, listing, index)
+            rows = rows if "speaker_id" in rows.table else _say_possible_speakers(rows)
+    is_asked = "split" in choices.columns
+    return rows if is_asked or "split" in rows.table else _splits_from_folders(rows, listing, index)
+
+
+def _say_possible_speakers(rows: Rows) -> Rows:
+    """The rows of a table without speakers, with a word about columns that could be the speaker."""
+    possible = []
+    for name in rows.table.columns.difference(
+        [*ROW_COLUMNS, *DESCRIBING, SUBSET_COLUMN, *rows.plain], sort=False
+    ):
+        values = rows.table[name].dropna()
+        n = values.nunique()
+        is_text = values.dtype.kind not in "fiu"
+        if is_text and 2 < n <= 0.5 * len(values) and why_no_speaker(values) is None:
+            possible.append(f"{name!r} ({n:,} values)")
+    if not possible:
         return rows
-    return _speakers_from_folders(rows, listing, index)
+    words = (
+        f"no column of {rows.where.name} is called as speakers are; {' or '.join(possible[:3])} could be: if so, "
+        f"import with --speakers {possible[0].rpartition(' (')[0]}"
+    )
+    return replace(rows, notices=(*rows.notices, words))
+
+
+def _splits_from_folders(rows: Rows, listing: Listing, index: NameIndex) -> Rows:
+    """The rows of a table without splits, with those that folders are called by."""
+    subsets = dict(zip(listing.names, read_levels(listing.names).subsets, strict=True))
+    if not any(subsets.values()):
+        return rows
+    found = index.find_all(rows.table["audio_path"])
+    table = rows.table.assign(**{SUBSET_COLUMN: found.map(subsets).astype("str")})
+    splits, words = _whole_splits(table.assign(audio_path=found))
+    if splits.isna().all():
+        return replace(rows, notices=(*rows.notices, *words))
+    sources = {**rows.sources, "split": f"folders such as {table[SUBSET_COLUMN].dropna().iloc[0]}"}
+    return replace(rows, table=table.assign(split=splits), sources=sources)
 
 
 def combine_tables(
@@ -347,6 +408,7 @@ def _read_folders(folder: Path, listing: Listing, found: FolderTables, choices: 
     asked = choices.columns.get("speaker_id", "")
     level = _level_asked(asked, folder) if asked else None
     read = read_levels(listing.names, listed=listed, asked=level, is_asked=asked != "")
+    notices = read.notices
     columns = {"speaker_id": read.speakers, "folder": read.folders}
     table = pd.DataFrame({"audio_path": pd.Series(listing.names, dtype="str")})
     for name, values in columns.items():
@@ -354,14 +416,15 @@ def _read_folders(folder: Path, listing: Listing, found: FolderTables, choices: 
     if any(value is not None for value in read.subsets):
         table[SUBSET_COLUMN] = pd.Series(read.subsets, dtype="str")
         if choices.columns.get("split", "") is not None:
-            table["split"] = _whole_splits(table)
+            table["split"], words = _whole_splits(table)
+            notices = (*notices, *words)
     if table["folder"].isna().all() and len(table):
         table = table.drop(columns="folder")
     rows = Rows(
         table,
         folder,
         is_listed=True,
-        notices=read.notices,
+        notices=notices,
         sources={"speaker_id": read.source} if read.source else {},
     )
     for speakers in found.speakers:
@@ -369,14 +432,22 @@ def _read_folders(folder: Path, listing: Listing, found: FolderTables, choices: 
     return rows
 
 
-def _whole_splits(table: pd.DataFrame) -> pd.Series:
-    """The splits that folders are called by, where all three are there and share no speaker; else null."""
+def _whole_splits(table: pd.DataFrame) -> tuple[pd.Series, tuple[str, ...]]:
+    """The splits that folders are called by, where all three are there and share no speaker; else null, and why."""
     from sae_core.corpus.placing import torn_speaker
     from sae_core.corpus.values import split_word, splits_from
 
     words = {word: found for word in table[SUBSET_COLUMN].dropna().unique() if (found := split_word(word))}
     splits = splits_from(table[SUBSET_COLUMN], words)
-    return splits if torn_speaker(table, splits) is None else splits.where(pd.Series(False, splits.index))
+    called = " and ".join(sorted(map(str, words))[:3])
+    if splits.isna().all():
+        why = "a split needs folders for train, selection and held-out"
+    elif (torn := torn_speaker(table, splits)) is not None:
+        why = f"one speaker stands in several, the first is {torn!r}"
+        splits = splits.where(pd.Series(False, splits.index))
+    else:
+        return splits, ()
+    return splits, (f"the folders {called} are kept as the subset, and clips are split by speaker: {why}",)
 
 
 def _level_asked(text: str, folder: Path) -> int:
@@ -422,6 +493,9 @@ def _join_speakers(rows: Rows, table: _Table, found: FolderTables) -> Rows:
         found.set_aside[table.name] = "it says nothing of the speakers here"
         return rows
     notice = f"{table.name} says of speakers: {', '.join(joined)}"
+    if table.raw.unread:
+        place, why = table.raw.unread[0]
+        notice += f"; {len(table.raw.unread):,} of its rows were left out ({place} {why})"
     return replace(
         rows,
         table=rows.table.assign(**joined),
@@ -440,7 +514,13 @@ def _read_trials(path: Path, index: NameIndex) -> pd.DataFrame:
 
 def unused_files(names: Sequence[str], used: Sequence[str]) -> str:
     """What lies beside recordings and was not read, by kind, in words; empty where there is nothing."""
-    rest = [name for name in names if name not in set(used)]
+    known_names = set(used)
+    rest = [name for name in names if name not in known_names]
+    if not rest:
+        return ""
     kinds = Counter(PurePosixPath(name).suffix.lower() or PurePosixPath(name).name for name in rest)
     words = ", ".join(f"{n:,} {kind}" for kind, n in kinds.most_common(6))
-    return f"found, not used: {len(rest):,} other files ({words})" if rest else ""
+    packed = "; archives are not opened, unpack them first" if ARCHIVES & kinds.keys() else ""
+    if len(rest) <= N_ALIKE:
+        return f"found, not used: {', '.join(rest)}{packed}"
+    return f"found, not used: {len(rest):,} other files ({words}){packed}"

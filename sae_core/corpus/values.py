@@ -45,7 +45,7 @@ _GENDER_WORDS = {
         "femme weiblich frau femmina donna mulher feminino vrouwelijk vrouw kvinna kadın nainen kobieta žena жен ж "
         "женский женщина жінка жіноча أنثى انثى امرأة 女 女性 女声 女人 여 여자 여성 महिला נקבה"
     ),
-    "other": "other divers diverse andere autre otro",
+    "other": "other d divers diverse andere autre otro",
     "intersex": "intersex",
     "transgender": "transgender trans",
     "non-binary": "non-binary nonbinary non_binary nb enby",

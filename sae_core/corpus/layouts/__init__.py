@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sae_core.corpus.folders import Glimpse, glimpse
-from sae_core.corpus.layouts import common_voice, fleurs, librispeech, musan, nemo, voxceleb, voxlingua
+from sae_core.corpus.layouts import common_voice, fleurs, kaldi, librispeech, musan, nemo, voxceleb, voxlingua
 from sae_core.corpus.layouts import folder as plain_folder
 from sae_core.corpus.rows import Rows
 
@@ -36,6 +36,7 @@ IMPORTERS = {
     "voxlingua107": Importer(voxlingua.LAYOUT, voxlingua.recognise, voxlingua.read),
     "voxceleb": Importer(voxceleb.LAYOUT, voxceleb.recognise, voxceleb.read),
     "nemo": Importer(nemo.LAYOUT, nemo.recognise, nemo.read),
+    "kaldi": Importer(kaldi.LAYOUT, kaldi.recognise, kaldi.read),
     "folder": Importer(plain_folder.LAYOUT, plain_folder.recognise, plain_folder.read),
 }
 
