@@ -109,6 +109,18 @@ def read_and_look(
     return waveform, look.facts()
 
 
+def look_at_start(path: Path, *, within_s: float) -> SoundFacts:
+    """What the first seconds of a recording look like, however short it is; AudioError where none can be decoded."""
+    path = Path(path)
+    with open_recording(path) as recording:
+        _check_rate(recording, path)
+        look = SoundLook(recording.sample_rate_hz)
+        n_samples = round(within_s * recording.sample_rate_hz)
+        if not any(len(block) for block in list(_take(recording.blocks(0), n_samples, MIX_DOWN, look))):
+            raise AudioError("holds no sound that can be decoded", where=path, remedy=REMEDY)
+    return look.facts()
+
+
 @dataclass(frozen=True)
 class _Stretch:
     start_s: float

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Int64
 
-from sae_core.audio.reading import AudioInfo, probe, read_and_look
+from sae_core.audio.reading import AudioInfo, look_at_start, probe, read_and_look
 from sae_core.audio.recordings import CHECKED_BYTES, MIX_DOWN
 from sae_core.corpus.clips import Corpus
 from sae_core.corpus.sound_checks import SPLIT_HINT
@@ -36,6 +36,7 @@ N_WAITING = 64
 N_AT_ONCE = 16
 N_NAMED = 3
 N_LOOKED_AT, LOOKED_AT_S = 32, 30.0
+MAX_GLANCED_BYTES, GLANCED_S = 128 * 1024**2, 20.0
 
 Stamp = tuple[int, int]
 
@@ -168,6 +169,26 @@ def _find_copies(root: Path, found: Mapping[str, AudioInfo | str]) -> dict[str, 
             if digest is not None and firsts.setdefault(digest, name) != name:
                 copies[name] = firsts[digest]
     return dict(sorted(copies.items()))
+
+
+def find_two_sided(root: Path, names: Iterable[str], *, within_s: float = 2.0) -> tuple[str, ...]:
+    """Which of some recordings have two different sides, by their first seconds; stops after `within_s` seconds.
+
+    What cannot be read, or is too large to be read in a moment, is passed over.
+    """
+    until = monotonic() + within_s
+    found = []
+    for name in names:
+        if monotonic() > until:
+            break
+        with contextlib.suppress(AudioError, ValueError, OSError):
+            path = root / name
+            if (
+                path.stat().st_size <= MAX_GLANCED_BYTES
+                and look_at_start(path, within_s=GLANCED_S).has_two_sides
+            ):
+                found.append(name)
+    return tuple(found)
 
 
 def look_at_sides(root: Path, infos: Mapping[str, AudioInfo | str]) -> tuple[str, ...]:

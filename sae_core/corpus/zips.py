@@ -11,7 +11,7 @@ import struct
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from io import BufferedIOBase
@@ -137,6 +137,22 @@ def unpack_zip(
             folder.parent / UNPACKED, {"notices": list(contents.told()), "left_out": list(contents.left_out)}
         )
     return contents
+
+
+def unpack_some(
+    stream: BufferedIOBase, name: str, folder: Path, names: Sequence[str], *, limits: ZipLimits = USUAL_LIMITS
+) -> None:
+    """Unpack the files of a zip that are called by `names`, as `inspect_zip` told them, below an empty `folder`.
+
+    CorpusError and OSError as `unpack_zip` has them; damaged files are left out.
+    """
+    with _open(stream, name, limits) as archive:
+        wanted = set(names)
+        members = [
+            (path, info) for path, info in _Check(name, limits).members(archive).members if path in wanted
+        ]
+        if members:
+            _write_members(archive, members, folder, _Check(name, limits), ignore)
 
 
 def unpacked_notices(workspace: Path) -> tuple[str, ...]:
