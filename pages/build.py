@@ -63,6 +63,7 @@ def draw_form(places: Places) -> None:
     st.divider()
     name, plan = choose_options(places, source)
     is_ready = plan is not None and (places.folder is not None or source.kind == HERE)
+    is_ready = is_ready and not (source.survey and source.survey.problem)
     started = st.button(
         "Build", type="primary", icon=":material/construction:", disabled=not is_ready, key="build_start"
     )
@@ -89,7 +90,8 @@ def begin(places: Places, source: BuildSource, name: str, plan: BuildPlan) -> No
 
 def settle(source: BuildSource, workspace: Path, plan: BuildPlan) -> BuildPlan:
     """The plan with its recordings and labels in place: an upload unpacked into the workspace, a folder left alone."""
-    assert source.survey is not None
+    assert source.reading is not None
+    reading = source.reading
     if source.upload is None:
         assert source.folder is not None
         top = source.folder
@@ -101,8 +103,15 @@ def settle(source: BuildSource, workspace: Path, plan: BuildPlan) -> BuildPlan:
 
         unpack_zip(source.upload, source.upload.name, workspace / UNPACKED, progress=follow)
         top = Path(UNPACKED)
-    labels = None if source.survey.labels is None else str(top / source.survey.labels)
-    return replace(plan, source=str(top / source.survey.source), labels=labels)
+    top = top / reading.survey.source
+    return replace(
+        plan,
+        source=str(top),
+        labels=None if reading.labels is None else str(top / reading.labels),
+        layout=reading.layout,
+        speakers=reading.speakers,
+        splits=reading.splits,
+    )
 
 
 def draw_builds(builds: dict[str, Path]) -> None:

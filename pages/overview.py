@@ -32,6 +32,7 @@ def main() -> None:
     left, right = st.columns(2, gap="medium")
     with left.container(border=True, height="stretch", key="corpus"):
         draw_corpus(workspace)
+        corpus.tell_quality(view)
     with right.container(border=True, height="stretch", key="health"):
         health_panel(view)
     guesses_panel(view)

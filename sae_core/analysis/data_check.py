@@ -59,7 +59,7 @@ def find_suspicions(
     progress: Progress = ignore,
 ) -> pd.DataFrame:
     """What `check_workspace` finds, all but the decisions: the part that takes long and that no note changes."""
-    sounds = _sounds(workspace)
+    sounds = _sounds(workspace.path, workspace.corpus)
     if digests is None and sounds is not None:
         digests = sounds["sound_digest"].fillna("").astype(str).to_numpy(object)
     rows = _drawn(len(workspace.corpus))
@@ -85,10 +85,20 @@ def with_decisions(found: pd.DataFrame, workspace: Workspace) -> pd.DataFrame:
     )
 
 
-def _sounds(workspace: Workspace) -> pd.DataFrame | None:
+def first_look(path: Path, corpus: Corpus) -> dict[str, int] | None:
+    """How many clips of the workspace folder `path` are clipped, silent, copies of another, …, by fault, those without
+    any left out; None where `measure` has not run. It reads what `measure` left and compares no embeddings."""
+    sounds = _sounds(path, corpus)
+    if sounds is None:
+        return None
+    counts = {fault: int(np.count_nonzero(rows)) for fault, rows in find_faults(sounds).items()}
+    return {fault: n for fault, n in counts.items() if n}
+
+
+def _sounds(path: Path, corpus: Corpus) -> pd.DataFrame | None:
     """The measures and the sound checks of every clip, as `measure` left them; None where it has not run."""
     try:
-        found = load_acoustics(workspace.path, workspace.corpus)
+        found = load_acoustics(path, corpus)
     except ArtifactError:
         return None
     return None if found.checks is None else pd.concat([found.table, found.checks], axis=1)

@@ -82,7 +82,7 @@ def test_what_was_measured_of_the_sound_is_among_the_findings(workspace, monkeyp
     n = len(workspace.corpus)
     faults = {"clipped": np.arange(n) == 4, "silent": np.arange(n) == 8, "same sound": np.ones(n, bool)}
     sounds = pd.DataFrame({"sound_digest": pd.Series([""] * n, dtype="str")})
-    monkeypatch.setattr("sae_core.analysis.data_check._sounds", lambda _: sounds)
+    monkeypatch.setattr("sae_core.analysis.data_check._sounds", lambda *_: sounds)
     monkeypatch.setattr("sae_core.analysis.data_check.find_faults", lambda _: faults)
     found = check_workspace(workspace, workspace.embeddings(EMBEDDER)).set_index("kind")
     clips = workspace.corpus.table["clip_id"]

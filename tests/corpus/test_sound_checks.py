@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from sae_core.analysis.data_check import first_look
 from sae_core.corpus.acoustics import CHECK_COLUMNS, measure_workspace
 from sae_core.corpus.clips import Corpus
 from sae_core.corpus.importing import import_corpus
@@ -44,10 +45,15 @@ def workspace(tmp_path_factory):
     return folder / "w"
 
 
-def test_each_fault_is_found_where_it_was_planted(workspace):
+@pytest.fixture(scope="module")
+def found(workspace):
+    """What is measured of the sounds."""
+    return measure_workspace(workspace)
+
+
+def test_each_fault_is_found_where_it_was_planted(workspace, found):
     import pandas as pd
 
-    found = measure_workspace(workspace)
     assert list(found.checks) == list(CHECK_COLUMNS)
     ids = Corpus.load(workspace).table["clip_id"].to_numpy()
     faults = find_faults(pd.concat([found.table[["f0_median_hz"]], found.checks], axis=1))
@@ -61,8 +67,23 @@ def test_each_fault_is_found_where_it_was_planted(workspace):
     assert len(told["same sound"]) == 1 and told["same sound"] < {"clean", "other_container", "pcm"}
 
 
-def test_warnings_count_and_name(workspace):
-    warnings = measure_workspace(workspace).warnings(Corpus.load(workspace))
+@pytest.mark.usefixtures("found")
+def test_a_first_look_counts_what_was_found(workspace):
+    from pages.shared.data_checks import first_look_words
+
+    corpus = Corpus.load(workspace)
+    counts = first_look(workspace, corpus)
+    assert counts == {
+        "out of range": 1, "clipped": 1, "cancelling": 1, "two sides": 1, "silent": 3, "no speech": 1, "same sound": 1,
+    }  # fmt: skip
+    words = first_look_words(workspace)
+    assert words.startswith("**Data check**: of the clips, 1 beyond full scale, 1 clipped, ")
+    assert "3 silent, 1 without speech" in words
+    assert first_look(workspace / "not there", corpus) is None
+
+
+def test_warnings_count_and_name(workspace, found):
+    warnings = found.warnings(Corpus.load(workspace))
     assert "1 clip is clipped: tops were cut off when it was recorded (clipped)" in warnings
     assert any("--channels split" in warning and "(call)" in warning for warning in warnings)
     assert any("3 clips are silent" in warning for warning in warnings)

@@ -73,9 +73,92 @@ def test_a_folder_is_looked_at_and_built_from(app_test, site, started, words):
     ((plan, workspace),) = started
     assert workspace == site / "workspaces" / "calls"
     assert (plan.source, plan.embedder) == (str(site / "root" / "calls"), "ge2e")
-    assert plan.labels == str(site / "root" / "calls" / "labels.csv")
+    assert (plan.labels, plan.layout, plan.speakers, plan.splits) == (None,) * 4
     assert app.query_params["job"] == "calls"
     assert "cancelled" in words(app)
+
+
+def box(app, label):
+    """The select box with this label."""
+    [found] = [box for box in app.selectbox if box.label == label]
+    return found
+
+
+def test_people_see_what_each_column_was_taken_for_and_choose_otherwise(app_test, site, started, words):
+    calls = site / "root" / "calls"
+    names = sorted(file.name for file in (calls / "es").iterdir())
+    rows = [f"{name},{'ab'[place % 2]},x,note {place}" for place, name in enumerate(names)]
+    (calls / "by hand.csv").write_text("\n".join(["file,who,part,text", *rows]))
+    app = app_test(site / "workspaces" / "one", "build", **{"from": "folder", "in": "calls"}).run()
+    assert not app.exception
+    assert box(app, "Labels from").options[:4] == [
+        "labels.csv (as found)", "labels.csv", "by hand.csv", "no table: the names of folders"
+    ]  # fmt: skip
+    shown = app.dataframe[0].value
+    assert dict(zip(shown["Column"], shown["Taken for"], strict=True)) == {
+        "audio_path": "recording", "language": "attribute language"
+    }  # fmt: skip
+    assert shown["Row 1"].tolist()[1] == "es"
+    assert "by hand.csv (labels.csv describes as many recordings or more)" in facts(app)
+    box(app, "Labels from").set_value("table by hand.csv").run()
+    assert app.dataframe[0].value["Column"].tolist() == ["file", "who", "part", "text"]
+    assert "who" in box(app, "Speakers from").options[1] or "column who" in box(app, "Speakers from").options
+    box(app, "Speakers from").set_value("who").run()
+    box(app, "Splits from").set_value("none").run()
+    assert not app.exception
+    assert "2, from column &#x27;who&#x27;" in facts(app)
+    app.button(key="build_start").click().run()
+    ((plan, _),) = started
+    assert (plan.source, plan.labels) == (str(calls), str(calls / "by hand.csv"))
+    assert (plan.speakers, plan.splits, plan.layout) == ("who", "none", None)
+
+
+def test_no_table_at_all_can_be_chosen_and_what_cannot_be_is_not_built(app_test, site, started, words):
+    (site / "root" / "calls" / "empty.csv").write_text("a,b\n1,2\n")
+    app = app_test(site / "workspaces" / "one", "build", **{"from": "folder", "in": "calls"}).run()
+    box(app, "Labels from").set_value("table empty.csv").run()
+    assert "cannot be imported as it is" in app.warning[0].value
+    assert app.button(key="build_start").disabled
+    box(app, "Labels from").set_value("layout folder").run()
+    assert "no speaker is known" in facts(app).lower() and "by its speaker" not in words(app)
+    app.button(key="build_start").click().run()
+    ((plan, _),) = started
+    assert (plan.labels, plan.layout) == (None, "folder")
+
+
+def test_both_sides_of_calls_are_offered_as_speakers_of_their_own(app_test, site, started):
+    import numpy as np
+    import soundfile
+
+    quiet, loud = np.full(6_000, 0.01), np.full(6_000, 0.3)
+    noise = np.random.default_rng(0).normal(size=(12_000, 2)) * 0.3
+    sides = np.stack([np.r_[quiet, loud], np.r_[loud, quiet]], 1) * noise
+    for number in range(2):
+        soundfile.write(site / "root" / "calls" / f"call {number}.wav", sides, 8_000)
+    app = app_test(site / "workspaces" / "one", "build", **{"from": "folder", "in": "calls"}).run()
+    assert "2 of the 8 recordings looked at have two different sides" in app.info[-1].value
+    app.segmented_control(key="build_sides").set_value("split").run()
+    assert not [field for field in app.number_input if field.key == "build_channel"]
+    app.button(key="build_start").click().run()
+    ((plan, _),) = started
+    assert (plan.channels, plan.channel) == ("split", None)
+
+
+def test_what_an_import_understood_and_heard_is_told_on_its_build(app_test, site, words):
+    from sae_core.build.job_records import StepStatus, first_status, write_status
+    from sae_core.corpus.acoustics import measure_workspace
+    from sae_core.corpus.importing import import_corpus
+
+    workspace = site / "workspaces" / "calls"
+    import_corpus(site / "root" / "calls", workspace)
+    measure_workspace(workspace, n_processes=1)
+    steps = [StepStatus(step.name, "done", "over", 1.0) for step in first_status().steps]
+    write_status(workspace, dataclasses.replace(first_status(), state="finished", steps=tuple(steps)))
+    app = app_test(site / "workspaces" / "one", "build", job="calls").run()
+    assert not app.exception
+    assert "labels.csv describes 6 of 6 recordings" in facts(app)
+    assert "**Data check**: " in words(app)
+    assert any("Compare copies" in link.proto.label for link in app.get("page_link"))
 
 
 @pytest.mark.parametrize("inside", ["..", "../secret", "out", "/etc", "calls/../../secret"])
@@ -95,7 +178,7 @@ def test_a_zip_is_unpacked_into_its_workspace(app_test, site, started, words):
     app.button(key="build_start").click().run()
     ((plan, workspace),) = started
     assert workspace == site / "workspaces" / "my calls"
-    assert (plan.source, plan.labels) == ("recordings/mine", "recordings/mine/labels.csv")
+    assert (plan.source, plan.labels) == ("recordings/mine", None)
     assert (workspace / "recordings" / "mine" / "es" / "a.wav").read_bytes() == b"RIFF...."
     app.button(key="build_new").click().run()
     assert not app.file_uploader[0].value
@@ -151,7 +234,7 @@ def test_titanet_cannot_be_chosen_where_nemo_is_not_installed(app_test, site, mo
     monkeypatch.setitem(sys.modules, "nemo", None)
     app = app_test(site / "workspaces" / "one", "build").run()
     embedder = app.radio(key="build_embedder")
-    assert embedder.value == "ge2e"
+    assert embedder.value == "campplus"
     captions = list(embedder.proto.captions)
     assert "not installed" in captions[0] and "not installed" not in captions[1]
     assert not app.warning

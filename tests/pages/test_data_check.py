@@ -64,3 +64,17 @@ def test_a_corpus_without_findings_says_so(app_test, small_workspace, monkeypatc
     monkeypatch.setattr(data_checks, "checked", lambda view: nothing)
     app = app_test(small_workspace, "data_check").run()
     assert not app.exception and "Nothing stands out" in app.success[0].value
+
+
+def test_the_overview_leads_to_the_data_check_and_says_what_was_heard(
+    app_test, small_workspace, monkeypatch, words
+):
+    from pages.shared import data_checks
+
+    monkeypatch.setattr(data_checks, "first_look", lambda *_: {"clipped": 2, "same sound": 1})
+    data_checks._first_look.clear()
+    app = app_test(small_workspace).run()
+    data_checks._first_look.clear()
+    assert not app.exception
+    assert "**Data check**: of the clips, 2 clipped, 1 that sound exactly like another." in words(app)
+    assert any(link.proto.label.startswith("Data check") for link in app.get("page_link"))

@@ -6,10 +6,13 @@ import streamlit as st
 
 from pages.parts.build.curves import draw_curves
 from pages.shared import links
+from pages.shared.data_checks import first_look_words
+from pages.shared.facts import fact_list, understood
 from pages.shared.problems import say_remedy, shown
 from pages.shared.wording import plain
 from sae_core.build.job_records import JobStatus, StepStatus, log_tail
 from sae_core.build.jobs import cancel_job, job_status, resume_job
+from sae_core.build.plan import summary_of
 
 WATCH_EVERY_S = 1.5
 STEP_WORDS = {
@@ -64,6 +67,7 @@ def _draw(name: str, path: Path, status: JobStatus) -> None:
         say_remedy(status.remedy, after="resume the build")
     if status.state == "stopped":
         st.warning(STOPPED)
+    _draw_understood(name, path, status)
     steps, curves = st.columns([2, 3], gap="large")
     with steps:
         if not status.number and status.state == "running":
@@ -74,6 +78,27 @@ def _draw(name: str, path: Path, status: JobStatus) -> None:
         draw_curves(path)
     with st.expander("Log", icon=":material/terminal:"):
         st.code(log_tail(path) or "Nothing yet.", language=None, wrap_lines=True)
+
+
+def _draw_understood(name: str, path: Path, status: JobStatus) -> None:
+    """What the import understood, as soon as it is over, and what was seen of the sound once that is measured."""
+    done = {step.name for step in status.steps if step.state == "done"}
+    summary = summary_of(path) if "import" in done else None
+    if summary is not None:
+        for warning in summary.warnings:
+            st.warning(f"{plain(warning[:1].upper() + warning[1:])}.", icon=":material/rule:")
+        with st.expander("What the import understood", icon=":material/fact_check:"):
+            fact_list(understood(summary))
+    if "measure" in done and (words := first_look_words(path)):
+        with st.container(horizontal=True, vertical_alignment="center", key="build_data_check"):
+            st.markdown(words, width="content")
+            if status.state == "finished":
+                st.page_link(
+                    "pages/data_check.py",
+                    label="Compare copies, labels and speakers",
+                    icon=":material/rule:",
+                    query_params={links.WORKSPACE: name},
+                )
 
 
 def _draw_step(step: StepStatus, status: JobStatus) -> None:

@@ -5,20 +5,29 @@ from typing import Any
 import streamlit as st
 
 from pages.parts.build.source import HERE, ZIP, BuildSource
-from pages.shared.wording import counted
+from pages.shared.wording import counted, plain
 from sae_core.build.plan import BuildPlan, expected_s, suggest_grid
 from sae_core.corpus.surveys import is_at_hand
 from sae_core.embedding.embedders import ABOUT, EMBEDDERS, missing_packages
+from sae_core.files.errors import CorpusError
 from sae_core.workspace.places import Places, is_name
 
-EMBEDDER_WORDS = {name: ABOUT.get(name, (name, "")) for name in EMBEDDERS}
+NEEDS_FILE = "onnx"
+EMBEDDER_WORDS = {name: ABOUT.get(name, (name, "")) for name in EMBEDDERS if name != NEEDS_FILE}
+USUAL_EMBEDDER, WITHOUT_NEMO = "titanet", "campplus"
 FETCHES = (
     "The weights of TitaNet are not on this machine. NeMo fetches them, about 100 MB, when the build begins, if the "
-    "machine may reach its hub; otherwise take GE2E, or give a file: `python -m sae_core build … --model FILE.nemo`."
+    "machine may reach its hub; otherwise take CAM++, or give a file: `python -m sae_core build … --model FILE.nemo`."
 )
 NOT_INSTALLED = (
     "{0} is not installed on this server. To use it, run `pip install 'voxscope[{1}]'` there (in a checkout: "
-    "`pip install -r requirements.txt`) and start the server again; or choose GE2E."
+    "`pip install -r requirements.txt`) and start the server again; or choose CAM++."
+)
+MIX, SPLIT = "mix", "split"
+SIDE_WORDS = {MIX: "Mix them to one", SPLIT: "Each side is a speaker of its own"}
+TWO_SIDED = (
+    "{0} of the {1} recordings looked at {2} two different sides, as both ends of a call have ({3}). Mixed, two "
+    "speakers become one."
 )
 USUAL, ONE, OWN = "usual", "one", "own"
 GRID_WORDS = {USUAL: "A grid", ONE: "Only one", OWN: "Custom"}
@@ -40,7 +49,7 @@ def choose_options(places: Places, source: BuildSource) -> tuple[str, BuildPlan 
     try:
         plan = BuildPlan(".", embedder=embedder, **more, **grid)
         _tell_size(plan, n_clips)
-    except ValueError as error:
+    except (ValueError, CorpusError) as error:
         st.warning(f"{str(error)[:1].upper()}{str(error)[1:]}.", icon=":material/grid_off:")
         return name, None
     return name, plan if name and not missing_packages(embedder) else None
@@ -48,7 +57,8 @@ def choose_options(places: Places, source: BuildSource) -> tuple[str, BuildPlan 
 
 def _choose_embedder() -> str:
     lacking = {name: missing_packages(name) for name in EMBEDDER_WORDS}
-    usual = "titanet" if is_at_hand("titanet") and not lacking["titanet"] else "ge2e"
+    has_usual = is_at_hand(USUAL_EMBEDDER) and not lacking[USUAL_EMBEDDER]
+    usual = USUAL_EMBEDDER if has_usual else WITHOUT_NEMO
     embedder = st.radio(
         "Embedder",
         list(EMBEDDER_WORDS),
@@ -59,7 +69,8 @@ def _choose_embedder() -> str:
             for name, (_, words) in EMBEDDER_WORDS.items()
         ],
         key="build_embedder",
-        help="The network that turns a clip into a speaker embedding; the SAEs are trained on these.",
+        help="The network that turns a clip into a speaker embedding; the SAEs are trained on these. Any speaker "
+        "network in an ONNX file: `python -m sae_core build … --embedder onnx --model FILE.onnx`.",
     )
     if lacking[str(embedder)]:
         words = NOT_INSTALLED.format(EMBEDDER_WORDS[str(embedder)][0], embedder)
@@ -71,6 +82,7 @@ def _choose_embedder() -> str:
 
 def _choose_cut(source: BuildSource) -> dict[str, Any]:
     """The device and, for recordings that are yet to be cut, how."""
+    sides = _choose_sides(source) if source.two_sided else None
     with st.popover("More", icon=":material/tune:"):
         device = st.selectbox(
             "Compute on", list(DEVICES), format_func=DEVICES.__getitem__, key="build_device"
@@ -82,11 +94,29 @@ def _choose_cut(source: BuildSource) -> dict[str, Any]:
             placeholder="as they are",
             help="For long calls; about 4 seconds suit an embedder.",
         )  # fmt: skip
-        channel = st.number_input(
-            "Channel (0 = left)", 0, 63, None, key="build_channel", placeholder="all, mixed",
-            help="One side of a telephone call.",
-        )  # fmt: skip
-    return {"device": device, "window_s": window_s, "channel": channel}
+        sides = sides or _choose_sides(source)
+        channel = None
+        if sides == MIX:
+            channel = st.number_input(
+                "Channel (0 = left)", 0, 63, None, key="build_channel", placeholder="all, mixed",
+                help="One side of a telephone call.",
+            )  # fmt: skip
+    chosen = {"channels": SPLIT} if sides == SPLIT else {}
+    return {"device": device, "window_s": window_s, "channel": channel, **chosen}
+
+
+def _choose_sides(source: BuildSource) -> str:
+    """What two channels are; said where the recordings that were looked at are calls."""
+    if source.two_sided and source.survey is not None:
+        n, n_looked_at = len(source.two_sided), len(source.survey.examples)
+        words = TWO_SIDED.format(n, n_looked_at, "has" if n == 1 else "have", plain(source.two_sided[0]))
+        st.info(words, icon=":material/call_split:")
+    sides = st.segmented_control(
+        "Two-channel recordings", list(SIDE_WORDS), default=MIX, required=True, key="build_sides",
+        format_func=SIDE_WORDS.__getitem__,
+        help="As a speaker of its own, each side becomes clips named <call>/left and <call>/right, both in one split.",
+    )  # fmt: skip
+    return str(sides)
 
 
 def _choose_grid(n_clips: int) -> dict[str, Any]:

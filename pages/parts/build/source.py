@@ -6,12 +6,14 @@ from pathlib import Path
 import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
+from pages.parts.build.reading import Reading, choose_reading
 from pages.shared import links
 from pages.shared.caching import cached
 from pages.shared.choices import choose_one
-from pages.shared.facts import fact_list
 from pages.shared.wording import counted
-from sae_core.corpus.surveys import Survey, survey_folder, survey_zip
+from sae_core.corpus.importing import ImportSettings
+from sae_core.corpus.inspection import find_two_sided
+from sae_core.corpus.surveys import Survey, survey_folder, survey_zip, two_sided_in_zip
 from sae_core.corpus.zips import USUAL_LIMITS, inspect_zip
 from sae_core.workspace.places import Places
 
@@ -32,13 +34,22 @@ NO_ROOTS = (
 
 @dataclass(frozen=True)
 class BuildSource:
-    """What was chosen: where it is, what is in it as far as that was looked at, and what to call it."""
+    """What was chosen: where it is, how it is read, and what to call it.
+
+    two_sided: of the recordings that were looked at, those with two different sides, as both ends of a call.
+    """
 
     kind: str
     name: str
-    survey: Survey | None = None
+    reading: Reading | None = None
     folder: Path | None = None
     upload: UploadedFile | None = None
+    two_sided: tuple[str, ...] = ()
+
+    @property
+    def survey(self) -> Survey | None:
+        """What is in it, as far as that was looked at."""
+        return None if self.reading is None else self.reading.survey
 
 
 def choose_source(places: Places) -> BuildSource | None:
@@ -57,11 +68,10 @@ def choose_source(places: Places) -> BuildSource | None:
         )
         return BuildSource(HERE, path.name, folder=path)
     source = _choose_upload() if kind == ZIP else _choose_folder(places)
-    if source is not None and source.survey is not None:
-        _show_survey(source.survey)
-        if not source.survey.n_recordings:
-            st.info("There are no recordings here.", icon=":material/search_off:")
-            return None
+    survey = None if source is None else source.survey
+    if survey is not None and not survey.n_recordings and not survey.is_partial:
+        st.info("There are no recordings here.", icon=":material/search_off:")
+        return None
     return source
 
 
@@ -82,8 +92,15 @@ def _choose_upload() -> BuildSource | None:
     )
     if upload is None:
         return None
-    contents = inspect_zip(upload, upload.name)
-    return BuildSource(ZIP, Path(upload.name).stem, survey_zip(contents), upload=upload)
+    file_id = str(upload.file_id)
+    reading = choose_reading(file_id, lambda settings: _survey_zip(upload, file_id, settings))
+    sides = _two_sided_in_zip(upload, file_id, _below(reading.survey))
+    return BuildSource(ZIP, Path(upload.name).stem, reading, upload=upload, two_sided=sides)
+
+
+def _below(survey: Survey) -> tuple[str, ...]:
+    """The names of some recordings, relative to what was looked at."""
+    return tuple(name if survey.source == "." else f"{survey.source}/{name}" for name in survey.examples)
 
 
 def _choose_folder(places: Places) -> BuildSource | None:
@@ -97,8 +114,9 @@ def _choose_folder(places: Places) -> BuildSource | None:
     folder = places.import_folder(root, inside)
     _draw_browser(places, root, inside)
     with st.spinner("Looking …"):
-        survey = _survey(str(folder))
-    return BuildSource(FOLDER, folder.name, survey, folder=folder)
+        reading = choose_reading(str(folder), lambda settings: _survey(str(folder), settings))
+        sides = _two_sided(str(folder), _below(reading.survey))
+    return BuildSource(FOLDER, folder.name, reading, folder=folder, two_sided=sides)
 
 
 def _draw_browser(places: Places, root: str, inside: str) -> None:
@@ -143,35 +161,20 @@ def _go(inside: str) -> None:
 
 
 @cached(keep=50, ttl_s=60)
-def _survey(folder: str) -> Survey:
-    return survey_folder(Path(folder))
+def _survey(folder: str, settings: ImportSettings) -> Survey:
+    return survey_folder(Path(folder), settings)
 
 
-def _show_survey(survey: Survey) -> None:
-    """What was found, before anything is built of it."""
-    kinds = ", ".join(f"{n:,} {suffix}" for suffix, n in list(survey.kinds.items())[:6])
-    more = "over " if survey.is_partial else ""
-    facts = {"Recordings": f"{more}{survey.n_recordings:,}" + (f" ({kinds})" if kinds else "")}
-    facts["Size"] = f"{more}{survey.n_bytes / MIB:,.1f} MiB"
-    if survey.layout:
-        facts["Layout"] = f"{survey.layout}: {survey.evidence}"
-    facts["Labels"] = survey.labels or (
-        "as this layout has them" if survey.layout not in ("", "folder") else ""
-    )
-    facts["Labels"] = facts["Labels"] or "the names of folders"
-    if survey.examples:
-        facts["Examples"] = ", ".join(survey.examples[:3])
-    fact_list(facts | _understood(survey))
+@cached(keep=50, ttl_s=600)
+def _two_sided(folder: str, names: tuple[str, ...]) -> tuple[str, ...]:
+    return find_two_sided(Path(folder), names)
 
 
-def _understood(survey: Survey) -> dict[str, str]:
-    """What an import would understand, and what it would pass over."""
-    facts = {}
-    if survey.summary is not None:
-        words = (line.partition(": ") for line in survey.summary.lines()[1:])
-        told = [(name, fact) for name, _, fact in words if name != "note"]
-        facts = {name[:1].upper() + name[1:]: fact for name, fact in told}
-    notices = [*survey.notices, *(survey.summary.notices if survey.summary is not None else ())]
-    if survey.problem:
-        facts["Cannot be used yet"] = survey.problem
-    return facts | ({"Notes": "; ".join(notices)} if notices else {})
+@cached(keep=8)
+def _survey_zip(_upload: UploadedFile, file_id: str, settings: ImportSettings) -> Survey:  # noqa: ARG001 - the key
+    return survey_zip(inspect_zip(_upload, _upload.name), settings)
+
+
+@cached(keep=8)
+def _two_sided_in_zip(_upload: UploadedFile, file_id: str, names: tuple[str, ...]) -> tuple[str, ...]:  # noqa: ARG001
+    return two_sided_in_zip(_upload, inspect_zip(_upload, _upload.name), names)

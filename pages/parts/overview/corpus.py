@@ -5,9 +5,14 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+from pages.shared import links
+from pages.shared.data_checks import first_look_words
+from pages.shared.facts import fact_list, understood
 from pages.shared.tables import UNKNOWN
-from pages.shared.wording import value_words
+from pages.shared.wording import plain, value_words
+from sae_core.build.plan import summary_of
 from sae_core.measures.profiles import CorpusSummary
+from sae_core.workspace.workspace import SaeView
 
 
 def corpus_grid(summary: CorpusSummary) -> pd.DataFrame:
@@ -43,3 +48,23 @@ def corpus_columns(grid: pd.DataFrame) -> dict[str, Any]:
         for name in groups
     }
     return {first: st.column_config.TextColumn(first, pinned=True, width="small"), **narrow}
+
+
+def tell_quality(view: SaeView) -> None:
+    """What was seen of the sound of the clips, and how their folder was read."""
+    workspace = view.workspace
+    summary = summary_of(workspace.path)
+    for warning in () if summary is None else summary.warnings:
+        st.caption(f":orange[:material/rule:] {plain(warning[:1].upper() + warning[1:])}.")
+    with st.container(horizontal=True, vertical_alignment="center", key="corpus_quality"):
+        if words := first_look_words(workspace.path):
+            st.caption(words, width="content")
+        st.page_link(
+            "pages/data_check.py",
+            label="Data check: compare copies, labels and speakers",
+            icon=":material/rule:",
+            query_params=links.query(view),
+        )
+        if summary is not None:
+            with st.popover("How it was read", icon=":material/fact_check:", type="tertiary"):
+                fact_list(understood(summary))
