@@ -133,7 +133,9 @@ def _say_aside(set_aside: Mapping[str, str]) -> tuple[str, ...]:
     words = []
     for why, names in by_reason.items():
         if len(names) > N_ALIKE:
-            words.append(f"found, not used: {len(names):,} files such as {names[0]} ({why})")
+            words.append(
+                f"found, not used: {len(names):,} files such as {', '.join(names[:N_ALIKE])} ({why})"
+            )
         else:
             words += [f"found, not used: {name} ({why})" for name in names]
     more = (f"found, not used: {len(words) - N_NAMED:,} more tables",) if len(words) > N_NAMED else ()

@@ -385,8 +385,8 @@ def test_the_readme_and_the_help_tell_every_layout(capsys):
 
 
 def test_a_layout_nobody_knows_or_beside_labels_is_refused(tmp_path):
-    with pytest.raises(CorpusError, match="no layout 'kaldi'.*common-voice, fleurs"):
-        ImportSettings(layout="kaldi")
+    with pytest.raises(CorpusError, match="no layout 'ami'.*common-voice, fleurs"):
+        ImportSettings(layout="ami")
     with pytest.raises(CorpusError, match="either --labels or --layout"):
         ImportSettings(labels=tmp_path / "labels.csv", layout="folder")
 
