@@ -24,7 +24,7 @@ _FAULT_WORDS = {
     "two sides": "with two different sides",
     "silent": "silent",
     "no speech": "without speech",
-    "same sound": "that sound exactly like another",
+    "same sound": "with the same sound as another",
 }
 
 

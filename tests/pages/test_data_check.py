@@ -76,5 +76,5 @@ def test_the_overview_leads_to_the_data_check_and_says_what_was_heard(
     app = app_test(small_workspace).run()
     data_checks._first_look.clear()
     assert not app.exception
-    assert "**Data check**: of the clips, 2 clipped, 1 that sound exactly like another." in words(app)
+    assert "**Data check**: of the clips, 2 clipped, 1 with the same sound as another." in words(app)
     assert any(link.proto.label.startswith("Data check") for link in app.get("page_link"))
