@@ -39,7 +39,8 @@ ROLE_NAMES: dict[str, tuple[str, ...]] = {
     "speaker_id": (
         "speaker_id", "speaker", "speaker_name", "spk_id", "spk", "spkid", "spkr", "spkr_id", "speakers", "client_id",
         "user_id", "user", "voice_id", "voice_name", "voice", "reader_id", "reader", "talker_id", "talker",
-        "participant_id", "participant", "subject_id", "subject", "person_id", "person", "narrator", "contributor",
+        "participant_id", "participant",
+        "subject_id", "subject", "person_id", "person", "narrator", "actor_id", "actor", "contributor",
         "contributor_id", "singer", "caller_id", "caller", "worker_id", "speaker.id", "speaker.name",
         "sprecher", "sprecherin", "sprecher_id", "locuteur", "locutrice", "hablante", "locutor", "locutora", "falante",
         "parlante", "диктор", "говорящий", "label", "labels",
@@ -77,6 +78,9 @@ def key_of(name: str) -> str:
 
 
 _KEYS = {role: tuple(dict.fromkeys(key_of(name) for name in names)) for role, names in ROLE_NAMES.items()}
+_OTHER_KEYS = frozenset(
+    key for role, keys in _KEYS.items() if role not in ("audio_path", "clip_id") for key in keys
+)
 _ANY_KEY = frozenset(key for keys in _KEYS.values() for key in keys)
 
 
@@ -134,7 +138,8 @@ def _find_path(
     best = max(hits, key=lambda column: hits[column], default=None)
     if best is not None and hits[best]:
         return best
-    others = {str(name): _n_found(frame[name], index) for name in frame.columns if name not in hits}
+    free = [name for name in frame.columns if name not in hits and key_of(str(name)) not in _OTHER_KEYS]
+    others = {str(name): _n_found(frame[name], index) for name in free}
     other = max(others, key=lambda column: others[column], default=None)
     if other is not None and others[other] > 0:
         notices.append(f"column {other!r} names the recordings, by its values")

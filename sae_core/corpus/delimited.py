@@ -128,7 +128,8 @@ def find_delimiter(lines: list[str], is_recording: Callable[[str], bool]) -> str
     sample = [line for line in lines if line.strip()][:_N_SAMPLED]
     fits = {mark: _consistency(sample, mark) for mark in DELIMITERS if mark in sample[0]}
     if fits:
-        return max(fits, key=lambda mark: fits[mark])
+        named = {mark: _n_named(sample[:20], mark, is_recording) for mark in fits} if len(fits) > 1 else {}
+        return max(fits, key=lambda mark: (named.get(mark, 0), fits[mark]))
     if any(is_recording(line.strip()) for line in sample[:20]):
         return ""
     widths = [len(line.split()) for line in sample]
@@ -138,6 +139,11 @@ def find_delimiter(lines: list[str], is_recording: Callable[[str], bool]) -> str
     # aligned columns, the last of which holds blanks in some rows and nothing in others
     n_near = sum(-1 <= width - widths[0] <= MOST_BLANKS for width in widths)
     return BLANKS if widths[0] > MOST_BLANKS and n_near > 0.8 * len(sample) else ""
+
+
+def _n_named(sample: list[str], mark: str, is_recording: Callable[[str], bool]) -> int:
+    """How many of some lines hold a value that names a recording, split at a delimiter."""
+    return sum(any(is_recording(value.strip(' "')) for value in line.split(mark)) for line in sample)
 
 
 def _consistency(sample: list[str], mark: str) -> tuple[float, int]:

@@ -18,7 +18,7 @@ NOT_AUDIO = frozenset(
         "ctm eaf lab lrc mlf phn rttm srt stm textgrid trn vtt wrd",
         "bmp gif jpeg jpg png svg webp",
         "bib doc docx htm html md pdf rst xls xlsx",
-        "cfg css ini ipynb js lock log py sh",
+        "cfg css info ini ipynb js lock log py sh",
         "7z bz2 gz npy npz rar safetensors sqlite tar tgz xz zip",
         "bak db lnk md5 sha1 sha256 url",
     )
@@ -30,7 +30,7 @@ NOT_AUDIO_NAMES = words_of(
     "reco2dur reco2num_spk reco2utt segments spk2gender spk2utt text utt2dur utt2lang utt2num_frames utt2spk"
 )
 TABLE_SUFFIXES = words_of(
-    ".csv .tsv .tab .psv .txt .parquet .json .jsonl .lst .list .trial .trials .scp .kaldi .meta"
+    ".csv .tsv .tab .psv .txt .parquet .json .jsonl .lst .list .trial .trials .scp .kaldi .meta .info"
 )
 """Of files that may be tables or lists, to be looked into."""
 GLIMPSE_DEPTH = 4

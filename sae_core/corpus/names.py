@@ -17,11 +17,17 @@ _DRIVE = re.compile(r"[a-zA-Z]:(?=/)")
 _TEMPLATE = re.compile(r"^(?:\{[^}/]*\}|\$\{?\w+\}?|~)/")
 _INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]")
 _SUFFIX = re.compile(r"\.[A-Za-z]\w{0,6}$")
+_RECORD = re.compile(r"""\{.*?["']path["']\s*:\s*["'](?P<path>[^"']+)["'].*\}""", re.DOTALL)
 N_SHOWN = 3
 
 
 def plain_path(text: str) -> str:
-    """A path in one spelling: NFC, `/`, without scheme, drive, `./`, doubled or closing slashes; `..` stays."""
+    """A path in one spelling: NFC, `/`, without scheme, drive, `./`, doubled or closing slashes; `..` stays.
+
+    Of a record as tables of audio data sets hold them, {'path': …}, its path.
+    """
+    if text.startswith("{") and (record := _RECORD.fullmatch(text.strip())) is not None:
+        text = record["path"]
     path = unicodedata.normalize("NFC", text).strip().replace("\\", "/")
     found = _SCHEME.match(path)
     if found is not None:

@@ -5,7 +5,7 @@ Tables are chosen by what is in them, and every one that is not used is named wi
 
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
@@ -15,7 +15,7 @@ from sae_core.corpus import labels as label_file
 from sae_core.corpus.columns import find_roles, why_no_speaker
 from sae_core.corpus.folders import TABLE_SUFFIXES, Listing
 from sae_core.corpus.labels import NO_CHOICES, Choices
-from sae_core.corpus.levels import read_levels
+from sae_core.corpus.levels import ENOUGH, read_levels
 from sae_core.corpus.names import NameIndex, folded
 from sae_core.corpus.rows import ROW_COLUMNS, SUBSET_COLUMN, Rows
 from sae_core.corpus.tables import RawTable, read_table_file
@@ -37,6 +37,7 @@ MAX_READ_BYTES = 512 * 1024**2
 MIN_COVERAGE = 0.5
 TRIALS = "trials"
 LABELLING = "labels the recordings"
+_MARK = re.compile(r"[\W_]")
 _LEVEL = re.compile(r"(folder|level)\s*\d{1,9}", re.IGNORECASE)
 N_NAMED, N_ALIKE = 8, 3
 DESCRIBING = (
@@ -238,10 +239,11 @@ def _choose(judged: Sequence[_Table], index: NameIndex, found: FolderTables, lis
         best = max(usable, key=lambda table: (table.n_found, -table.name.count("/")))
         alike = [best, *(table for table in [*usable, *parts] if table is not best and _is_like(table, best))]
         found.labelling = _apart(alike, index)
+    named = _speakers_named(found.labelling)
     for table in judged:
         if table in found.labelling or table.why_not == TRIALS:
             continue
-        if table.raw is not None and table.n_found == 0 and _lists_speakers(table.raw, listing):
+        if table.raw is not None and table.n_found == 0 and _lists_speakers(table.raw, listing, named):
             found.speakers.append(table)
         else:
             found.set_aside[table.name] = table.why_not or _why_not_taken(table, found)
@@ -277,14 +279,38 @@ def _why_not_taken(table: _Table, found: FolderTables) -> str:
     return f"it names only {table.n_found:,} of the recordings; to use it, give it with --labels"
 
 
-def _lists_speakers(raw: RawTable, listing: Listing) -> bool:
-    """Whether a table has a row for each of the folders at some level."""
+def _speakers_named(tables: Sequence[_Table]) -> set[str]:
+    """The speakers that tables of recordings name; nobody where none of them has a column of speakers."""
+    found: set[str] = set()
+    for table in tables:
+        assert table.raw is not None
+        column = find_roles(table.raw.frame).columns.get("speaker_id")
+        found |= set() if column is None else {folded(one) for one in known(table.raw.frame[column]).dropna()}
+    return found
+
+
+def _beginning(name: str) -> str:
+    """What stands before the first mark in the name of a recording: 1001 of 1001_DFA_ANG_XX.wav."""
+    return _MARK.split(name.rpartition("/")[2], maxsplit=1)[0]
+
+
+def _lists_speakers(raw: RawTable, listing: Listing, named: Collection[str]) -> bool:
+    """Whether a table has a row for several speakers: those `named` by a table of recordings, else folders, or, where
+    it has a column of speakers, what recordings' names begin with."""
     speakers = _speaker_column(raw)
     if speakers is None:
         return False
+    names = set(named)
+    if not names:
+        names = {folded(part) for name in listing.names for part in name.split("/")[:-1]}
+        names |= {folded(_beginning(name)) for name in listing.names} if _has_speakers(raw) else set()
     listed = {folded(value) for value in known(raw.frame[speakers]).dropna()}
-    folders = {folded(part) for name in listing.names for part in name.split("/")[:-1]}
-    return len(listed & folders) >= 2
+    return len(listed & names) >= 2
+
+
+def _has_speakers(raw: RawTable) -> bool:
+    """Whether a column is called as speakers are."""
+    return "speaker_id" in find_roles(raw.frame).columns
 
 
 def _speaker_column(raw: RawTable) -> str | None:
@@ -302,6 +328,9 @@ def _read_tables(
     rows = _with_speakers(
         lambda own: combine_tables(folder, names, index, choices=own), listing, index, choices
     )
+    if "speaker_id" in rows.table:
+        for table in found.speakers:
+            rows = _join_speakers(rows, table, found)
     n_named = sum(table.n_found for table in found.labelling)
     called = " and ".join(names[:3]) + (" …" if len(names) > 3 else "")
     return rows, f"{called} describes {n_named:,} of {len(index.names):,} recordings"
@@ -410,8 +439,13 @@ def _read_folders(folder: Path, listing: Listing, found: FolderTables, choices: 
     asked = choices.columns.get("speaker_id", "")
     level = _level_asked(asked, folder) if asked else None
     read = read_levels(listing.names, listed=listed, asked=level, is_asked=asked != "")
-    notices = read.notices
-    columns = {"speaker_id": read.speakers, "folder": read.folders}
+    notices, source, who = read.notices, read.source, read.speakers
+    if read.speaker_level is None and asked == "" and listed:
+        called = [table for table in found.speakers if table.raw is not None and _has_speakers(table.raw)]
+        who, source = _speakers_of_names(
+            listing, {one for table in called for one in _listed_speakers(table)}
+        )
+    columns = {"speaker_id": who, "folder": read.folders}
     table = pd.DataFrame({"audio_path": pd.Series(listing.names, dtype="str")})
     for name, values in columns.items():
         table[name] = pd.Series(values, dtype="str")
@@ -427,11 +461,23 @@ def _read_folders(folder: Path, listing: Listing, found: FolderTables, choices: 
         folder,
         is_listed=True,
         notices=notices,
-        sources={"speaker_id": read.source} if read.source else {},
+        sources={"speaker_id": source} if source else {},
     )
+    if "split" in table and table["split"].notna().any():
+        rows = replace(rows, sources={**rows.sources, "split": "folders"})
     for speakers in found.speakers:
         rows = _join_speakers(rows, speakers, found)
     return rows
+
+
+def _speakers_of_names(listing: Listing, listed: Collection[str]) -> tuple[list[str | None], str]:
+    """The speaker that each recording's name begins with, where a table lists those of nearly all; and the source."""
+    known_names = {folded(one) for one in listed}
+    found = [one if folded(one := _beginning(name)) in known_names else None for name in listing.names]
+    n_found = sum(one is not None for one in found)
+    if n_found < ENOUGH * len(found):
+        return [None] * len(found), ""
+    return found, "the beginnings of the recordings' names, which a table of speakers lists"
 
 
 def _whole_splits(table: pd.DataFrame) -> tuple[pd.Series, tuple[str, ...]]:

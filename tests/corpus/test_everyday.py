@@ -187,3 +187,35 @@ def test_a_table_that_people_name_leaves_lists_of_trials_and_folders_their_say(c
     )
     report = import_corpus(calls, workspace, ImportSettings(labels=calls / "mine.csv", speakers="folder 1"))
     assert sorted(report.corpus.table["speaker_id"].unique()) == ["es", "uk"]
+
+
+def test_a_table_of_speakers_is_joined_to_one_of_recordings_and_to_names_of_files(tmp_path):
+    people = ["spk,sex,native language", "S00,F,Spanish", "S01,M,German"]
+    (tmp_path / "people.csv").write_text("\n".join(people))
+    put(tmp_path, "S00_a.wav", "S00_b.wav", "S01_a.wav")
+    table, said = read(tmp_path)
+    assert table["speaker_id"].tolist() == ["S00", "S00", "S01"] and table["gender"].tolist()[2] == "male"
+    assert "the beginnings of the recordings' names, which a table of speakers lists" in said
+    (tmp_path / "people.csv").write_text("\n".join(["class,sex,text", *people[1:]]))
+    assert "speakers: no speaker is known" in read(tmp_path)[1]
+    (tmp_path / "people.csv").write_text("\n".join(people))
+    (tmp_path / "files.csv").write_text("file,spk\nS00_a.wav,S01\nS00_b.wav,S00\nS01_a.wav,S01\n")
+    table, said = read(tmp_path)
+    assert table["speaker_id"].tolist() == ["S01", "S00", "S01"]
+    assert table["language"].tolist() == ["de", "es", "de"]
+    assert "people.csv says of speakers: gender, language" in said
+
+
+def test_a_column_called_as_speakers_are_is_no_column_of_paths(tmp_path):
+    put(tmp_path, *(f"wavs/{number}.wav" for number in range(4)))
+    rows = [f"{{'path': 'wavs/{number}.wav', 'array': None}};{number % 2};f" for number in range(4)]
+    (tmp_path / "data.csv").write_text("\n".join(["audio;speaker_id;gender", *rows]))
+    assert read(tmp_path)[0]["speaker_id"].to_dict() == {f"wavs/{n}.wav": str(n % 2) for n in range(4)}
+
+
+def test_the_delimiter_is_the_one_that_leaves_names_of_recordings_whole(tmp_path):
+    put(tmp_path, *(f"wavs/LJ001-{number:04d}.wav" for number in range(6)))
+    rows = [f"LJ001-{n:04d}|Printing, in the only sense, is|Number {n}, in words" for n in range(6)]
+    (tmp_path / "metadata.csv").write_text("\n".join(rows))
+    table, said = read(tmp_path)
+    assert len(table) == 6 and "metadata.csv describes 6 of 6 recordings" in said
