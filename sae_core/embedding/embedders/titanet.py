@@ -12,7 +12,6 @@ import logging
 import tarfile
 import zlib
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
@@ -23,6 +22,7 @@ from torch import Tensor, nn
 
 from sae_core.embedding.embedders import choose_device, full_precision, how_to_install
 from sae_core.embedding.embedders.frame_convolutions import by_frames, pooling_by_frames
+from sae_core.embedding.side_by_side import one_clip_a_thread
 from sae_core.files.artifacts import fingerprint
 from sae_core.files.errors import ArtifactError, MissingDependencyError
 
@@ -66,27 +66,11 @@ class TitanetEmbedder:
     ) -> Float32[Tensor, "b d"]:
         """One unit vector a waveform."""
         if self._device.type == "cpu":
-            return self._embed_side_by_side(waveforms, lengths)
+            return one_clip_a_thread(self._embed_together, waveforms, lengths)
         if self._is_masked:
             return self._embed_together(waveforms, lengths)
         return torch.cat([self._embed_alone(*clip) for clip in zip(waveforms, lengths, strict=True)])
 
-    def _embed_side_by_side(self, waveforms: Tensor, lengths: Tensor) -> Tensor:
-        """Each clip in one thread: a core keeps one clip's frames in its caches, and waits for no other."""
-        n_threads = torch.get_num_threads()
-        try:
-            # a thread's own number of threads is also what threads begun later are given
-            with ThreadPoolExecutor(
-                n_threads, "titanet", initializer=torch.set_num_threads, initargs=(1,)
-            ) as pool:
-                # the longest first, so that no thread is left with one of them at the end
-                order = lengths.argsort(descending=True)
-                found = torch.cat(list(pool.map(self._embed_alone, waveforms[order], lengths[order])))
-            return found[order.argsort()]
-        finally:
-            torch.set_num_threads(n_threads)
-
-    @torch.no_grad()  # for the thread that it may run in
     def _embed_alone(self, waveform: Tensor, length: Tensor) -> Tensor:
         return self._embed_together(waveform[None, :length], length[None])
 
