@@ -257,7 +257,7 @@ def train(
     *,
     n_latents: int | None = None,
     k: int | None = None,
-    variant: Literal["topk", "matryoshka"] | None = None,
+    variant: Literal["topk", "matryoshka", "batchtopk", "matryoshka-batchtopk", "jumprelu"] | None = None,
     prefixes: Sequence[int] | None = None,
     seed: int = 0,
     n_epochs: int | None = None,
@@ -272,7 +272,9 @@ def train(
     Args:
         n_latents: L.
         k: latents active on one clip at most.
-        variant: `topk` (Gao et al. 2024, arXiv 2406.04093) or `matryoshka` (Bussmann et al. 2025, arXiv 2503.17547).
+        variant: `topk` (Gao et al. 2024, arXiv 2406.04093), `matryoshka` (Bussmann et al. 2025, arXiv 2503.17547),
+            `batchtopk` (2024, arXiv 2412.06410), `matryoshka-batchtopk` or `jumprelu` (Rajamanoharan et al. 2024,
+            arXiv 2407.14435); with the last three, k latents are active on average.
         prefixes: ends of the groups of a Matryoshka SAE, the last of them L.
         seed: of first weights and of the order of clips.
         n_epochs: passes over the training clips.

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from sae_core.corpus.clips import SPLITS, Corpus
+from sae_core.sae.config import variant_name
 from sae_core.workspace.workspace import SaeView
 
 VARIANTS = {
@@ -19,6 +20,7 @@ VARIANTS = {
     "relu": "ReLU",
     "jumprelu": "JumpReLU (arXiv 2407.14435)",
     "batchtopk": "BatchTopK (arXiv 2412.06410)",
+    "matryoshka-batchtopk": "Matryoshka BatchTopK (arXiv 2503.17547)",
 }
 LIBRARIES = {"saelens": "SAELens", "openai": "OpenAI's sparse_autoencoder"}
 _LICENCE_COLUMNS = ("licence", "license")
@@ -72,7 +74,7 @@ def _encoder(view: SaeView) -> str:
 def _autoencoder(view: SaeView) -> str:
     config = view.config
     lines = [
-        ("variant", VARIANTS.get(str(config["variant"]), str(config["variant"]))),
+        ("variant", VARIANTS[variant_name(str(config["variant"]), config.get("prefixes") or ())]),
         ("latents L", f"{view.n_latents:,}"),
         ("active latents a clip, at most", f"{view.codes.k:,}"),
     ]

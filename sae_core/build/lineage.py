@@ -8,6 +8,7 @@ from sae_core.analysis.movement import order_by_size, refine_sae, trace_saes
 from sae_core.files.artifacts import ArtifactMeta, fingerprint, write_table
 from sae_core.files.errors import ArtifactError
 from sae_core.files.progress import Progress, ignore
+from sae_core.sae.config import variant_name
 from sae_core.workspace.workspace import SaeView, Workspace
 
 LINEAGE_TABLE, LINEAGE_META = "lineage.parquet", "lineage.json"
@@ -51,7 +52,8 @@ def _successions(workspace: Workspace) -> tuple[list[SaeView], list[tuple[SaeVie
     pairs = [(view, view) for view in views if view.config.get("prefixes")]
     latest: dict[tuple[object, ...], SaeView] = {}
     for view in views:
-        family = (view.embeddings.name, *(view.config[name] for name in ("variant", "k", "seed")))
+        variant = variant_name(view.config["variant"], view.config["prefixes"])
+        family = (view.embeddings.name, variant, view.config["k"], view.config["seed"])
         if family in latest:
             pairs.append((latest[family], view))
         latest[family] = view

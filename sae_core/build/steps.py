@@ -21,6 +21,7 @@ from sae_core.files.settings import read_settings, update_settings
 from sae_core.measures.attributes import SOURCE_ATTRIBUTE, UNSEEN_SPEAKERS, AttributeStatistics
 from sae_core.measures.indexing import build_index
 from sae_core.measures.naming import confirmed_values
+from sae_core.sae.config import MATRYOSHKA_BATCHTOPK, chosen_variant
 from sae_core.sae.model import SaeConfig
 from sae_core.sae.training import TrainingConfig, suggest_config, train
 from sae_core.workspace.workspace import SaeView, Workspace
@@ -97,7 +98,8 @@ def embedder_of(workspace: Workspace, embedder: str | None) -> str:
 
 
 def choose_config(corpus: Corpus, embeddings: Embeddings, choices: Mapping[str, Any]) -> SaeConfig:
-    """The SAE to train: `choices` (fields of `SaeConfig`, None where open) over what suits a corpus of this size.
+    """The SAE to train: `choices` (fields of `SaeConfig`, None where open) over what suits a corpus of this size; its
+    variant is one of `TRAINED_VARIANTS`.
 
     Raises ValueError when the choices contradict each other.
     """
@@ -106,6 +108,10 @@ def choose_config(corpus: Corpus, embeddings: Embeddings, choices: Mapping[str, 
     fitting = suggest_config(n_train, embeddings.dim)
     usual = {"variant": fitting.variant, "n_latents": fitting.n_latents, "k": fitting.k}
     settings = usual | made
+    if "prefixes" not in made:
+        settings["variant"], settings["prefixes"] = chosen_variant(settings["variant"], settings["n_latents"])
+    elif settings["variant"] == MATRYOSHKA_BATCHTOPK:
+        settings["variant"] = "batchtopk"
     if "k" not in made:
         settings["k"] = min(settings["k"], settings["n_latents"])
     return SaeConfig(dim=embeddings.dim, **settings)

@@ -12,7 +12,6 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -26,8 +25,8 @@ from sae_core.measures.indexing import build_index
 from sae_core.measures.intervals import auroc_bounds
 from sae_core.measures.linear_probe import PROBE_MEASURES, probe_attributes, read_probes
 from sae_core.measures.naming import best_latents, confirmed_values
-from sae_core.sae.config import TRAINED_VARIANTS
-from sae_core.sae.model import SaeConfig, Variant, default_prefixes
+from sae_core.sae.config import chosen_variant, variant_name
+from sae_core.sae.model import SaeConfig, default_prefixes
 from sae_core.sae.training import TrainingConfig
 from sae_core.workspace.workspace import SaeView, Workspace
 
@@ -48,11 +47,8 @@ class SweepGrid:
     seeds: Sequence[int] = (0,)
 
     def __post_init__(self) -> None:
-        unknown = set(self.variants) - set(TRAINED_VARIANTS)
-        if unknown:
-            raise ValueError(
-                f"variant must be one of {', '.join(TRAINED_VARIANTS)}, not {sorted(unknown)[0]!r}"
-            )
+        for variant in self.variants:
+            chosen_variant(variant, 1)
         if not self.configs(1):
             raise ValueError("the grid holds no SAE: give at least one variant, L, k ≤ L and seed")
 
@@ -60,7 +56,7 @@ class SweepGrid:
         """The SAEs, small ones first, each once."""
         grid = product(self.n_latents, self.ks, self.variants, self.seeds)
         return [
-            SaeConfig(dim=dim, n_latents=n_latents, k=k, variant=cast("Variant", variant), seed=seed)
+            SaeConfig(dim, n_latents, k, *chosen_variant(variant, n_latents), seed=seed)
             for n_latents, k, variant, seed in dict.fromkeys(grid)
             if k <= n_latents
         ]
@@ -242,7 +238,8 @@ def _lines_of(view: SaeView, targets: list[AttributeTarget]) -> list[dict[str, o
     prefixes = tuple(view.config.get("prefixes") or ())
     is_usual = not prefixes or prefixes == default_prefixes(view.n_latents)
     about: dict[str, object] = {"sae": view.name, "embedder": view.embeddings.name}
-    about |= {name: view.config[name] for name in ("variant", "n_latents", "k", "seed")}
+    about |= {name: view.config[name] for name in ("n_latents", "k", "seed")}
+    about |= {"variant": variant_name(str(view.config["variant"]), prefixes)}
     about |= {"prefixes": "" if is_usual else "·".join(map(str, prefixes))}
     about |= {name: held_out.get(name) for name in QUALITY_COLUMNS}
     statistics = view.statistics

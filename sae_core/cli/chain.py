@@ -180,8 +180,9 @@ def _add_train(verbs: Verbs) -> None:
     add_workspace(parser)
     parser.add_argument(
         "--variant",
-        choices=("topk", "matryoshka"),
-        help="topk as in the paper, or matryoshka: nested prefixes; by default what suits the corpus",
+        choices=("topk", "matryoshka", "batchtopk", "matryoshka-batchtopk", "jumprelu"),
+        help="topk as in the paper, matryoshka: nested prefixes, batchtopk and jumprelu: k on average; "
+        "by default what suits the corpus",
     )
     parser.add_argument(
         "--latents", type=int, metavar="L", help="number of latents; by default what suits the corpus"

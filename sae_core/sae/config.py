@@ -1,10 +1,10 @@
 """What an SAE's folder says of it, read without PyTorch: its settings, and its weights as checked arrays."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, cast, get_args
 
 import numpy as np
 
@@ -26,8 +26,10 @@ _METRICS = {
 }
 _SPLIT_METRICS = dict.fromkeys(("explained_variance", "cosine_mean", "l0", "dead_fraction"), _NUMBER)
 Variant = Literal["topk", "matryoshka", "relu", "jumprelu", "batchtopk"]
-TRAINED_VARIANTS: tuple[Variant, ...] = ("topk", "matryoshka")
-"""Those that are trained here; all can be imported."""
+TRAINED_VARIANTS: tuple[str, ...] = ("topk", "matryoshka", "batchtopk", "matryoshka-batchtopk", "jumprelu")
+"""What is trained here, as the command line calls it; `chosen_variant` says which fields these are. All of these, and
+relu too, can be imported."""
+MATRYOSHKA_BATCHTOPK = "matryoshka-batchtopk"
 THRESHOLD_VARIANTS: tuple[Variant, ...] = ("relu", "jumprelu", "batchtopk")
 """Those in which a threshold decides which latents are active, so that their number differs from clip to clip."""
 InputNorm = Literal["none", "layer"]
@@ -40,12 +42,13 @@ class SaeConfig:
 
     dim: d, the length of an embedding.
     n_latents: L, how many latents there are.
-    k: how many of them may be active on one clip; where a threshold decides, the most on any clip of the workspace.
+    k: how many of them may be active on one clip. Where a threshold decides, how many are on average, which training
+        aims at; of an imported SAE, the most on any clip of the workspace.
     variant: `topk` rebuilds the embedding once, from all active latents; `matryoshka` also from each prefix of latents
         alone, so that broad attributes stay in the first ones as L grows. In `relu` (threshold 0), `jumprelu` (one
         threshold a latent) and `batchtopk` (one for all) a latent is active above its threshold.
     prefixes: ends of the nested groups, ascending up to n_latents; left empty, `default_prefixes`. For matryoshka; a
-        jumprelu or batchtopk SAE may have some too.
+        jumprelu or batchtopk SAE may have some too, and is then trained as a Matryoshka SAE.
     seed: of the first weights and of the order of the clips.
     input_norm: `layer`: each embedding is brought to mean 0 and standard deviation 1 over its d numbers first.
     """
@@ -119,6 +122,20 @@ class SaeConfig:
             return cls(**{**fields, "prefixes": tuple(fields.get("prefixes", ()))})
         except (TypeError, ValueError) as error:
             raise ArtifactError(f"holds no usable settings ({error})", where=where, remedy=RETRAIN) from error
+
+
+def chosen_variant(name: str, n_latents: int) -> tuple[Variant, tuple[int, ...]]:
+    """The variant and prefixes of one of `TRAINED_VARIANTS` with L latents; ValueError for any other name."""
+    if name not in TRAINED_VARIANTS:
+        raise ValueError(f"variant must be one of {', '.join(TRAINED_VARIANTS)}, not {name!r}")
+    if name == MATRYOSHKA_BATCHTOPK:
+        return "batchtopk", default_prefixes(n_latents)
+    return cast("Variant", name), ()
+
+
+def variant_name(variant: str, prefixes: Sequence[int]) -> str:
+    """What an SAE of these settings is called: its variant, or `matryoshka-batchtopk`."""
+    return MATRYOSHKA_BATCHTOPK if variant == "batchtopk" and prefixes else variant
 
 
 def default_prefixes(n_latents: int) -> tuple[int, ...]:

@@ -48,6 +48,14 @@ class Team:
         dist.all_reduce(total)
         return total
 
+    def gather(self, part: Float[Tensor, "..."]) -> Tensor:
+        """What every process holds, one after another: each of one shape, which is that of all."""
+        if self.size == 1:
+            return part
+        held = part.new_zeros(self.size, *part.shape)
+        held[self.rank] = part.detach()
+        return self.total(held)
+
     def variance(self, rows: Float[Tensor, "s d"]) -> Tensor:
         """Σ‖r − r̄‖² over the rows of all processes, r̄ their mean."""
         if self.size == 1:

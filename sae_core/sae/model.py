@@ -71,8 +71,8 @@ class SparseAutoencoder(torch.nn.Module):
     differs in how it is trained, not here.
 
     JumpReLU after Rajamanoharan et al. 2024 (arXiv 2407.14435). BatchTopK (Bussmann et al. 2024, arXiv 2412.06410)
-    keeps the largest b·k of a batch's slots in training and those above a threshold after it. Both are imported only:
-    training them would take one function beside `strongest_products`.
+    keeps the largest b·k of a batch's activations in training and those above a threshold after it; both are in
+    `sae_core.sae.thresholds`. Either may be trained with the prefixes of a Matryoshka SAE.
     """
 
     def __init__(self, config: SaeConfig, weights: Mapping[str, Tensor]) -> None:
@@ -89,9 +89,11 @@ class SparseAutoencoder(torch.nn.Module):
         self.scale: Tensor
         self.register_buffer("mean", weights["mean"])  # [d]
         self.register_buffer("scale", weights["scale"])  # [1]
-        if "threshold" in weight_shapes(config):
-            self.threshold: Tensor
-            self.register_buffer("threshold", weights["threshold"])  # [L]
+        self.threshold: Tensor  # [L]: learnt by gradient in jumprelu, measured in batchtopk
+        if config.variant == "jumprelu":
+            self.threshold = torch.nn.Parameter(weights["threshold"])
+        elif config.variant == "batchtopk":
+            self.register_buffer("threshold", weights["threshold"])
 
     @classmethod
     def untrained(cls, config: SaeConfig, mean: Float[np.ndarray, " d"], scale: float) -> "SparseAutoencoder":
@@ -102,17 +104,16 @@ class SparseAutoencoder(torch.nn.Module):
         generator = torch.Generator().manual_seed(config.seed)
         directions = torch.randn(config.n_latents, config.dim, generator=generator)
         directions /= directions.norm(dim=1, keepdim=True)
-        return cls(
-            config,
-            {
-                "W_enc": directions / 2,
-                "b_enc": torch.zeros(config.n_latents),
-                "W_dec": directions,
-                "b_dec": torch.zeros(config.dim),
-                "mean": torch.as_tensor(mean, dtype=torch.float32),
-                "scale": torch.tensor([scale], dtype=torch.float32),
-            },
-        )
+        weights = {
+            "W_enc": directions / 2,
+            "b_enc": torch.zeros(config.n_latents),
+            "W_dec": directions,
+            "b_dec": torch.zeros(config.dim),
+            "mean": torch.as_tensor(mean, dtype=torch.float32),
+            "scale": torch.tensor([scale], dtype=torch.float32),
+            "threshold": torch.zeros(config.n_latents),
+        }
+        return cls(config, {name: weights[name] for name in weight_shapes(config)})
 
     def decoder_directions(self) -> Float32[np.ndarray, "L d"]:
         """Return the decoder direction of each latent in embedding space, of norm 1."""

@@ -12,6 +12,13 @@ from torch.optim.adam import adam
 
 from sae_core.sae.distributed import ALONE, Team
 from sae_core.sae.model import SparseAutoencoder
+from sae_core.sae.thresholds import (
+    N_BATCHES_OF_THRESHOLD,
+    Encoder,
+    batch_strongest,
+    jump_products,
+    sparsity_loss,
+)
 from sae_core.sae.topk import differentiable_products, nested_weighted_rows, weighted_rows
 
 TINY = 1e-12
@@ -78,9 +85,10 @@ class SaeFit:
         loss = mean over prefixes p of Σ‖x − ε_p‖² / Σ‖x‖² + aux_coefficient · aux
         aux  = Σ‖r − W_decᵀ v_dead‖² / Σ‖r − r̄‖²,  r = x − ε without gradient
 
-    ε_p is rebuilt from the latents below prefix p alone (for the plain variant, the only prefix is L). v_dead are the
+    ε_p is rebuilt from the latents below prefix p alone (without prefixes, the only one is L). v_dead are the
     strongest latents among the dead ones: they learn to say what the living leave over. With a team, each process
-    steps on its share of a batch, and Σ runs over all of them.
+    steps on its share of a batch, and Σ runs over all of them. How BatchTopK and JumpReLU SAEs choose their active
+    latents, and what JumpReLU adds to the loss, is in `sae_core.sae.thresholds`.
     """
 
     def __init__(self, sae: SparseAutoencoder, settings: StepSettings, team: Team = ALONE) -> None:
@@ -98,12 +106,12 @@ class SaeFit:
         """Take one step of Adam on a batch of x."""
         sae = self.sae
         bias = sae.b_enc - sae.W_enc @ sae.b_dec
-        values, latents = self._products(inputs, sae.W_enc, bias, sae.config.k)
+        values, latents, sparsity = self._activate(inputs, bias)
         prefixes = sae.config.prefixes or (sae.config.n_latents,)
         rebuilt = nested_weighted_rows(sae.W_dec, latents, values, prefixes) + sae.b_dec  # [b, p, d]
         errors = [mse_loss(part, inputs, reduction="sum") for part in rebuilt.unbind(1)]
         norm = inputs.square().sum()
-        loss = sum(errors) / (self.team.total(norm) * len(prefixes)).clamp_min(TINY)
+        loss = sum(errors) / (self.team.total(norm) * len(prefixes)).clamp_min(TINY) + sparsity
         if self.settings.aux_coefficient > 0:
             # the order of clips is random, so the first part of a batch stands for all of it at a part of the cost
             part = slice(self.team.share_of_first(max(MIN_AUX_CLIPS, len(inputs) * self.team.size // 4)))
@@ -116,6 +124,31 @@ class SaeFit:
         self.sums.error += errors[-1].detach()
         self.sums.norm += norm
         self._count(values.detach(), latents)
+
+    def _activate(
+        self, inputs: Float[Tensor, "b d"], bias: Float[Tensor, " L"]
+    ) -> tuple[Float[Tensor, "b m"], Int[Tensor, "b m"], Tensor | float]:
+        """Values and latents of the active slots, and what the variant adds to the loss."""
+        sae, k = self.sae, self.sae.config.k
+        encoder = Encoder(sae.W_enc, bias, self.settings.product_dtype)
+        if sae.config.variant == "batchtopk":
+            values, latents, cut = batch_strongest(inputs, encoder, k, self.team)
+            weight = 1 / min(self.n_steps_done + 1, N_BATCHES_OF_THRESHOLD)
+            sae.threshold.lerp_(cut.expand_as(sae.threshold), weight)
+            return values, latents, 0.0
+        if sae.config.variant == "jumprelu":
+            if self.n_steps_done == 0:
+                self._set_first_thresholds(inputs, encoder)
+            values, latents, n_active = jump_products(inputs, encoder, sae.threshold, k)
+            return values, latents, sparsity_loss(n_active, len(inputs), k, self.team)
+        return *self._products(inputs, sae.W_enc, bias, k), 0.0
+
+    @torch.no_grad()
+    def _set_first_thresholds(self, inputs: Float[Tensor, "b d"], encoder: Encoder) -> None:
+        """Those with which k latents a clip of the first batch are active."""
+        self.sae.threshold.copy_(
+            batch_strongest(inputs, encoder, self.sae.config.k, self.team)[2].expand_as(self.sae.threshold)
+        )
 
     def auxiliary_loss(
         self, inputs: Float[Tensor, "b d"], residual: Float[Tensor, "b d"], bias: Float[Tensor, " L"]
@@ -164,6 +197,8 @@ class SaeFit:
         decoder.grad.sub_((decoder.grad * decoder).sum(1, keepdim=True) * decoder)
         self.adam.step(self.settings.rate_at(self.n_steps_done))
         decoder.div_(decoder.norm(dim=1, keepdim=True).clamp_min(TINY))
+        if self.sae.config.variant == "jumprelu":
+            self.sae.threshold.clamp_min_(0)
 
     @torch.no_grad()
     def _count(self, values: Tensor, latents: Tensor) -> None:

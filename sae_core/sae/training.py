@@ -33,7 +33,7 @@ from sae_core.files.errors import ArtifactError, CorpusError, StaleArtifactError
 from sae_core.files.progress import Progress, ignore
 from sae_core.sae.batches import TrainingInputs, shuffled_batches
 from sae_core.sae.codes import SparseCodes
-from sae_core.sae.config import TRAINED_VARIANTS, TRAINING_KINDS, read_metrics
+from sae_core.sae.config import TRAINED_VARIANTS, TRAINING_KINDS, read_metrics, variant_name
 from sae_core.sae.distributed import Team, together
 from sae_core.sae.model import RETRAIN, SaeConfig, SparseAutoencoder, WeightType
 from sae_core.sae.quality import activity_metrics, gamma, max_decoder_cosine, reconstruction_metrics
@@ -259,10 +259,11 @@ class _Task:
 
 def _check_variant(config: SaeConfig) -> None:
     """ValueError for an SAE of a kind that can be imported only."""
-    if config.variant not in TRAINED_VARIANTS or config.input_norm != "none":
+    name = variant_name(config.variant, config.prefixes)
+    if name not in TRAINED_VARIANTS or config.input_norm != "none":
         kind = f"{config.variant} SAEs" if config.input_norm == "none" else "SAEs on layer-normed embeddings"
-        choices = " or ".join(TRAINED_VARIANTS)
-        raise ValueError(f"{kind} can be imported (import-sae), not trained: choose {choices}")
+        choices = ", ".join(TRAINED_VARIANTS)
+        raise ValueError(f"{kind} can be imported (import-sae), not trained: choose one of {choices}")
 
 
 def _fit(task: _Task, team: Team, progress: Progress) -> tuple[SaeFit, pd.DataFrame]:

@@ -139,16 +139,15 @@ def test_training_does_not_replace_it(own_workspace, tmp_path):
         train_in_workspace(open_workspace(own_workspace), SaeConfig(192, 16, 2), TrainingConfig(n_epochs=1))
 
 
-@pytest.mark.parametrize("variant", ["relu", "jumprelu", "batchtopk"])
-def test_variants_that_are_only_imported_are_not_trained(own_workspace, variant):
+def test_variants_that_are_only_imported_are_not_trained(own_workspace):
     from sae_core.build.steps import train_in_workspace
     from sae_core.sae.model import SaeConfig
     from sae_core.sae.training import TrainingConfig
     from sae_core.workspace.workspace import open_workspace
 
-    with pytest.raises(ValueError, match=f"{variant} SAEs can be imported .*, not trained"):
+    with pytest.raises(ValueError, match="relu SAEs can be imported .*, not trained"):
         train_in_workspace(
-            open_workspace(own_workspace), SaeConfig(192, 16, 2, variant), TrainingConfig(n_epochs=1)
+            open_workspace(own_workspace), SaeConfig(192, 16, 2, "relu"), TrainingConfig(n_epochs=1)
         )
 
 

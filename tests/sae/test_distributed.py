@@ -37,6 +37,7 @@ SETTINGS = StepSettings(
 )
 PLAIN = SaeConfig(dim=6, n_latents=64, k=2)
 NESTED = SaeConfig(dim=6, n_latents=64, k=2, variant="matryoshka", prefixes=(8, 64))
+BATCH, JUMP = replace(PLAIN, variant="batchtopk"), replace(PLAIN, variant="jumprelu")
 
 
 @dataclass
@@ -87,7 +88,9 @@ def steps_of_a_team(config, batches, size):
 
 
 @pytest.mark.parametrize("size", [2, 3])
-@pytest.mark.parametrize("config", [PLAIN, NESTED], ids=["topk", "matryoshka"])
+@pytest.mark.parametrize(
+    "config", [PLAIN, NESTED, BATCH, JUMP], ids=["topk", "matryoshka", "batchtopk", "jumprelu"]
+)
 def test_a_team_takes_the_steps_of_one(config, size):
     """Batches of more than 256, so that the auxiliary loss hears a quarter; few inputs, so that latents die."""
     generator = torch.Generator().manual_seed(3)
