@@ -27,6 +27,7 @@ BENCHMARKS = (
     "grid",
     "encoding",
     "index",
+    "matching",
     "attributes",
     "steering",
     "recipes",
