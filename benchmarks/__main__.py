@@ -28,6 +28,7 @@ BENCHMARKS = (
     "encoding",
     "index",
     "matching",
+    "groups",
     "attributes",
     "steering",
     "recipes",

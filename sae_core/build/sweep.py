@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from sae_core.build.stability import store_stability
 from sae_core.build.steps import embedder_of, index_workspace, is_trained, sae_folder, train_in_workspace
 from sae_core.files.errors import ArtifactError, VoxScopeError
 from sae_core.files.processes import end_with_parent
@@ -82,7 +83,8 @@ def run_sweep(
     n_at_once: int = 1,
     progress: Progress = ignore,
 ) -> SweepReport:
-    """Train and index every SAE of the grid that is not there yet, `n_at_once` at a time, and probe the embedding.
+    """Train and index every SAE of the grid that is not there yet, `n_at_once` at a time, measure how latents come back
+    in other seeds, and probe the embedding.
 
     Each SAE is finished and kept by itself, so a killed sweep goes on where it was, and one that fails is listed while
     the others go on. Raises ArtifactError when not one SAE of the grid could be had.
@@ -113,6 +115,7 @@ def run_sweep(
             remedy=remedy or f"look at what it holds: python -m sae_core info {path}",
         )
     index_workspace(path, names=names, device=training.device, progress=progress)
+    store_stability(path, names, progress=progress)
     probe_attributes(workspace.corpus, embeddings, path / "embeddings" / embedder, progress=progress)
     table = tabulate_saes(Workspace(path))
     table = table[table["sae"].isin(names)].reset_index(drop=True)

@@ -13,6 +13,7 @@ from sae_core.cli import (
     people,
     serve,
     steering,
+    trust,
     vectors,
     verification,
 )
@@ -31,6 +32,7 @@ FAMILIES = (
     people,
     measure,
     notes,
+    trust,
     demo,
 )
 USUAL_ACTION = {"demo": "open"}

@@ -87,7 +87,7 @@ def _probe(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         model.fit(embeddings.vectors[fitted], truth[fitted])
-    threshold = _best_threshold(model.decision_function(embeddings.vectors[chosen]), truth[chosen])
+    threshold = best_threshold(model.decision_function(embeddings.vectors[chosen]), truth[chosen])
     scores = model.decision_function(embeddings.vectors[reported])
     return _measure(scores, scores > threshold, truth[reported], corpus.speaker_groups[reported])
 
@@ -101,6 +101,21 @@ def _measure(
     """The measures of one probe on the reported clips, each with its bounds."""
     from sklearn.metrics import roc_auc_score
 
+    found = measure_predictions(predicted, positive, speaker_groups)
+    found["auroc"] = float(roc_auc_score(positive, scores))
+    edges = auroc_bounds(scores, positive, speaker_groups)
+    if edges is not None:
+        found["auroc_low"], found["auroc_high"] = edges
+    return found
+
+
+def measure_predictions(
+    predicted: Bool[np.ndarray, " m"],
+    positive: Bool[np.ndarray, " m"],
+    speaker_groups: Int64[np.ndarray, " m"],
+) -> dict[str, float | None]:
+    """Return precision, recall and F1 of clips predicted positive, each with `_low` and `_high`, its 95 % bounds with
+    speakers resampled; without bounds where there is one speaker only, or no positive clip."""
     speakers = SpeakerCounts.over(speaker_groups, np.ones(len(predicted), dtype=bool))
     tables = [np.flatnonzero(mask) for mask in (predicted & positive, predicted, positive)]
     counts = speakers.count(tables).T.toarray()
@@ -113,10 +128,6 @@ def _measure(
     if speakers.n_speakers > 1 and len(draws):
         for name, (low, high) in zip(names, bounds(_precision_recall_f1(draws)).tolist(), strict=True):
             found |= {f"{name}_low": low, f"{name}_high": high}
-    found["auroc"] = float(roc_auc_score(positive, scores))
-    edges = auroc_bounds(scores, positive, speaker_groups)
-    if edges is not None:
-        found["auroc_low"], found["auroc_high"] = edges
     return found
 
 
@@ -136,8 +147,8 @@ def _thin(rows: np.ndarray) -> np.ndarray:
     return rows if len(rows) <= MAX_CLIPS else rows[np.linspace(0, len(rows) - 1, MAX_CLIPS).astype(np.int64)]
 
 
-def _best_threshold(scores: Float[np.ndarray, " m"], truth: np.ndarray) -> float:
-    """The level above which F1 is highest."""
+def best_threshold(scores: Float[np.ndarray, " m"], truth: np.ndarray) -> float:
+    """Return the level above which F1 is highest, halfway between two scores."""
     order = np.argsort(-scores, kind="stable")
     hits = np.cumsum(truth[order])
     f1 = 2 * hits / (np.arange(1, len(scores) + 1) + max(int(truth.sum()), 1))

@@ -41,7 +41,9 @@ from sae_core.workspace.note_entries import Subject
 from sae_core.workspace.notes import Notes
 
 if TYPE_CHECKING:
+    from sae_core.measures.groups import LatentGroup
     from sae_core.sae.model import SparseAutoencoder
+    from sae_core.workspace.trust import Groups, Stability
 
 T = TypeVar("T")
 # what is written last when a part is rebuilt
@@ -52,6 +54,8 @@ _WATCHED = (
     "embeddings/*/meta.json",
     "saes/*/meta.json",
     "saes/*/index.json",
+    "saes/*/stability.json",
+    "saes/*/groups.json",
     "guesses.json",
 )
 
@@ -396,6 +400,34 @@ class SaeView:
     def predominant_latents(self) -> pd.DataFrame:
         """For each attribute value its best latent, the numbers, and whether held-out speakers confirm it."""
         return self._kept.get("predominant", lambda: naming.predominant_latents(self.statistics))
+
+    def stability(self) -> "Stability | None":
+        """How its latents come back in SAEs of other seeds; None where that was not measured, or of other SAEs."""
+        from sae_core.workspace.trust import Stability, seed_family, stability_parents
+
+        parents = stability_parents(self.workspace, self.name, seed_family(self.workspace, self.name))
+        return self._kept.get(
+            "stability",
+            lambda: Stability.load(self.folder, parents, n_latents=self.n_latents),
+            of=fingerprint(parents),
+            at_most=1,
+        )
+
+    def groups(self) -> "Groups | None":
+        """For each attribute value its best 1, 2, 4, 8 and 16 latents together; None where that was not measured, or of
+        another index."""
+        from sae_core.workspace.trust import Groups
+
+        return self._kept.get(
+            "groups",
+            lambda: Groups.load(self.folder, {"index": self.fingerprint}, n_latents=self.n_latents),
+        )
+
+    def group_examples(self, group: "LatentGroup", *, n: int = 6) -> listening.ListeningExamples:
+        """Strongest, middle, near-threshold clips and hard negatives of a group of latents."""
+        return listening.choose_examples(
+            self.workspace.corpus, self.embeddings, group.index(self.codes), 0, threshold=group.threshold, n=n
+        )
 
     def striking_latents(self, n: int = 5) -> list[int]:
         """The latents worth hearing first."""
