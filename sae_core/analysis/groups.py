@@ -1,8 +1,11 @@
 """Groups of latents beside the single latent and the linear probe: is one latent enough for a value?"""
 
+import numpy as np
 import pandas as pd
 
 from sae_core.files.errors import ArtifactError
+from sae_core.measures.absorption import Absorption, ValueDirection, find_absorbed
+from sae_core.measures.attributes import attribute_targets
 from sae_core.measures.groups import latents_needed
 from sae_core.measures.linear_probe import read_probes
 from sae_core.workspace.workspace import SaeView
@@ -42,3 +45,32 @@ def groups_beside(view: SaeView) -> pd.DataFrame:
     table = table[[key in needed for key in keys]]
     table["n_needed"] = [needed[key] for key in keys if key in needed]
     return table.sort_values(["attribute", "value"], kind="stable", ignore_index=True)
+
+
+def absorption_of(view: SaeView, attribute: str, value: str) -> Absorption:
+    """Return which reported clips of a value its predominant latent misses because a narrower latent took them.
+
+    Raises ValueError for a value that was not measured.
+    """
+    row = view.statistics.value_row(attribute, value)
+    latent = view.statistics.predominant(attribute, value)
+    targets = view.workspace.kept(
+        "targets",
+        lambda: attribute_targets(view.workspace.corpus, view.embeddings.is_valid),
+        of=view.embeddings.name,
+    )
+    target = next(each for each in targets if (each.attribute, each.value) == (attribute, value))
+    direction = ValueDirection.between(
+        view.embeddings.vectors,
+        target.is_positive,
+        np.flatnonzero(target.is_selection),
+        view.decoder().steps,
+    )
+    return find_absorbed(
+        view.codes,
+        np.flatnonzero(target.is_reported & target.is_positive),
+        direction,
+        latent=latent,
+        threshold=float(view.statistics.measures["threshold"][latent, row]),
+        n_active=view.index.n_active(),
+    )

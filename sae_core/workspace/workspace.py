@@ -423,6 +423,20 @@ class SaeView:
             lambda: Groups.load(self.folder, {"index": self.fingerprint}, n_latents=self.n_latents),
         )
 
+    def monosemanticity(self, embedder: str | None = None) -> Float32[np.ndarray, " L"]:
+        """How alike the clips of unseen speakers are on which each latent fires, by the embeddings of another encoder
+        (by default of the SAE's own); NaN where there are fewer than two. Worked out once."""
+        from sae_core.measures.monosemanticity import monosemanticity
+
+        judge = self.embeddings if embedder is None else self.workspace.embeddings(embedder)
+        is_counted = (self.workspace.corpus.table["split"] != "train").to_numpy()
+        is_counted = np.asarray(is_counted & self.embeddings.is_valid & judge.is_valid)
+        return self._kept.get(
+            "monosemanticity",
+            lambda: monosemanticity(self.index, judge.vectors, is_counted),
+            of=judge.fingerprint,
+        )
+
     def group_examples(self, group: "LatentGroup", *, n: int = 6) -> listening.ListeningExamples:
         """Strongest, middle, near-threshold clips and hard negatives of a group of latents."""
         return listening.choose_examples(

@@ -5,7 +5,7 @@ import shutil
 import numpy as np
 import pytest
 
-from sae_core.analysis.groups import GROUP, SINGLE, groups_beside
+from sae_core.analysis.groups import GROUP, SINGLE, absorption_of, groups_beside
 from sae_core.build.groups import store_groups
 from sae_core.files.errors import ArtifactError
 from sae_core.measures.attributes import attribute_targets
@@ -65,3 +65,13 @@ def test_damaged_groups_are_no_answer_and_made_again(folder):
     assert Workspace(folder).sae(PLAIN).groups() is None
     store_groups(folder, [PLAIN])
     assert Workspace(folder).sae(PLAIN).groups() is not None
+
+
+def test_absorbed_clips_carry_the_value_and_are_missed_by_its_latent(folder):
+    view = Workspace(folder).sae(PLAIN)
+    for line in view.predominant_latents().itertuples():
+        found = absorption_of(view, line.attribute, line.value)
+        rows = found.clips["row"].to_numpy()
+        assert view.workspace.corpus.has_value(line.attribute, line.value)[rows].all()
+        assert (view.codes.dense(rows)[:, line.latent] <= line.threshold).all()
+        assert len(rows) <= found.n_missed == round((1 - line.recall) * found.n_positive)
