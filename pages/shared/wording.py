@@ -39,6 +39,16 @@ TERMS = {
 }
 
 
+VARIANT_WORDS = {
+    "topk": "TopK",
+    "matryoshka": "Matryoshka",
+    "batchtopk": "BatchTopK",
+    "matryoshka-batchtopk": "Matryoshka BatchTopK",
+    "jumprelu": "JumpReLU",
+    "relu": "ReLU",
+}
+
+
 def value_words(attribute: str, value: str) -> str:
     """An attribute value as people say it: Spanish for language `es`, else as it is labelled."""
     return LANGUAGES.get(value.split("-", maxsplit=1)[0], value) if attribute == "language" else value

@@ -5,11 +5,12 @@ from typing import Any
 import streamlit as st
 
 from pages.parts.build.source import HERE, ZIP, BuildSource
-from pages.shared.wording import counted, plain
+from pages.shared.wording import VARIANT_WORDS, counted, plain
 from sae_core.build.plan import BuildPlan, expected_s, suggest_grid
 from sae_core.corpus.surveys import is_at_hand
 from sae_core.embedding.embedders import ABOUT, EMBEDDERS, missing_packages
 from sae_core.files.errors import CorpusError
+from sae_core.sae.config import TRAINED_VARIANTS
 from sae_core.workspace.places import Places, is_name
 
 NEEDS_FILE = "onnx"
@@ -130,7 +131,13 @@ def _choose_grid(n_clips: int) -> dict[str, Any]:
         return {"variants": ("matryoshka",), "n_latents": (max(usual.n_latents),), "ks": (max(usual.ks),)}
     if kind != OWN:
         return {}
-    variants = st.multiselect("Kinds", ["topk", "matryoshka"], list(usual.variants), key="build_variants")
+    variants = st.multiselect(
+        "Variants",
+        TRAINED_VARIANTS,
+        list(usual.variants),
+        format_func=VARIANT_WORDS.__getitem__,
+        key="build_variants",
+    )
     sizes = sorted({*SIZES, *usual.n_latents})
     n_latents = st.multiselect("Numbers of latents", sizes, list(usual.n_latents), key="build_latents")
     ks = st.multiselect(

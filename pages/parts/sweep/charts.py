@@ -12,13 +12,14 @@ from plotly.subplots import make_subplots
 
 from pages.shared.caching import cached
 from pages.shared.charts import dress
+from pages.shared.wording import VARIANT_WORDS
 
 Colours = tuple[str, ...]
 """Those of the theme, light or dark, by place."""
-VARIANT_WORDS = {
-    "topk": "TopK", "matryoshka": "Matryoshka", "relu": "ReLU", "jumprelu": "JumpReLU", "batchtopk": "BatchTopK",
+SYMBOLS = {
+    "topk": "circle", "matryoshka": "diamond", "batchtopk": "triangle-up", "matryoshka-batchtopk": "star",
+    "jumprelu": "cross",
 }  # fmt: skip
-SYMBOLS = {"topk": "circle", "matryoshka": "diamond"}
 HOVER = (
     "%{customdata[2]} · latent %{customdata[5]}<br>%{y:.2f}%{customdata[3]}<br>"
     "explained variance %{customdata[4]:.0%}<br><b>click to open the latent</b><extra></extra>"
