@@ -19,9 +19,12 @@ uniform int layer;
 uniform sampler2D palette;
 out vec4 colour;
 flat out float softness;
+flat out float shape;
 void main() {
   colour = texelFetch(palette, ivec2(int(code), 0), 0);
-  bool isMine = int(texelFetch(palette, ivec2(int(code), 1), 0).r * 255.0 + 0.5) == layer;
+  vec4 how = texelFetch(palette, ivec2(int(code), 1), 0) * 255.0;
+  bool isMine = int(how.r + 0.5) == layer;
+  shape = how.g;
   gl_Position = isMine ? vec4(place * scale + offset, 0.0, 1.0) : vec4(2.0, 2.0, 2.0, 1.0);
   gl_PointSize = dotPx.x + dotPx.y * size;
   softness = gl_PointSize < ${ROUND_FROM_PX} ? 0.0 : min(0.9, 3.0 / gl_PointSize);
@@ -31,14 +34,17 @@ const FRAGMENT = `#version 300 es
 precision mediump float;
 in vec4 colour;
 flat in float softness;
+flat in float shape;
 out vec4 result;
 void main() {
   float alpha = colour.a;
   if (softness > 0.0) {
     vec2 from = gl_PointCoord * 2.0 - 1.0;
-    float far = dot(from, from);
+    float round = dot(from, from);
+    float far = shape > 1.5 ? 1.4 * max(abs(from.x), abs(from.y)) : round;
     if (far > 1.0) discard;
     alpha *= 1.0 - smoothstep(1.0 - softness, 1.0, far);
+    if (shape > 0.5 && shape < 1.5 && round < 0.36) alpha *= 0.12;
   }
   result = vec4(colour.rgb * alpha, alpha);
 }`;
@@ -124,13 +130,15 @@ export class Dots {
   }
 
   // colours: 256 × [red, green, blue, alpha 0…1]. layers: 0 below, 1 above, NO_LAYER where no dot has the code.
-  setPalette(colours, layers) {
+  // shapes: numbers of SHAPES.
+  setPalette({ colours, layers, shapes }) {
     const { gl } = this;
     const texels = new Uint8Array(CODES * 8);
     for (let code = 0; code < CODES; code += 1) {
       const [red, green, blue, alpha] = colours[code];
       texels.set([red, green, blue, Math.round(255 * alpha)], 4 * code);
       texels[4 * (CODES + code)] = layers[code];
+      texels[4 * (CODES + code) + 1] = shapes[code];
     }
     this.layers = [0, 1].filter((layer) => layers.includes(layer));
     gl.bindTexture(gl.TEXTURE_2D, this.texture);

@@ -2,7 +2,7 @@
 
 import { css } from "../colours.js";
 import { button, element } from "../dom.js";
-import { colourOf, ranked } from "./palette.js";
+import { colourOf, ranked, shapeOf, SHAPES } from "./palette.js";
 
 export class Legend {
   // isolate: called with the keys that shall be seen alone.
@@ -37,12 +37,11 @@ export class Legend {
     entry.setAttribute("aria-pressed", String(isOn));
     entry.setAttribute("aria-label", `${group.label}, ${count} ${noun}`);
     entry.title = `${group.label}: click to see it alone, Ctrl-click to add it`;
-    const swatch = element("span", "swatch");
+    const swatch = element("span", `swatch ${SHAPES[shapeOf(group)]}`);
     const colour = (code) => css(colourOf(group, theme, code).slice(0, 3));
+    swatch.style.setProperty("--colour", colour(group.low));
     swatch.style.background =
-      group.role === "scale"
-        ? `linear-gradient(90deg, ${colour(group.low)}, ${colour(group.high)})`
-        : colour(group.low);
+      group.role === "scale" ? `linear-gradient(90deg, ${colour(group.low)}, ${colour(group.high)})` : "";
     entry.append(swatch, element("span", "name", group.label), element("span", "count", count));
     return entry;
   }

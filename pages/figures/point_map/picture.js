@@ -1,7 +1,7 @@
 // A map with its legend as a picture to save.
 
 import { css } from "../colours.js";
-import { colourOf, ranked } from "./palette.js";
+import { colourOf, ranked, shapeOf, SHAPES } from "./palette.js";
 
 const LEGEND_PX = 250;
 const LINE_PX = 22;
@@ -31,8 +31,20 @@ export function pictureOf(canvas, ratio, data, theme) {
     .slice(0, nLines)
     .forEach((group, i) => {
       context.fillStyle = css(colourOf(group, theme, group.high).slice(0, 3));
-      context.fillRect(left, TOP_PX + LINE_PX * (i + 1) - SWATCH_PX + 1, SWATCH_PX, SWATCH_PX);
+      swatch(context, SHAPES[shapeOf(group)], left, TOP_PX + LINE_PX * (i + 1) - SWATCH_PX + 1);
       write(`${group.label}  ${group.n.toLocaleString("en")}`, SWATCH_PX + 8, i + 1);
     });
   return picture.toDataURL("image/png");
+}
+
+function swatch(context, shape, left, top) {
+  if (shape === "square") {
+    context.fillRect(left, top, SWATCH_PX, SWATCH_PX);
+    return;
+  }
+  const half = SWATCH_PX / 2;
+  context.beginPath();
+  context.arc(left + half, top + half, half, 0, 2 * Math.PI);
+  if (shape === "ring") context.arc(left + half, top + half, half / 2, 0, 2 * Math.PI, true);
+  context.fill();
 }

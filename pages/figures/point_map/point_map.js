@@ -146,7 +146,7 @@ class PointMap {
     this.look = look;
     const palette = paletteOf(this.data.groups, this.only, theme);
     this.layers = palette.layers;
-    this.dots.setPalette(palette.colours, palette.layers);
+    this.dots.setPalette(palette);
     this.redraw();
   }
 

@@ -9,6 +9,7 @@ import streamlit as st
 
 from pages.parts.match.choice import OperatingPoint
 from pages.shared import charts
+from pages.shared.announce import announce
 from pages.shared.wording import counted, known_value, latent_name, plain, value_words
 from sae_core.analysis.match import MatchExplanation, is_accepted
 from sae_core.workspace.workspace import SaeView
@@ -68,8 +69,10 @@ def draw_verdict(
         help="The score of the two reconstructions: what it would be without the residual.",
     )  # fmt: skip
     fraction = f", {100 * abs(error) / abs(score):.1f} % of its size" if abs(score) > 1e-3 else ""
+    decision = _decision(view, score, rows, point)
+    announce(f"Score {signed(score, plus='')}. {decision}", key="match")
     st.markdown(
-        f"{_decision(view, score, rows, point)} The residual contributes **{signed(error)}** to the score{fraction}; "
+        f"{decision} The residual contributes **{signed(error)}** to the score{fraction}; "
         "no "
         "latent below explains it."
     )
@@ -135,7 +138,7 @@ def draw_parts(view: SaeView, match: MatchExplanation, point: OperatingPoint | N
     """The contributions from 0 to the score, beside what each part is."""
     figure, words = st.columns([7, 4], gap="medium")
     with figure.container(border=True, height="stretch", key="match_waterfall"):
-        st.subheader("Score decomposition", anchor=False, help=METHOD)
+        st.header("Score decomposition", anchor=False, help=METHOD)
         steps = waterfall_steps(view, match)
         charts.show(
             waterfall_figure(steps, match.score, None if point is None else point.threshold),
@@ -144,7 +147,7 @@ def draw_parts(view: SaeView, match: MatchExplanation, point: OperatingPoint | N
             + "; ".join(f"{step.words} {signed(step.adds)}" for step in steps.itertuples()),
         )
     with words.container(border=True, height="stretch", key="match_parts"):
-        st.subheader("Components", anchor=False)
+        st.header("Components", anchor=False)
         counts = match.latent_table["active_on"].value_counts()
         for part, (name, what) in PART_WORDS.items():
             n = f" · {counts.get(part, 0)}" if part not in ("bias", "error") else ""
@@ -236,5 +239,5 @@ def _short(words: str) -> str:
 def _colour(kind: str, adds: float) -> str:
     """Positive and negative contributions in the theme's colours; bias and residual, which are no latent's, in grey."""
     colours = st.get_option(f"theme.{st.context.theme.type or 'light'}.chartCategoricalColors")
-    colour = {"bias": 7, "error": 7, "score": 1}.get(kind, 0 if adds >= 0 else 2)
+    colour = {"bias": 8, "error": 8, "score": 1}.get(kind, 0 if adds >= 0 else 2)
     return str(colours[colour])
