@@ -39,6 +39,7 @@ def main() -> None:
         },
         position="top",
     )
+    st.set_page_config(page_title=f"{page.title} · VoxScope")
     with problems.shown():
         visitor.draw_visitor(session.enter_workspace())
         page.run()

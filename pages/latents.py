@@ -5,10 +5,11 @@ import streamlit as st
 
 from pages.figures.player import clip_cards
 from pages.parts.latents.acoustics import draw_hint, draw_sound
-from pages.parts.latents.finder import find_latents, step_latent
+from pages.parts.latents.finder import TABLE, find_latents, step_latent
 from pages.parts.latents.near import draw_near
 from pages.parts.latents.who_fires import draw_activations, draw_who
 from pages.shared import wording
+from pages.shared.announce import announce, step_key
 from pages.shared.heading import Heading
 from pages.shared.map_choice import show_latent
 from pages.shared.notes_panel import draw_latent_notes
@@ -28,13 +29,15 @@ NEVER_ACTIVE = (
     "or an SAE with fewer of them."
 )
 GROUPS = {
-    "strongest": Heading("Strongest", "highest activation; at most a third by one speaker"),
-    "middle": Heading("Median activation", "around the median of its active clips"),
+    "strongest": Heading("Strongest", "highest activation; at most a third by one speaker", level=3),
+    "middle": Heading("Median activation", "around the median of its active clips", level=3),
     "near_threshold": Heading(
-        "Near threshold", "the lowest activations that still count as predicted positive"
+        "Near threshold", "the lowest activations that still count as predicted positive", level=3
     ),
     "hard_negatives": Heading(
-        "Hard negatives", "inactive, though their embeddings resemble the strongest; the same speakers first"
+        "Hard negatives",
+        "inactive, though their embeddings resemble the strongest; the same speakers first",
+        level=3,
     ),
 }
 
@@ -51,6 +54,7 @@ def main() -> None:
         return
     with st.container(key="latent_detail"):
         draw_heading(view, latent)
+        announce(f"Latent {wording.latent_name(view, latent)} is open.", key="latent")
         draw_hint(view, latent)
         draw_latent_notes(view, latent)
         draw_facts(view, latent)
@@ -77,7 +81,13 @@ def draw_heading(view: SaeView, latent: int) -> None:
     with st.container(horizontal=True, vertical_alignment="center", key="latent_heading"):
         st.header(f"Latent #{latent}" + (f" :gray[·] {name}" if name else ""), anchor=False, width="stretch")
         for key, words, icon, by in STEPS:
-            st.button(words, icon=icon, key=f"latent_{key}", on_click=step_latent, args=(latent, by))
+            st.button(
+                words,
+                icon=icon,
+                key=step_key(key, TABLE) if by else f"latent_{key}",
+                on_click=step_latent,
+                args=(latent, by),
+            )
         steer_link(view, latent)
         show_latent(view, latent)
 

@@ -9,6 +9,7 @@ from pages.parts.sweep.charts import Ceiling, figures, pick_latent, variant_word
 from pages.parts.sweep.encoders import draw_encoders
 from pages.parts.sweep.table import MEASURE_WORDS
 from pages.shared import links
+from pages.shared.announce import announce
 from pages.shared.session import open_page, try_next
 from pages.shared.value_choice import choose_value, evidence_badge
 from pages.shared.wording import EVIDENCE, TERMS, counted, latent_words, plain, value_words, with_interval
@@ -115,6 +116,7 @@ def draw_best(
         if not best["is_confirmed"]:
             said += " · :orange-badge[:material/help: not confirmed]"
         st.markdown(said, help=f"{EVIDENCE[best['evidence']]}\n\n{CONFIRMED}")
+        announce(said, key="sweep")
         elsewhere = sweep_table.higher_elsewhere(table, best, measure)
         st.caption(
             f"SAE, latent and threshold were chosen on selection clips. The numbers are from {best['n_reported']:,} "
@@ -130,14 +132,14 @@ def draw_figures(workspace: Workspace, points: pd.DataFrame, measure: str, ceili
     lines, trade_off = figures(points, measure=words, ceiling=ceiling)
     left, right = st.columns([3, 2], gap="medium")
     with left.container(border=True, height="stretch"):
-        st.subheader(
+        st.header(
             "By number of latents",
             anchor=False,
             help="The best latent of each SAE, chosen on selection speakers, on evaluated clips.",
         )
         opened = pick_latent(lines, key="sweep_lines", alt=f"{words} over the number of latents")
     with right.container(border=True, height="stretch"):
-        st.subheader(
+        st.header(
             "Against explained variance",
             anchor=False,
             help=f"{TERMS['explained variance']} Larger marks have more latents; the numbers in them are k.",

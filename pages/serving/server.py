@@ -26,6 +26,7 @@ from starlette.routing import Route
 from streamlit import net_util
 from streamlit.starlette import App
 
+from pages.serving.front import Front
 from pages.serving.guard import Guard
 from pages.serving.sign_in import TOKEN, SignIn
 from pages.shared.media import DOT_SOUNDS, in_app, is_left_over
@@ -103,7 +104,8 @@ def middleware(
     base = str(st.get_option("server.baseUrlPath") or "")
     is_shared = people is not None or token is not None
     guard = Middleware(Guard, hosts=hosts, base=base, is_left_over=is_left_over, is_shared=is_shared)
-    return [guard, Middleware(SignIn, people=people, token=token, base=base)] if is_shared else [guard]
+    sign_in = [Middleware(SignIn, people=people, token=token, base=base)] if is_shared else []
+    return [guard, *sign_in, Middleware(Front)]
 
 
 def ask_nobody() -> None:

@@ -7,6 +7,7 @@ import pandas as pd
 import streamlit as st
 
 from pages.shared import links, tables
+from pages.shared.announce import announce
 from pages.shared.choices import nearest, tell_unknown
 from pages.shared.problems import part_of_page
 from pages.shared.row_table import row_table
@@ -55,6 +56,9 @@ def find_clip(workspace: Workspace) -> int:
         st.info("No clip passes. Clear the search or one of the filters.", icon=":material/filter_alt_off:")
     more = f"; the first {MAX_SHOWN:,} are listed" if len(found) > MAX_SHOWN else ""
     st.caption(f"{len(found):,} of {len(table):,} clips{more} · click a row to open it")
+    announce(
+        f"{len(found):,} of {len(table):,} clips listed, {table['clip_id'].iloc[row]} is open.", key="clips"
+    )
     return row
 
 

@@ -6,6 +6,8 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+from pages.shared.announce import mark_row
+
 Selection = tuple[tuple[int, ...], tuple[int, ...]]
 
 
@@ -19,6 +21,8 @@ def row_table(
     column_config: Mapping[str, Any],
 ) -> None:
     """Draw a table with one row chosen, or none; a click calls `on_choice` with the number of its row.
+
+    Arrow keys go from row to row, as `pages/serving/front.js` has it.
 
     A browser tells with every act which rows its table shows as chosen, also while it has not yet heard of a new order
     or of another choice. What it told the last time is therefore no click.
@@ -46,6 +50,7 @@ def row_table(
         placeholder="",
         column_config=column_config,
     )
+    mark_row(key, chosen)
 
 
 def _selection(key: str) -> Selection | None:

@@ -126,10 +126,10 @@ def test_search_narrows_the_table_and_steps_follow_it(app_test, small_workspace,
     numbers = shown["latent"].tolist()
     app.query_params["latent"] = str(numbers[0])
     app.run()
-    app.button(key="latent_next").click().run()
+    app.button(key="step_next_of_latents_table").click().run()
     assert app.query_params["latent"] == str(numbers[1])
-    app.button(key="latent_previous").click().run()
-    app.button(key="latent_previous").click().run()
+    app.button(key="step_previous_of_latents_table").click().run()
+    app.button(key="step_previous_of_latents_table").click().run()
     assert app.query_params["latent"] == str(numbers[-1])
     app.button(key="latent_random").click().run()
     assert int(app.query_params["latent"]) in numbers

@@ -8,6 +8,7 @@ import streamlit as st
 
 from pages.parts.latents import table as latents_table
 from pages.shared import links, tables
+from pages.shared.announce import announce
 from pages.shared.choices import nearest_latents, number_below, tell_unknown
 from pages.shared.problems import part_of_page
 from pages.shared.row_table import row_table
@@ -58,6 +59,7 @@ def find_latents(view: SaeView) -> int:
     else:
         st.info("No latent passes. Clear the search or one of the filters.", icon=":material/filter_alt_off:")
     _draw_footer(found, view)
+    announce(f"{len(found):,} of {view.n_latents:,} latents listed.", key="latents")
     return chosen
 
 

@@ -11,6 +11,7 @@ from pages.figures.player import clip_cards
 from pages.figures.player.player import clip_list
 from pages.figures.ranking.ranking import RankedBar, ranking
 from pages.shared import links, map_choice, tables, wording
+from pages.shared.announce import announce
 from pages.shared.heading import Heading
 from sae_core.analysis.map_selection import clips_table, in_turns, latents_apart, values_apart
 from sae_core.measures.maps import PointMap
@@ -31,7 +32,8 @@ def draw_clips(view: SaeView, found: PointMap, rows: np.ndarray, *, name: str) -
     n_speakers = len(set(view.workspace.corpus.speaker_groups[rows].tolist()))
     with st.container(horizontal=True, vertical_alignment="center", key="map_selection_head"):
         words = f"{wording.counted(len(rows), 'clip')}, {wording.counted(n_speakers, 'speaker')} selected"
-        st.subheader(words, anchor=False, width="stretch")
+        st.header(words, anchor=False, width="stretch")
+        announce(words, key="map selection")
         offer_csv("Clips", lambda: clips_table(view, rows, found.xy[rows]), f"{name}-clips")
         offer_csv("What distinguishes them", lambda: apart_table(view, rows), f"{name}-apart")
     values, latents = st.columns(2, gap="medium")
@@ -129,7 +131,8 @@ def draw_directions(view: SaeView, latents: np.ndarray, *, name: str) -> None:
     n_named = int(table["is_named"].sum())
     with st.container(horizontal=True, vertical_alignment="center", key="map_selection_head"):
         words = f"{wording.counted(len(table), 'latent')} selected, {n_named} with a name"
-        st.subheader(words, anchor=False, width="stretch")
+        st.header(words, anchor=False, width="stretch")
+        announce(words, key="map selection")
         offer_csv("Latents", lambda: table, f"{name}-latents")
     detected = pd.Series([wording.short_meaning(view, int(latent)) for latent in table["latent"]])
     counts = detected[detected != ""].value_counts()

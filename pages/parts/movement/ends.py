@@ -7,6 +7,7 @@ import streamlit as st
 from pages.parts.movement import views
 from pages.parts.movement.choice import MovementChoice
 from pages.shared import links
+from pages.shared.announce import announce
 from pages.shared.value_choice import evidence_badge
 from pages.shared.wording import EVIDENCE, latent_words, percent, plain, value_words, with_interval
 from sae_core.analysis.movement import ActiveSet, Detection
@@ -42,6 +43,7 @@ def draw_ends(choice: MovementChoice, movement: Movement) -> None:
             column.metric(
                 name, f"{n[move]:,}", help=f"{share} of the {whole:,} clips in the {which} active set."
             )
+        announce(f"{n[STAY]:,} clips kept, {n[LEAVE]:,} lost, {n[ENTER]:,} gained.", key="movement")
         st.caption(
             f"{_counted(choice)} {MEASURED[choice.is_one_latent and not choice.stations[-1].steering]}"
         )

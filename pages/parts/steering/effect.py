@@ -7,6 +7,7 @@ import streamlit as st
 
 from pages.parts.steering.export import export_of, file_name
 from pages.shared import trial_choice
+from pages.shared.announce import announce
 from pages.shared.exports import csv_button
 from pages.shared.wording import counted, percent
 from sae_core.analysis.steering_experiment import LEAST_KS, SteeringExperiment, SteeringOutcome
@@ -25,8 +26,10 @@ def draw_effect(experiment: SteeringExperiment, changes: Sequence[Change], point
     """Draw the numbers of one steering."""
     outcome = trial_choice.steering_outcome(experiment, changes, operating_point=point)
     with st.container(border=True, key="steering_effect"):
-        st.subheader("Effect", anchor=False, help=INTERVAL)
-        st.markdown(verdict(outcome, experiment))
+        st.header("Effect", anchor=False, help=INTERVAL)
+        said = verdict(outcome, experiment)
+        st.markdown(said)
+        announce(said, key="steering")
         _draw_metrics(outcome)
         _draw_shifts(outcome, experiment, changes)
 
