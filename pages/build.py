@@ -118,7 +118,7 @@ def draw_builds(builds: dict[str, Path]) -> None:
     """Builds of earlier, and those of others, to look at."""
     if not builds:
         return
-    st.subheader("Builds here", anchor=False)
+    st.header("Builds here", anchor=False)
     for name, path in list(builds.items())[:N_LISTED]:
         status = job_status(path)
         if status is None:

@@ -53,7 +53,7 @@ def draw_method(view: SaeView) -> None:
     """The figure e → v → ê for one clip that plays."""
     example = view.method_example()
     with st.container(border=True, key="method"):
-        st.subheader("One clip through the autoencoder", anchor=False)
+        st.header("One clip through the autoencoder", anchor=False)
         clip, figure = st.columns([2, 7], gap="medium", vertical_alignment="center")
         with clip:
             opened_clip = clip_list(
@@ -73,7 +73,7 @@ def draw_method(view: SaeView) -> None:
 def draw_corpus(workspace: Workspace) -> None:
     """Who and what was recorded."""
     summary = workspace.summary()
-    st.subheader("Corpus", anchor=False)
+    st.header("Corpus", anchor=False)
     clips, hours, speakers = st.columns(3)
     clips.metric("Clips", f"{summary.n_clips:,}")
     if workspace.corpus.has_sound:

@@ -37,10 +37,11 @@ export function button(className, text, act) {
   return made;
 }
 
-// The line above a list: what it holds, and how to read it.
-export function header(label, help) {
+// The line above a list: what it holds, and how to read it. level: of its heading among those of the page.
+export function header(label, help, level) {
   const made = element("div", "header");
-  made.append(element("span", "label", label), element("span", "help", help));
+  if (label) made.append(element(`h${level}`, "label", label));
+  made.append(element("span", "help", help));
   return made;
 }
 

@@ -5,11 +5,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Heading:
-    """label: what the list holds. help: how to read it. empty: what stands there when there is nothing."""
+    """label: what the list holds. help: how to read it. empty: what stands there when there is nothing. level: 2 right
+    below the page's title, 3 below a section's."""
 
     label: str = ""
     help: str = ""
     empty: str = "Nothing here."
+    level: int = 2
 
 
 NO_HEADING = Heading()

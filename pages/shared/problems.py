@@ -39,7 +39,7 @@ def shown(place: str = _PAGE) -> Iterator[None]:
     except Exception:
         _log.exception("a page failed")
         with st.container(border=True, key=f"problem {place}"):
-            st.subheader(":material/error: Something went wrong here", anchor=False)
+            st.header(":material/error: Something went wrong here", anchor=False)
             st.markdown(
                 "The details are in the server's log. Reload the page, or go back and try another view."
             )
@@ -83,7 +83,7 @@ def _show_known(error: VoxScopeError, place: str) -> None:
     is_stale = isinstance(error, StaleArtifactError)
     with st.container(border=True, key=f"problem {place}"):
         title = "This is out of date" if is_stale else "Not available in this workspace"
-        st.subheader(f":material/{'update' if is_stale else 'report'}: {title}", anchor=False)
+        st.header(f":material/{'update' if is_stale else 'report'}: {title}", anchor=False)
         st.markdown(sentence(error))
         say_remedy(error.remedy)
         with st.container(horizontal=True, vertical_alignment="center"):

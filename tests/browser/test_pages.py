@@ -2,13 +2,10 @@
 
 import re
 
-import pytest
 from playwright.sync_api import Page, expect
 
 HEADING = ".st-key-latent_heading h2"
 PLAYER = "window.__voxscopePlayer"
-OVERFLOWING = """() => [...document.querySelectorAll('[data-testid=stBidiComponentRegular], .stBidiComponent')]
-    .filter(node => node.scrollWidth > node.clientWidth + 1).map(node => node.outerHTML.slice(0, 200))"""
 
 
 def sounding(page: Page) -> dict[str, object]:
@@ -157,23 +154,6 @@ def test_a_stem_of_the_method_figure_opens_its_latent(visit):
     stem.focus()
     stem.locator(".name").click()
     expect(page.locator(HEADING)).to_contain_text(f"Latent {number[0]}")
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("path", ["", "latents?latent=2", "clips"])
-def test_pages_fit_and_follow_the_theme(visit, page, scheme, path):
-    page.emulate_media(color_scheme=scheme)
-    visit(path)
-    card = page.locator(".card").first
-    expect(card).to_be_visible()
-    background = card.evaluate("node => getComputedStyle(node).backgroundColor")
-    lightness = sum(map(int, re.findall(r"\d+", background)[:3])) / 3
-    assert lightness > 200 if scheme == "light" else lightness < 60
-    for width in (1440, 900):
-        page.set_viewport_size({"width": width, "height": 900})
-        page.wait_for_timeout(300)
-        assert page.get_by_test_id("stMain").evaluate("node => node.scrollWidth <= node.clientWidth")
-        assert page.evaluate(OVERFLOWING) == []
 
 
 def test_a_cold_server_frames_a_deep_link(serve, small_workspace, page, wait_for_app):

@@ -181,7 +181,7 @@ export default function draw(component) {
   host.cards?.forEach((card) => player.cards.delete(card));
   host.cards = cards;
   if (data.label || data.help) {
-    const head = header(data.label, data.help);
+    const head = header(data.label, data.help, data.level);
     if (data.clips.filter((clip) => !clip.is_mute).length > 1) head.append(buildPlayAll(cards, data, player));
     host.append(head);
   }

@@ -40,7 +40,7 @@ export default function draw(component) {
   const host = parentElement.querySelector(".ranking");
   host.replaceChildren();
   if (data.label) {
-    host.append(header(data.label, data.help));
+    host.append(header(data.label, data.help, data.level));
   }
   if (!data.bars.length) host.append(element("div", "empty", data.empty));
   const list = element("div", "bars");

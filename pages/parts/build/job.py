@@ -59,7 +59,7 @@ def _watch(name: str, path: Path) -> None:
 
 def _draw(name: str, path: Path, status: JobStatus) -> None:
     with st.container(horizontal=True, vertical_alignment="center", key="build_head"):
-        st.subheader(name, anchor=False, width="content")
+        st.header(name, anchor=False, width="content")
         st.markdown(STATE_BADGES[status.state], width="content")
         _draw_actions(name, path, status)
     if status.problem:

@@ -26,6 +26,7 @@ RANGES = Heading(
     "90 % range of its clips",
     "tick: fraction of all other clips; grey where the difference may be chance",
     "Too few clips or speakers to say.",
+    level=3,
 )
 LINE_PX, AROUND_PX = 27, 44
 

@@ -9,8 +9,8 @@ from pages.shared.heading import Heading
 from sae_core.workspace.workspace import SaeView
 
 N_NEAR = 8
-NEAR_BY_DIRECTION = Heading("Similar decoder direction", "cosine", "No other latent is similar.")
-NEAR_BY_COMPANY = Heading("Co-activating", "Jaccard", "No other latent is active on its clips.")
+NEAR_BY_DIRECTION = Heading("Similar decoder direction", "cosine", "No other latent is similar.", 3)
+NEAR_BY_COMPANY = Heading("Co-activating", "Jaccard", "No other latent is active on its clips.", 3)
 
 
 def draw_near(view: SaeView, latent: int) -> None:

@@ -32,6 +32,7 @@ def draw_who(view: SaeView, latent: int) -> None:
             heading=Heading(
                 "Activating groups",
                 "bar: fraction of its clips; tick: fraction of all clips; × the ratio (lift)",
+                level=3,
             ),
         )
     if pair and right is not None:

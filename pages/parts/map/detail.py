@@ -66,7 +66,7 @@ def offer_colours(view: SaeView, latents: list[int]) -> None:
 def draw_latent(view: SaeView, latent: int) -> None:
     """One latent: what it detects, how often it is active, and its strongest clips."""
     facts = view.latents.iloc[latent]
-    st.subheader(wording.latent_words(view, latent), anchor=False)
+    st.header(wording.latent_words(view, latent), anchor=False)
     warned = "" if pd.isna(facts["warning"]) else wording.plain(str(facts["warning"]))
     warning = f"  \n:orange[:material/warning: {warned}]" if warned else ""
     measured = wording.plain(wording.measured(view, latent))

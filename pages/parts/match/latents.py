@@ -27,7 +27,7 @@ FLIPPED = {True: "would be rejected", False: "would be accepted"}
 def draw_without(view: SaeView, match: MatchExplanation, point: OperatingPoint | None) -> None:
     """Let people ablate latents in both clips, and say what the score and the decision would be."""
     with st.container(border=True, key="match_without"):
-        st.subheader(
+        st.header(
             "Latents ablated", anchor=False,
             help="The chosen latents are ablated in both clips; bias, other latents and residual are kept. The score "
             "is "
@@ -104,7 +104,7 @@ def draw_latents(
     left, right = st.columns([7, 4], gap="medium")
     with left.container(border=True, height="stretch", key="match_latents"):
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.subheader("Latents", anchor=False, width="stretch")
+            st.header("Latents", anchor=False, width="stretch")
             choice = st.segmented_control(
                 "Active in", list(SHOWN), default="In both", required=True, key="match_shown", bind="query-params",
                 label_visibility="collapsed",

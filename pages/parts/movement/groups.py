@@ -36,9 +36,7 @@ def draw_groups(table: pd.DataFrame, attributes: tuple[str, ...], picked: str, f
     """Draw the table; a click on a cell picks its clips."""
     read_renamed("shown", RENAMED)
     with st.container(horizontal=True, vertical_alignment="center", key="group_choice"):
-        st.subheader(
-            plain(" × ".join(name.capitalize() for name in attributes)), anchor=False, width="stretch"
-        )
+        st.header(plain(" × ".join(name.capitalize() for name in attributes)), anchor=False, width="stretch")
         shown = st.segmented_control(
             "Shown", [COUNTS, OF_INDEX, OF_GROUP], default=COUNTS, required=True, key="shown", bind="query-params",
             persist_state="session", label_visibility="collapsed", help=FRACTION_HELP,

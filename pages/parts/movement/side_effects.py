@@ -25,7 +25,7 @@ def draw_side_effects(choice: MovementChoice) -> None:
     """List the other latents and the clips that change most; a click opens them."""
     view, found = choice.stations[-1].view, views.side_effects_of(choice)
     with st.container(border=True, key="side_effects"):
-        st.subheader("What else changes", anchor=False, help=HELP)
+        st.header("What else changes", anchor=False, help=HELP)
         n_changed = counted(len(found.latents), "other latent")
         st.markdown(f"**{n_changed}** stop or start being active, on {counted(len(found.clips), 'clip')}.")
         latents, clips = st.columns(2, gap="medium")
@@ -49,7 +49,9 @@ def _draw_latents(view: SaeView, table: pd.DataFrame) -> None:
         )
         for line in table.head(N_LATENTS).itertuples()
     ]
-    heading = Heading("Latents that change most", "clips on which each changes", "No other latent changes.")
+    heading = Heading(
+        "Latents that change most", "clips on which each changes", "No other latent changes.", 3
+    )
     opened = ranking(bars, key="side_effect_latents", heading=heading)
     csv_button(lambda: table, name=f"{view.name}-steering-other-latents", key="side_effects_csv")
     if opened is not None:
@@ -62,7 +64,7 @@ def _draw_clips(view: SaeView, table: pd.DataFrame) -> None:
         for line in table.head(N_CLIPS).itertuples()
     ]
     heading = Heading(
-        "Clips that change most", "latents that stop (−) and start (+) being active", "No clip changes."
+        "Clips that change most", "latents that stop (−) and start (+) being active", "No clip changes.", 3
     )
     opened = clip_list(cards, key="side_effect_clips", heading=heading)
     clip_cards.tell_silent(cards)

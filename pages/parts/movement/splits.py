@@ -22,7 +22,7 @@ HELP = (
 def draw_splitting(choice: MovementChoice, splitting: Splitting, within: Splitting | None) -> None:
     """List the successors in the last SAE, and refinements within it where it is a Matryoshka SAE."""
     first, last = choice.stations[0], choice.stations[-1]
-    st.subheader("Feature splitting", anchor=False, help=HELP)
+    st.header("Feature splitting", anchor=False, help=HELP)
     columns = st.columns(2 if within is not None else 1, gap="medium")
     with columns[0].container(border=True, height="stretch"):
         words = Heading(

@@ -35,7 +35,7 @@ def guesses_panel(view: SaeView) -> None:
             st.info(NO_GUESSES.format(path=workspace.path), icon=":material/auto_awesome:")
         return
     with st.container(border=True, key="guesses"):
-        st.subheader("Guessed, not labelled", anchor=False, help=HELP)
+        st.header("Guessed, not labelled", anchor=False, help=HELP)
         found = guesses.summary[guesses.summary["n_clips"] > 0]
         st.markdown(_sentence(found))
         _draw_table(guesses.summary)

@@ -23,7 +23,7 @@ GOOD, CAUTION, NOTE = (
 def health_panel(view: SaeView) -> None:
     """Draw explained variance, L0, dead share and γ of one SAE, and what they mean."""
     held_out, train = _metrics_of(view, "held-out"), _metrics_of(view, "train")
-    st.subheader("Model quality", anchor=False, help=TERMS["sae"])
+    st.header("Model quality", anchor=False, help=TERMS["sae"])
     st.caption(_description(view))
     first, second = st.columns(2)
     first.metric("Variance explained, held-out", _share(held_out), help=TERMS["explained variance"])

@@ -18,7 +18,7 @@ MAX_LISTED = 14
 def reach_panel(view: SaeView) -> None:
     """Draw which attribute values hold on unseen speakers, which were tested in vain, and which cannot be tested."""
     shown, missed, untested = reach(view)
-    st.subheader("Which attributes generalise?", anchor=False)
+    st.header("Which attributes generalise?", anchor=False)
     if not (shown or missed or untested):
         st.caption(
             "No attribute value has enough labelled clips to be tested. Import the recordings with labels."

@@ -25,7 +25,7 @@ OWN_COLOUR, NEAR_COLOUR = "#d9730d", "rgba(128,132,149,0.95)"
 
 def draw_place(view: SaeView, probe: Probe) -> None:
     """The figure, with how the place was found; what to run where there is no map."""
-    st.subheader("Its position on the map", anchor=False)
+    st.header("Its position on the map", anchor=False)
     try:
         found = stored_map.opened(view, "clips")
         position = place_on_map(view, probe.found, found)

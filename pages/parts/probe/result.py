@@ -37,7 +37,7 @@ def draw_times(view: SaeView, probe: Probe) -> None:
         if probe.silence is not None:
             _say_silence(view, probe.silence)
         return
-    st.subheader("Latent timeline", anchor=False)
+    st.header("Latent timeline", anchor=False)
     window_s = float(times.ends_s[0] - times.starts_s[0])
     st.caption(
         f"The sound is embedded again, {wording.counted(len(times.starts_s), 'window')} of {window_s:.1f} s each. "

@@ -25,7 +25,7 @@ def draw_listening(experiment: SteeringExperiment, changes: Sequence[Change]) ->
     if not changes:
         return
     view = experiment.view
-    st.subheader(
+    st.header(
         "Nearest real clips before and after",
         anchor=False,
         help="Nothing is synthesised: an embedding cannot be turned back into sound. You hear which real clips lie "
@@ -39,14 +39,14 @@ def draw_listening(experiment: SteeringExperiment, changes: Sequence[Change]) ->
             [clip_cards.clip_card(view, row)],
             key="steered_card",
             layout="fill",
-            heading=Heading("The clip", "original recording"),
+            heading=Heading("The clip", "original recording", level=3),
         )
     with lists:
         headings = {
             "before": Heading(
-                "Before steering", "real clips nearest to it; the bar is their cosine similarity"
+                "Before steering", "real clips nearest to it; the bar is their cosine similarity", level=3
             ),
-            "after": Heading("After steering", _difference(before, after)),
+            "after": Heading("After steering", _difference(before, after), level=3),
         }
         for name, near in (("before", before), ("after", after)):
             other = after if name == "before" else before

@@ -44,8 +44,8 @@ def draw_encoders(workspace: Workspace, chosen: tuple[str, str], measure: str) -
         return
     words = MEASURE_WORDS[measure]
     with st.container(border=True, key="sweep_encoders"):
-        st.subheader(f"{plain(value_words(*chosen))} by encoder", anchor=False, help=HELP)
-        rows = [f"| Encoder | Best latent | {words} | Linear probe | |", "|---|---|---|---|---|"]
+        st.header(f"{plain(value_words(*chosen))} by encoder", anchor=False, help=HELP)
+        rows = [f"| Encoder | Best latent | {words} | Linear probe | Verdict |", "|---|---|---|---|---|"]
         for _, line in found.iterrows():
             view = workspace.sae(str(line["sae"]))
             latent = int(line["latent"])

@@ -33,7 +33,7 @@ def draw_grid(workspace: Workspace, points: pd.DataFrame, measure_words: str) ->
     words = {QUALITY: measure_words, EXPLAINED: "Explained variance", ACTIVE: "L0", DEAD: "Dead fraction"}
     read_renamed("cells", {"Dead share": DEAD})
     with st.container(horizontal=True, vertical_alignment="center", key="grid_choice"):
-        st.subheader("Grid", anchor=False, width="stretch")
+        st.header("Grid", anchor=False, width="stretch")
         shown = st.segmented_control(
             "Shown in the cells", list(words), default=QUALITY, required=True, format_func=words.__getitem__,
             key="cells", bind="query-params", persist_state="session", label_visibility="collapsed",

@@ -29,7 +29,7 @@ INTERVAL = "95 % interval, from resampling speakers 200 times."
 def draw_error_rates(comparison: Comparison) -> None:
     """The table of error rates, and what it says in one sentence."""
     with st.container(border=True, key="forms"):
-        st.subheader("Error rates", anchor=False, help=f"{EER} {INTERVAL}")
+        st.header("Error rates", anchor=False, help=f"{EER} {INTERVAL}")
         st.markdown(_verdict(comparison))
         _draw_table(comparison)
 
@@ -37,7 +37,7 @@ def draw_error_rates(comparison: Comparison) -> None:
 def draw_det(comparison: Comparison) -> None:
     """The DET curves of all representations."""
     with st.container(border=True, height="stretch", key="det"):
-        st.subheader(
+        st.header(
             "DET curve",
             anchor=False,
             help="Detection error trade-off: each point is one threshold. On these axes (normal deviates) normally "

@@ -33,7 +33,7 @@ def draw_groups(comparison: Comparison) -> None:
         return
     table = comparison.by_value
     with st.container(border=True, height="stretch", key="groups"):
-        st.subheader(
+        st.header(
             "Error rates by group",
             anchor=False,
             help="Whether verification is equally reliable for speakers of every language and gender.",

@@ -32,7 +32,7 @@ RENAMED = {
 def draw_latents(view: SaeView, ranked: pd.DataFrame, trial_set: TrialSet) -> None:
     """A table of latents; a click on a row opens that latent."""
     with st.container(border=True, key="identity"):
-        st.subheader("Speaker-identity latents", anchor=False)
+        st.header("Speaker-identity latents", anchor=False)
         st.markdown(
             "Each latent is ablated alone and the same trials are scored again. If the EER **rises**, the latent "
             "carries "
