@@ -4,7 +4,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from pages.shared import problems, session, visitor
+from pages.shared import choices, problems, session, visitor
 
 ASSETS = Path(__file__).parent / "assets"
 
@@ -40,9 +40,11 @@ def main() -> None:
         position="top",
     )
     st.set_page_config(page_title=f"{page.title} · VoxScope")
+    asked = session.newly_asked(page.url_path)
     with problems.shown():
         visitor.draw_visitor(session.enter_workspace())
         page.run()
+        choices.tell_passed_over(asked)
 
 
 main()

@@ -20,7 +20,8 @@ from sae_core.analysis.map_selection import rows_inside
 from sae_core.measures.maps import PointMap
 from sae_core.workspace.workspace import SaeView
 
-AREA = "map_area"
+AREA = "area"
+MAX_CORNERS = 64
 HINT = "Scroll or pinch to zoom, drag to move, double click to reset; select dots by box or lasso to compare them."
 
 
@@ -92,7 +93,10 @@ def draw_figure(view: SaeView, choice: MapChoice, found: PointMap, row: int | No
             )
 
     def keep_area(corners: list[list[float]]) -> None:
-        st.session_state[AREA] = (map_id, corners)
+        if corners:
+            links.choose(AREA, area_text(choice.kind, corners))
+        else:
+            links.forget(AREA)
         st.session_state[selection.PAGE] = 0
 
     state = MapState(
@@ -100,7 +104,7 @@ def draw_figure(view: SaeView, choice: MapChoice, found: PointMap, row: int | No
         choice.colour_id,
         chosen=open_dot_of(view, choice, found, row),
         sounds=dot_sounds.offer(view, found, map_id, are_latents=choice.kind == "directions"),
-        area=area_on(map_id),
+        area=area_on(choice.kind),
         only=map_choice.only_shown(choice),
         only_change=map_choice.only_changes(),
     )
@@ -135,7 +139,7 @@ def draw_detail(view: SaeView, choice: MapChoice, found: PointMap, row: int | No
 
 def draw_selection(view: SaeView, choice: MapChoice, found: PointMap, map_id: str) -> None:
     """What lies inside the drawn area, of the groups that are shown."""
-    area = area_on(map_id)
+    area = area_on(choice.kind)
     if len(area) < 3:
         return
     grouping = stored_map.grouping_of(view, choice)
@@ -150,10 +154,24 @@ def draw_selection(view: SaeView, choice: MapChoice, found: PointMap, map_id: st
             selection.draw_clips(view, found, rows, name=map_id)
 
 
-def area_on(map_id: str) -> list[list[float]]:
-    """The corners of the area that was drawn on this map; none when it was drawn on another."""
-    drawn_on, corners = st.session_state.get(AREA, ("", []))
-    return corners if drawn_on == map_id else []
+def area_text(kind: str, corners: list[list[float]]) -> str:
+    """An area as the address says it: the kind of map that it was drawn on, then its corners."""
+    return f"{kind}:" + "_".join(f"{x:g},{y:g}" for x, y in corners[:MAX_CORNERS])
+
+
+def area_on(kind: str) -> list[list[float]]:
+    """The corners of the area that the address says was drawn on this kind of map; none when it was another, or when
+    they make no sense."""
+    drawn_on, _, listed = (links.chosen(AREA) or "").partition(":")
+    if drawn_on != kind:
+        return []
+    try:
+        corners = [
+            [float(value) for value in corner.split(",")] for corner in listed.split("_")[:MAX_CORNERS]
+        ]
+    except ValueError:
+        return []
+    return corners if all(len(corner) == 2 and np.isfinite(corner).all() for corner in corners) else []
 
 
 main()

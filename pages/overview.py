@@ -10,7 +10,7 @@ from pages.parts.overview.card import card_panel
 from pages.parts.overview.guesses import guesses_panel
 from pages.parts.overview.health import health_panel
 from pages.parts.overview.reach import reach_panel
-from pages.shared import links
+from pages.shared import links, wording
 from pages.shared.heading import Heading
 from pages.shared.session import open_page, try_next
 from sae_core.analysis.first_value import first_value
@@ -51,7 +51,7 @@ def main() -> None:
 
 def draw_method(view: SaeView) -> None:
     """The figure e → v → ê for one clip that plays."""
-    example = view.method_example()
+    example = view.method_example(example_row(view))
     with st.container(border=True, key="method"):
         st.header("One clip through the autoencoder", anchor=False)
         clip, figure = st.columns([2, 7], gap="medium", vertical_alignment="center")
@@ -68,6 +68,16 @@ def draw_method(view: SaeView) -> None:
         links.open_latent(view, opened)
     if opened_clip is not None:
         links.open_clip(view, opened_clip)
+
+
+def example_row(view: SaeView) -> int | None:
+    """The strongest clip of the latent that is confirmed for the value that pages open on; None where none is."""
+    confirmed = [latent for latent in heard_first(view) if wording.short_meaning(view, latent)]
+    opened = first_value(view)
+    values = view.latents["best_attribute"], view.latents["best_value"]
+    meant = [latent for latent in confirmed if tuple(column.iloc[latent] for column in values) == opened]
+    rows = [row for latent in meant for row in view.index.top(latent, 1)[0] if view.embeddings.is_valid[row]]
+    return int(rows[0]) if rows else None
 
 
 def draw_corpus(workspace: Workspace) -> None:

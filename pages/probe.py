@@ -31,6 +31,8 @@ def main() -> None:
     if probe is not None:
         with st.container(key="probe_result"):
             draw(view, probe)
+    elif source == BRING:
+        choice.offer_examples(view)
     try_next(
         view,
         {

@@ -2,7 +2,8 @@
 // are announced, help buttons with a name. It runs before Streamlit does; all of it goes by what stands in the page.
 
 (() => {
-  const KEEP_PLACE_MS = 6000;
+  const KEEP_PLACE_MS = 20000;
+  const MAX_FRAMES = 30;
   const ROW_PX = 35;
   const HEADER_PX = 36;
   const CELL_PX = 120;
@@ -20,6 +21,7 @@
   const scroller = () => document.querySelector('[data-testid="stMain"]');
   let isTouched = false;
   let isTyping = false;
+  let isScrolled = false;
   let lastChanged = "";
 
   function touch(event) {
@@ -28,6 +30,9 @@
     isTyping = event.type === "keydown" && event.target.matches?.("input, textarea");
   }
   ["pointerdown", "keydown"].forEach((name) => window.addEventListener(name, touch, true));
+  ["wheel", "touchmove"].forEach((name) =>
+    window.addEventListener(name, () => (isScrolled = true), { capture: true, passive: true }),
+  );
 
   function changedNames(from, to) {
     const names = new Set([...from.searchParams.keys(), ...to.searchParams.keys()]);
@@ -59,9 +64,13 @@
   // Scrolls to where the visitor was, as soon as the page is drawn that far, unless they move on before.
   function returnTo(top) {
     const until = Date.now() + KEEP_PLACE_MS;
+    isScrolled = false;
+    let nThere = 0;
     const scroll = () => {
-      if (isTouched || Date.now() > until) return;
       const main = scroller();
+      const isReady = document.querySelector('[data-test-script-state="notRunning"]');
+      if (isReady && main && Math.abs(main.scrollTop - top) < 2) nThere += 1;
+      if (isTouched || isScrolled || nThere > 8 || Date.now() > until) return;
       if (main && main.scrollHeight - main.clientHeight >= top) main.scrollTop = top;
       window.setTimeout(scroll, 120);
     };
@@ -99,7 +108,10 @@
     if (top < part.scrollTop) part.scrollTop = top;
     else if (bottom > part.scrollTop + part.clientHeight)
       part.scrollTop = bottom - part.clientHeight;
-    await drawn();
+    for (let i = 0; i < MAX_FRAMES; i += 1) {
+      await drawn();
+      if (look(grid).first === Math.floor(part.scrollTop / ROW_PX)) return;
+    }
   }
 
   // A row is chosen the way a mouse does it, whatever the order on screen.
@@ -149,7 +161,9 @@
   }
 
   async function step(grid, by) {
+    for (let i = 0; i < MAX_FRAMES && look(grid).n < 1; i += 1) await drawn();
     const { n, first } = look(grid);
+    if (n < 1) return;
     const from = await findChosen(grid);
     const to = from === null ? first : from + by;
     await chooseRow(grid, Math.max(0, Math.min(n - 1, to)));
@@ -223,6 +237,14 @@
     if (fresh.length && status) status.textContent = fresh.join(" ");
   }
 
+  // On a narrow screen Streamlit lists the pages in a list whose items stand in boxes, which is no list to a reader.
+  function mendNavigation() {
+    document.querySelectorAll('ul[data-testid="stSidebarNavItems"]:not([role])').forEach((list) => {
+      list.setAttribute("role", "presentation");
+      list.querySelectorAll("li").forEach((item) => item.setAttribute("role", "presentation"));
+    });
+  }
+
   function nameHelp() {
     document.querySelectorAll('button[aria-label="Help"]').forEach((button) => {
       const about = button.closest(
@@ -254,6 +276,7 @@
     window.setTimeout(() => {
       isWaiting = false;
       nameHelp();
+      mendNavigation();
       announce();
       showChosenRows();
     }, 150);

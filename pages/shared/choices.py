@@ -78,6 +78,16 @@ def tell_unknown(
             st.button(f"Open {plain(value)}", key=f"near_{name}_{value}", on_click=take, args=(value,))
 
 
+def tell_passed_over(asked: Mapping[str, list[str]]) -> None:
+    """Say what the address asks for that no choice of the page has; it is passed over."""
+    for name, values in links.asked_in_vain(asked).items():
+        words = ", ".join(f"**{plain(value)}**" for value in values)
+        st.toast(
+            f"The address asks for {plain(name)} {words}, which is not here; it is passed over.",
+            icon=":material/link_off:", duration="long",
+        )  # fmt: skip
+
+
 def nearest(wanted: str, options: Iterable[str], n: int = 2) -> list[str]:
     """The names most like `wanted`; none among too many to compare, or where none is like it."""
     names = [name for _, name in zip(range(MAX_COMPARED + 1), options, strict=False)]

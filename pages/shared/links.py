@@ -27,6 +27,28 @@ def modernise() -> None:
             st.session_state.setdefault(name, words[said])
 
 
+def asked_in_vain(asked: Mapping[str, list[str]]) -> dict[str, list[str]]:
+    """What an address asked of the widgets that carry its names, and none of them offers: name → values.
+
+    Streamlit passes over a value that a widget does not have, and takes it out of the address without a word.
+    """
+    found = {}
+    for name, values in asked.items():
+        if name in st.session_state:
+            state = st.session_state[name]
+            said = {_as_said(value) for value in (state if isinstance(state, list | tuple) else [state])}
+            found[name] = [value for value in values if value and _as_said(value) not in said]
+    return {name: values for name, values in found.items() if values}
+
+
+def _as_said(value: object) -> str:
+    words = str(value).strip().lower()
+    try:
+        return f"{float(words):g}"
+    except ValueError:
+        return words
+
+
 def chosen(name: str) -> str | None:
     """What the URL says of `name`, else what was last chosen in this session."""
     value = st.query_params.get(name) or st.session_state.get(f"choice of {name}")

@@ -53,7 +53,12 @@ def choose_map(view: SaeView) -> MapChoice:
     with st.container(horizontal=True, vertical_alignment="bottom", key="map_controls"):
         kind = _choose_kind(view)
         colours = _colours_of(view, kind)
-        colour = choose_one(COLOUR, colours, usual=next(iter(colours)), label="Coloured by", width=210)
+        known = {**COLOUR_WORDS, **dict.fromkeys(view.workspace.corpus.attributes)}
+        # a colour of another kind of map is nothing wrong
+        noun = "" if links.chosen(COLOUR) in known else "the colouring"
+        colour = choose_one(
+            COLOUR, colours, usual=next(iter(colours)), noun=noun, label="Coloured by", width=210
+        )
         latent = _choose_latent(view) if colour == BY_LATENT else 0
     return MapChoice(kind, colour, latent)
 

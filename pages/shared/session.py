@@ -24,7 +24,7 @@ MAX_OPENED = 4
 NO_SOUND = (
     ":material/volume_off: No clip can be played: this workspace was made of vectors, without recordings."
 )
-_ENTERED, _SWITCH = "workspace entered", "workspace_choice"
+_ENTERED, _SWITCH, _PAGE = "workspace entered", "workspace_choice", "page opened"
 
 
 def current_workspace() -> Workspace:
@@ -79,6 +79,14 @@ def _names() -> list[str]:
     """The workspaces that whoever looks may open, the server's own first."""
     person = current_person()
     return [name for name in Places.from_environment().workspaces() if person.may("read", name)]
+
+
+def newly_asked(page: str) -> dict[str, list[str]]:
+    """What the address asks for where a page is opened; nothing while one stays on it, because choices made there
+    reach the address a moment later."""
+    is_new = st.session_state.get(_PAGE) != page
+    st.session_state[_PAGE] = page
+    return {name: st.query_params.get_all(name) for name in st.query_params} if is_new else {}
 
 
 def _offers_switch(names: list[str]) -> bool:

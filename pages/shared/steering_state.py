@@ -85,6 +85,16 @@ class SteeringState:
         self.end_drag()
         self._keep(changes)
 
+    @property
+    def unknown(self) -> str | None:
+        """What the address asks to steer that this SAE has not, as it stands there; None where it has all of it."""
+        text = links.chosen(STEER)
+        sae, _, listed = (text or "").rpartition(":")
+        if text is None or (listed and sae in ("", self.view.name) and self.settled):
+            return None
+        is_elsewhere = sae in self.view.workspace.sae_names()
+        return None if is_elsewhere or not listed else text
+
     def show(self) -> None:
         """Say in the address what is steered, also where a link to the page has not."""
         if self.settled is not None:

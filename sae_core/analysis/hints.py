@@ -14,6 +14,10 @@ LEAST_FRACTION = 0.7
 LEAST_EXCESS = 0.25
 """Lower bound of how much larger that share is than among all other clips."""
 MOST_RANGES = 2
+HOW_CUT = {"duration_s"}
+"""Measures that say how clips were cut, not what is heard in them: no range of theirs is said."""
+OF_SPEECH = {"snr_db"}
+"""Measures against the pauses of speech: none is said of a latent for a kind of sound, which may have no pauses."""
 NOTHING = "no measured fact sets it apart"
 SILENT = "is silent on every clip"
 WITHOUT_SOUND = "no attribute value sets it apart, and there is no sound to measure"
@@ -92,7 +96,8 @@ def hint(view: SaeView, latent: int, *, say: Say | None = None) -> str:
         return SILENT
     detected = _detected(facts, say or _as_labelled) if facts["is_named"] else ""
     warning = "" if pd.isna(facts["warning"]) else str(facts["warning"])
-    ranges = None if warning else _ranges(view, latent)
+    unsaid = HOW_CUT | (OF_SPEECH if detected and facts["best_attribute"] == "kind" else set())
+    ranges = None if warning else _ranges(view, latent, unsaid)
     if not detected and not ranges:
         unknown = NOT_MEASURED if view.workspace.corpus.has_sound else WITHOUT_SOUND
         return warning or (unknown if ranges is None else NOTHING)
@@ -112,12 +117,13 @@ def _as_labelled(attribute: str, value: str) -> str:  # noqa: ARG001 - as every 
     return value
 
 
-def _ranges(view: SaeView, latent: int) -> list[str] | None:
+def _ranges(view: SaeView, latent: int, unsaid: set[str]) -> list[str] | None:
     """The ranges that may be said, surest first; None where clips are not measured."""
     try:
-        return _in_words(relate_to_sound(view, latent).ranges)
+        found = relate_to_sound(view, latent).ranges
     except ArtifactError:
         return None
+    return _in_words(found[~found["measure"].isin(unsaid)])
 
 
 def _in_words(ranges: pd.DataFrame) -> list[str]:

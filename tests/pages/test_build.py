@@ -336,7 +336,7 @@ def test_what_is_not_in_this_workspace_does_no_harm(app_test, site, page):
     }
     app = app_test(site / "workspaces" / "one", page, workspace="two", **odd).run()
     assert not app.exception
-    assert not [heading for heading in app.subheader if "went wrong" in heading.value]
+    assert not [heading for heading in app.header if "went wrong" in heading.value]
 
 
 @pytest.mark.parametrize("name", ["../secret", "three", "..", "/etc"])

@@ -59,6 +59,14 @@ def test_an_unknown_one_is_told_until_somebody_chooses():
         ("sweep", {"value": "language=xx"}, "the attribute value **language=xx**", ["language=uk"]),
         ("steering", {"among": "kind=shout"}, "clips of **kind=shout**", ["kind=speech"]),
         ("build", {"job": "nosuch"}, "the build **nosuch**", []),
+        ("match", {"a": "clip-00000420"}, "the clip **clip-00000420**", ["clip-0000420"]),
+        ("match", {"latent": "9999"}, "the latent **9999**", ["63"]),
+        (
+            "movement",
+            {"from": "synthetic-topk-64-k9"},
+            "the SAE **synthetic-topk-64-k9**",
+            ["synthetic-topk-64-k8-s1"],
+        ),
     ],
 )
 def test_every_page_tells_what_is_not_here(app_test, small_workspace, page, query, said, near):
@@ -74,8 +82,44 @@ def test_every_page_tells_what_is_not_here(app_test, small_workspace, page, quer
 
 
 @pytest.mark.parametrize(
+    ("page", "query"),
+    [
+        ("latents", {"evidence": "nosuch"}),
+        ("clips", {"is_language": "nosuch"}),
+        ("sweep", {"measure": "nosuch"}),
+        ("verification", {"seed": "nosuch"}),
+        ("notes", {"about": "nosuch"}),
+    ],
+)
+def test_an_option_that_no_choice_has_is_told_once(app_test, small_workspace, page, query):
+    app = app_test(small_workspace, page, **query).run()
+    assert [toast.value.split("**")[1] for toast in app.toast] == ["nosuch"]
+    app.run()
+    assert not app.toast
+
+
+def test_options_that_are_there_are_not_told(app_test, small_workspace):
+    query = {
+        "evidence": "seen speakers",
+        "order": "Number",
+        "starred": "true",
+        "f1": "0.5",
+        "q": "a",
+        "clip": "x",
+    }
+    assert not app_test(small_workspace, "latents", **query).run().toast
+
+
+def test_a_steering_that_is_not_here_is_told(app_test, small_workspace):
+    app = app_test(small_workspace, "steering", steer="nosuch:1").run()
+    assert "asks to steer **nosuch:1**" in app.warning[0].value.replace("\\", "").replace("\u2060", "")
+    assert not app.run().warning
+
+
+@pytest.mark.parametrize(
     ("query", "said"),
     [
+        ({"colour": "nosuch"}, "the colouring **nosuch**"),
         ({"map": "nosuch"}, "the map **nosuch**"),
         ({"map": "directions", "latent": "9999"}, "the latent **9999**"),
         ({"clip": "nosuch"}, "the clip **nosuch**"),

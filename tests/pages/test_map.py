@@ -121,7 +121,7 @@ def test_a_link_opens_exactly_one_dot(app_test, mapped, view, drawn):
 
 def test_an_open_latent_plays_its_strongest_clip(app_test, mapped, view, drawn):
     app = app_test(mapped, "map", map="directions", latent="9").run()
-    assert app.subheader[0].value.startswith("#9")
+    assert app.header[0].value.startswith("#9")
     cards = drawn(app, "map_dot")["clips"]
     assert [card["opens"] for card in cards] == view.examples(9, n=3).strongest.rows.tolist()
     assert drawn(app, "point_map")["chosen"]["url"] == cards[0]["url"]
@@ -142,9 +142,8 @@ AREA = [[-0.4, -0.4], [0.5, -0.4], [0.5, 0.6], [-0.4, 0.6]]
 
 
 def with_area(app, view, kind="clips"):
-    from sae_core.build.workspace_maps import map_fingerprint
 
-    app.session_state["map_area"] = (f"{kind}-{map_fingerprint(view, kind)}", AREA)
+    app.query_params["area"] = f"{kind}:" + "_".join(f"{x},{y}" for x, y in AREA)
     return app.run()
 
 

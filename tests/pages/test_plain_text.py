@@ -76,7 +76,7 @@ def markdown_in(message: Message, inside: str = "") -> Iterator[tuple[str, str]]
 def test_nobodys_words_become_markdown(app_test, folder, page):
     app = app_test(folder, page).run()
     assert not app.exception
-    assert not [sub.value for sub in app.subheader if "went wrong" in sub.value]
+    assert not [sub.value for sub in app.header if "went wrong" in sub.value]
     wrong = [
         f"{path}: {text[:200]}"
         for element in elements_of(app._tree)

@@ -80,7 +80,7 @@ def two_troubles():
 def test_several_troubles_stand_beside_each_other(words):
     app = AppTest.from_function(two_troubles).run()
     assert not app.exception
-    assert len(app.subheader) == 2
+    assert len(app.header) == 2
     assert "the rest" in words(app)
     assert words(app).count(r"has \*no\* ears") == 1
     assert "**What to do:** look for them." in words(app)

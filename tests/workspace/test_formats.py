@@ -132,7 +132,7 @@ def test_settings_inside_settings_are_translated():
 def test_every_page_shows_it(app_test, folder, page):
     app = app_test(folder, page).run()
     assert not app.exception
-    assert not [sub.value for sub in app.subheader if "went wrong" in sub.value]
+    assert not [sub.value for sub in app.header if "went wrong" in sub.value]
 
 
 def test_addresses_of_before_open_what_they_opened(app_test, folder):

@@ -4,12 +4,44 @@ import { button, svg } from "../dom.js";
 
 const STORE = "__voxscopePlayer";
 const NO_CARD_GRACE_MS = 400;
+const MAX_KEPT = 12;
 const PLAY = "M8 5.2v13.6L19 12z";
 const PAUSE = "M7 5h3.6v14H7zM13.4 5H17v14h-3.6z";
 
+// Sounds by their addresses, each asked for once and whole: a browser left to itself asks for the rest of a file when its
+// page, and with it the file, may be gone.
+class Sounds {
+  kept = new Map();
+
+  fetched(url) {
+    const found = this.kept.get(url) ?? asked(url);
+    this.kept.delete(url);
+    this.kept.set(url, found);
+    found.catch(() => this.kept.delete(url));
+    if (this.kept.size > MAX_KEPT) this.letGo(this.kept.keys().next().value);
+    return found;
+  }
+
+  letGo(url) {
+    this.kept.get(url).then(URL.revokeObjectURL, () => null);
+    this.kept.delete(url);
+  }
+}
+
+async function asked(url) {
+  const answer = await fetch(url);
+  if (!answer.ok) throw new Error(`${answer.status}`);
+  return URL.createObjectURL(await answer.blob());
+}
+
 class Player {
   audio = new Audio();
+  sounds = new Sounds();
   url = null;
+  // the address whose sound the audio element holds
+  loaded = null;
+  // the start that waits for its sound
+  waiting = null;
   cards = new Set();
   queue = [];
   failed = null;
@@ -45,18 +77,45 @@ class Player {
   }
 
   start(url, from) {
-    const { audio } = this;
     this.isEarly = false;
-    if (this.url !== url) {
-      this.url = url;
-      this.failed = null;
-      audio.src = url;
+    this.url = url;
+    this.waiting = null;
+    if (this.loaded === url) {
+      this.playFrom(from);
+      return;
     }
+    this.audio.pause();
+    this.failed = null;
+    const waiting = (this.waiting = {});
+    this.sounds.fetched(url).then(
+      (address) => this.waiting === waiting && this.begin(address, from),
+      () => this.waiting === waiting && this.fail(),
+    );
+    this.show();
+  }
+
+  begin(address, from) {
+    this.waiting = null;
+    this.loaded = this.url;
+    this.audio.src = address;
+    this.playFrom(from);
+    if (this.queue.length) this.sounds.fetched(this.queue[0]).catch(() => null);
+  }
+
+  playFrom(from) {
+    const { audio } = this;
     if (from !== null) {
       if (audio.readyState > 0) audio.currentTime = from;
       else audio.addEventListener("loadedmetadata", () => (audio.currentTime = from), { once: true });
     }
     audio.play().catch(() => this.show());
+    this.show();
+  }
+
+  fail() {
+    this.waiting = null;
+    this.failed = this.url;
+    this.audio.dispatchEvent(new Event("failed"));
     this.show();
   }
 
@@ -69,6 +128,7 @@ class Player {
   // What sounds goes by another address from now on: that of the card that shows it.
   rename(url) {
     this.isEarly = false;
+    if (!this.waiting) this.loaded = url;
     this.url = url;
     this.show();
   }
@@ -86,6 +146,7 @@ class Player {
       // between two clips of a queue nothing sounds, and the next must not begin either
       this.queue = [];
       this.audio.pause();
+      this.waiting = null;
     }, NO_CARD_GRACE_MS);
   }
 }

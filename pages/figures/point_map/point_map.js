@@ -14,7 +14,10 @@ import { fromStored, toStored, View } from "./view.js";
 
 const REACH_PX = 9;
 const MIDDLE_REACH_PX = 12;
-const MAX_CORNERS = 400;
+const MAX_CORNERS = 48;
+const CORNER_DIGITS = 3;
+const VIEW = "view";
+const REST_MS = 300;
 const ZOOM_STEP = 1.6;
 const NO_WEBGL =
   "This map needs WebGL 2, which this browser lacks or has switched off. " +
@@ -90,7 +93,8 @@ class PointMap {
     const { data } = component;
     this.component = component;
     this.data = data;
-    if (!before || before.map !== data.map) this.reset();
+    if (!before) this.view.read(new URLSearchParams(window.location.search).get(VIEW));
+    else if (before.map !== data.map) this.reset();
     if (!before || before.only_token !== data.only_token) this.only = new Set(data.only);
     if (!before || before.area_token !== data.area_token) this.setArea(data.area);
     const keys = "Arrow keys move it, plus and minus zoom, Enter opens the dot in the middle.";
@@ -183,17 +187,30 @@ class PointMap {
 
   pan(left, top) {
     this.view.pan(left, top);
-    this.redraw();
+    this.moved();
   }
 
   zoomAt(factor, at) {
     this.view.zoomAt(factor, at);
-    this.redraw();
+    this.moved();
   }
 
   reset() {
     this.view.reset();
+    this.moved();
+  }
+
+  // Where the map was moved to stands in the address once it rests; the server need not know it.
+  moved() {
     this.redraw();
+    clearTimeout(this.resting);
+    this.resting = setTimeout(() => {
+      const address = new URL(window.location.href);
+      if (this.view.isWhole) address.searchParams.delete(VIEW);
+      else address.searchParams.set(VIEW, this.view.asText());
+      if (address.href !== window.location.href)
+        window.history.replaceState(window.history.state, "", address);
+    }, REST_MS);
   }
 
   pointPx(point) {
@@ -299,7 +316,7 @@ class PointMap {
     const step = Math.max(1, Math.ceil(corners.length / MAX_CORNERS));
     this.area = corners
       .filter((_, i) => i % step === 0)
-      .map((corner) => corner.map((value) => Number(value.toFixed(5))));
+      .map((corner) => corner.map((value) => Number(value.toFixed(CORNER_DIGITS))));
     this.place();
   }
 
@@ -330,6 +347,7 @@ class PointMap {
   }
 
   forget() {
+    clearTimeout(this.resting);
     this.observer.disconnect();
     this.dots.forget();
   }

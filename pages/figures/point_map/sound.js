@@ -25,7 +25,9 @@ export class DotSound {
     const player = sharedPlayer();
     this.early = `${sounds}/${point}`;
     player.queue = [];
-    ["loadeddata", "error"].forEach((name) => player.audio.addEventListener(name, tellOnce, { once: true }));
+    ["loadeddata", "error", "failed"].forEach((name) =>
+      player.audio.addEventListener(name, tellOnce, { once: true }),
+    );
     setTimeout(tellOnce, SOUND_AHEAD_MS);
     player.startEarly(this.early);
   }

@@ -60,6 +60,23 @@ export class View {
     this.zoom = 1;
   }
 
+  // The view as an address says it, and back; an address that makes no sense changes nothing.
+  asText() {
+    return [...this.centre, this.zoom].map((value) => Number(value.toFixed(3))).join(",");
+  }
+
+  read(text) {
+    const [x, y, zoom, ...rest] = (text ?? "").split(",").map(Number);
+    const isView = text && !rest.length && [x, y, zoom].every(Number.isFinite) && zoom > 0;
+    if (!isView) return;
+    this.centre = [x, y].map((value) => Math.min(MAX_CENTRE, Math.max(-MAX_CENTRE, value)));
+    this.zoom = Math.min(MAX_ZOOM, Math.max(MIN_ZOOM, zoom));
+  }
+
+  get isWhole() {
+    return this.zoom === 1 && this.centre.every((value) => value === 0);
+  }
+
   // Stored places 0 … 1 into −1 … 1 of the canvas, as the graphics card takes them.
   transform() {
     const [across, up] = [(2 * this.unitPx) / this.width, (2 * this.unitPx) / this.height];

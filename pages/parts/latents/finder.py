@@ -48,6 +48,7 @@ def find_latents(view: SaeView) -> int:
         found = found[found["star"] != ""]
     column, is_ascending = latents_table.ORDERS[order or "Best F1"]
     found = found.sort_values(column, ascending=is_ascending, kind="stable", na_position="last")
+    found = found.sort_values("found_by", kind="stable")
     numbers = [int(latent) for latent in found["latent"]]
     before = st.session_state.get(IN_ORDER)
     st.session_state[IN_ORDER] = numbers
@@ -119,7 +120,8 @@ def _choose_limits() -> dict[str, float | bool]:
 def _filter(
     table: pd.DataFrame, *, text: str, values: list[str], limits: dict[str, float | bool]
 ) -> pd.DataFrame:
-    keep = latents_table.search_latents(table, text)
+    table = table.assign(found_by=latents_table.search_latents(table, text))
+    keep = table["found_by"] != latents_table.NOT_FOUND
     if values:
         keep &= (table["attribute"].astype("object") + "=" + table["value"].astype("object")).isin(values)
     if limits["f1"]:
@@ -178,7 +180,7 @@ def _draw_footer(found: pd.DataFrame, view: SaeView) -> None:
         ):
             st.download_button(
                 words,
-                data=partial(write, found.drop(columns="note_words")),
+                data=partial(write, found.drop(columns=["note_words", "found_by"])),
                 file_name=f"voxscope-{view.name}-latents.{suffix}",
                 mime=mime,
                 icon=":material/download:",

@@ -62,11 +62,26 @@ def _latent_table(view: SaeView, evidence: str) -> pd.DataFrame:
     return table
 
 
+BY_VALUE, BY_NOTE, BY_ID, NOT_FOUND = range(4)
+SEARCHED = {
+    BY_VALUE: ["meaning", "attribute", "value", "warning"],
+    BY_NOTE: ["note_words"],
+    BY_ID: ["top_speaker", "top_source"],
+}
+"""Where a search looks for its words, and there first what is meant most often."""
+
+
 def search_latents(table: pd.DataFrame, text: str) -> pd.Series:
-    """True where every word of `text` stands in a latent's number, value, speaker, source, warning or notes."""
-    fields = ["meaning", "attribute", "value", "top_speaker", "top_source", "warning", "note_words"]
-    words = table[fields].fillna("").agg(" ".join, axis=1).str.lower() + " #" + table["latent"].astype(str)
-    return holds_every_word(words, text)
+    """By what each latent is found: every word of `text` stands in its number or the value it detects, or else in what
+    people wrote about it; only where no latent is found so, in the ids of its main speaker and source."""
+    words = " #" + table["latent"].astype(str) + " "
+    found = pd.Series(NOT_FOUND, index=table.index)
+    for kind, fields in SEARCHED.items():
+        if kind == BY_ID and (found != NOT_FOUND).any():
+            break
+        words = words + table[fields].fillna("").agg(" ".join, axis=1).str.lower() + " "
+        found = found.mask((found == NOT_FOUND) & holds_every_word(words, text), kind)
+    return found
 
 
 def latent_columns() -> dict[str, Any]:

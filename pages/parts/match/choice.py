@@ -9,6 +9,7 @@ from pages.figures.player import clip_cards
 from pages.figures.player.player import clip_list
 from pages.shared import links, tables, trial_choice
 from pages.shared.caching import cached
+from pages.shared.choices import nearest, tell_unknown
 from pages.shared.row_table import row_table
 from pages.shared.wording import column_words
 from sae_core.analysis.match import hardest_partners, opening_pair
@@ -53,20 +54,21 @@ def choose_pair(view: SaeView, trial_set: TrialSet | None) -> tuple[int, int]:
     with st.container(key="match_pair"):
         for column, side, row in zip(st.columns(2, gap="medium"), SIDES, rows, strict=True):
             with column.container(border=True, height="stretch", key=f"pair_{side}"):
-                _draw_side(view, side, row, first=rows[0])
+                _draw_side(view, side, row, pair=rows)
     return rows
 
 
 def _chosen_pair(view: SaeView, trial_set: TrialSet | None) -> tuple[int, int]:
-    first, second = (_named_row(view, side) for side in SIDES)
+    first, second = named = [_named_row(view, side) for side in SIDES]
+    unknown = [links.chosen(side) is not None and row is None for side, row in zip(SIDES, named, strict=True)]
     if first is None and second is None:
         first, second = _opening_pair(view, trial_set)
     elif first is None or second is None:
-        named = first if first is not None else second
-        partner = _partner(view, int(named or 0))
+        partner = _partner(view, int((first if first is not None else second) or 0))
         first, second = (first if first is not None else partner), (second if second is not None else partner)
-    for side, row in zip(SIDES, (first, second), strict=True):
-        links.choose(side, links.clip_id(view, row))
+    for side, row, is_unknown in zip(SIDES, (first, second), unknown, strict=True):
+        if not is_unknown:  # else the address stays as it is until somebody chooses
+            links.choose(side, links.clip_id(view, row))
     return first, second
 
 
@@ -103,15 +105,14 @@ def _named_row(view: SaeView, side: str) -> int | None:
     table = view.workspace.corpus.table
     named = table.index[table["clip_id"] == wanted]
     if not len(named):
-        st.warning(
-            f"No clip of this workspace is called `{wanted}`; another is shown instead.",
-            icon=":material/search_off:",
+        tell_unknown(
+            side, wanted, noun="the clip", shown="another clip", near=nearest(wanted, table["clip_id"])
         )
         return None
     return int(named[0])
 
 
-def _draw_side(view: SaeView, side: str, row: int, *, first: int) -> None:
+def _draw_side(view: SaeView, side: str, row: int, *, pair: tuple[int, int]) -> None:
     with st.container(horizontal=True, vertical_alignment="center", key=f"choose_{side}"):
         st.markdown(f"**{SIDES[side]}**", width="content")
         with st.popover("Choose", icon=":material/search:", key=f"find_{side}_open"):
@@ -119,11 +120,18 @@ def _draw_side(view: SaeView, side: str, row: int, *, first: int) -> None:
         if side == links.SECOND:
             for kind, (words, what) in PARTNERS.items():
                 st.button(
-                    words, key=f"partner_{kind}", help=what, on_click=_take_partner, args=(view, first, kind),
+                    words, key=f"partner_{kind}", help=what, on_click=_take_partner, args=(view, pair[0], kind),
                     type="tertiary",
                 )  # fmt: skip
         else:
-            st.button("Swap", icon=":material/swap_horiz:", key="swap", type="tertiary", on_click=_swap)
+            st.button(
+                "Swap",
+                icon=":material/swap_horiz:",
+                key="swap",
+                type="tertiary",
+                on_click=_swap,
+                args=(view, pair),
+            )
     card = clip_cards.clip_card(view, row)
     opened = clip_list([card], key=f"pair_card_{side}", layout="wide")
     clip_cards.tell_silent([card])
@@ -139,10 +147,9 @@ def _take_partner(view: SaeView, first: int, kind: str) -> None:
         st.toast("There is no such clip.", icon=":material/person_off:")
 
 
-def _swap() -> None:
-    first, second = (links.chosen(side) for side in SIDES)
-    links.choose(links.FIRST, second)
-    links.choose(links.SECOND, first)
+def _swap(view: SaeView, pair: tuple[int, int]) -> None:
+    for side, row in zip(SIDES, pair[::-1], strict=True):
+        links.choose(side, links.clip_id(view, row))
 
 
 def _find_clip(view: SaeView, side: str) -> None:

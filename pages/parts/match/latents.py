@@ -10,6 +10,7 @@ from pages.figures.player.player import clip_list
 from pages.parts.match.choice import OperatingPoint
 from pages.parts.match.score_parts import signed
 from pages.shared import links
+from pages.shared.choices import nearest_latents, number_below, tell_unknown
 from pages.shared.exports import csv_button
 from pages.shared.heading import Heading
 from pages.shared.row_table import row_table
@@ -112,7 +113,7 @@ def draw_latents(
         part = SHOWN[str(choice)]
         table = match.latent_table
         table = table[table["active_on"] == part] if part else table
-        latent = _chosen_latent(match, table)
+        latent = _chosen_latent(view, match, table)
         _draw_table(view, match, table, latent, point)
         with st.container(horizontal=True, vertical_alignment="center"):
             what_for = "to hear it" if view.workspace.corpus.has_sound else "to open it"
@@ -130,13 +131,17 @@ def _csv_name(view: SaeView, rows: tuple[int, int]) -> str:
     return f"{view.name}-match-{first}-and-{second}"
 
 
-def _chosen_latent(match: MatchExplanation, table: pd.DataFrame) -> int | None:
+def _chosen_latent(view: SaeView, match: MatchExplanation, table: pd.DataFrame) -> int | None:
     """The latent that the address names, if it is active on either clip, else the first in the table."""
     active = [int(latent) for latent in match.latents]
     wanted = links.chosen(links.LATENT) or ""
     chosen = int(wanted) if wanted.isdecimal() and int(wanted) in active else None
     if chosen is None and active:
         chosen = int((table if len(table) else match.latent_table)["latent"].iloc[0])
+        if wanted and number_below(wanted, view.n_latents) is None:
+            near = nearest_latents(wanted, view.n_latents)
+            tell_unknown(links.LATENT, wanted, noun="the latent", shown=f"#{chosen}", near=near)
+            return chosen
     if chosen is not None:
         links.choose(links.LATENT, chosen)
     return chosen

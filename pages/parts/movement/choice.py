@@ -6,6 +6,7 @@ import streamlit as st
 
 from pages.parts.movement.steering import steered_station
 from pages.shared import links
+from pages.shared.choices import choose_one
 from pages.shared.renamed import read_renamed
 from pages.shared.wording import latent_words
 from sae_core.analysis.movement import ActiveSet, best_active_set, order_by_size, smallest_and_largest
@@ -83,16 +84,9 @@ def _saes(workspace: Workspace, view: SaeView, value: tuple[str, str]) -> list[A
 
 
 def _choose_sae(label: str, names: list[str], *, key: str, usual: str) -> str:
-    choice = st.selectbox(
-        label,
-        names,
-        index=names.index(usual),
-        key=key,
-        bind="query-params",
-        persist_state="session",
-        width=245,
+    return choose_one(
+        key, {name: name for name in names}, usual=usual, noun="the SAE", label=label, width=245
     )
-    return str(choice or usual)
 
 
 def _thresholds(view: SaeView, value: tuple[str, str]) -> list[ActiveSet]:

@@ -8,7 +8,7 @@ import streamlit as st
 from pages.figures.cells.cells import Cell, CellTable, cell_tables
 from pages.parts.movement import choice
 from pages.shared.renamed import read_renamed
-from pages.shared.tables import csv_bytes
+from pages.shared.tables import UNKNOWN, csv_bytes
 from pages.shared.wording import counted, plain, value_words
 from sae_core.measures.movement import MOVES
 from sae_core.workspace.workspace import Workspace
@@ -74,14 +74,18 @@ def _table(table: pd.DataFrame, attributes: tuple[str, ...], move: str, shown: s
     return CellTable(
         title=MOVE_WORDS[move],
         corner=attributes[0],
-        columns=[value_words(attributes[-1], str(name)) for name in columns]
+        columns=[_value_words(attributes[-1], str(name)) for name in columns]
         if len(attributes) > 1
         else ["clips"],
         lines=[
-            (value_words(attributes[0], str(first)), [cell(first, second) for second in columns])
+            (_value_words(attributes[0], str(first)), [cell(first, second) for second in columns])
             for first in _lines(table, attributes)[:MAX_LINES]
         ],
     )
+
+
+def _value_words(attribute: str, value: str) -> str:
+    return "unknown" if value in UNKNOWN else value_words(attribute, value)
 
 
 def _cell(line: pd.Series | None, key: tuple[str, ...], move: str, how: tuple[str, str], most: float) -> Cell:

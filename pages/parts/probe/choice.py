@@ -15,6 +15,7 @@ from pages.shared import clip_finder, links, media
 from pages.shared.caching import VIEW, cached
 from pages.shared.choices import choose_one
 from pages.shared.person import need
+from pages.shared.wording import plain, short_meaning
 from sae_core.analysis.probe import (
     Examination,
     Examiner,
@@ -47,6 +48,7 @@ KEPT, SOURCE = "kept", "sound"
 BRING, CLIP, STORED = "yours", "corpus", "kept"
 SOURCES = {BRING: "Your recording", CLIP: "A clip of the corpus", STORED: "Kept recordings"}
 PROBED = "probed sound"
+N_STRIKING, N_EXAMPLES = 12, 3
 _BROUGHT, _COUNT = "brought sound", "brought sounds"
 
 
@@ -101,6 +103,24 @@ def choose_source(view: SaeView) -> str:
         SOURCE, options, usual=BRING, noun="the source", draw=st.segmented_control, label="Probe",
         label_visibility="collapsed", required=True,
     )  # fmt: skip
+
+
+def offer_examples(view: SaeView) -> None:
+    """Clips to try the page on, while nothing was brought: the strongest of some latents with a name."""
+    named = {short_meaning(view, latent): latent for latent in view.striking_latents(N_STRIKING)[::-1]}
+    named.pop("", None)
+    if not named:
+        return
+    with st.container(horizontal=True, vertical_alignment="center", key="probe_examples"):
+        st.markdown("Or see what it shows on a clip of the corpus:", width="content")
+        for meaning, latent in list(named.items())[-N_EXAMPLES:][::-1]:
+            clip = links.clip_id(view, int(view.index.top(latent, 1)[0][0]))
+            st.button(plain(meaning), key=f"probe_example_{latent}", on_click=_take_example, args=(clip,))
+
+
+def _take_example(clip: str) -> None:
+    links.choose(links.CLIP, clip)
+    links.choose(SOURCE, CLIP)
 
 
 def chosen_probe(view: SaeView, source: str) -> Probe | None:

@@ -16,6 +16,12 @@ from sae_core.workspace.workspace import SaeView
 def take_first_preset(view: SaeView) -> None:
     """Steer something at first sight: the value that pages open on, or else the first that is confirmed."""
     steering = SteeringState.of(view)
+    if (unknown := steering.unknown) is not None:
+        st.warning(
+            f"The address asks to steer **{plain(unknown)}**, which is not here. Shown instead: what is offered first.",
+            icon=":material/link_off:",
+        )
+        steering.settled = None
     if steering.settled is not None:
         steering.show()
         return
