@@ -64,9 +64,9 @@ def _latent_table(view: SaeView, evidence: str) -> pd.DataFrame:
 
 BY_VALUE, BY_NOTE, BY_ID, NOT_FOUND = range(4)
 SEARCHED = {
-    BY_VALUE: ["meaning", "attribute", "value", "warning"],
+    BY_VALUE: ["meaning", "attribute", "value"],
     BY_NOTE: ["note_words"],
-    BY_ID: ["top_speaker", "top_source"],
+    BY_ID: ["top_speaker", "top_source", "warning"],
 }
 """Where a search looks for its words, and there first what is meant most often."""
 
