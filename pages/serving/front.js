@@ -22,11 +22,13 @@
   let isTouched = false;
   let isTyping = false;
   let isScrolled = false;
+  let touchedAt = 0;
   let lastChanged = "";
 
   function touch(event) {
     if (!event.isTrusted) return;
     isTouched = true;
+    touchedAt = scroller()?.scrollTop ?? 0;
     isTyping = event.type === "keydown" && event.target.matches?.("input, textarea");
   }
   ["pointerdown", "keydown"].forEach((name) => window.addEventListener(name, touch, true));
@@ -50,7 +52,7 @@
       replace(window.history.state, title, address);
       return;
     }
-    replace({ ...window.history.state, top: scroller()?.scrollTop ?? 0 }, "");
+    replace({ ...window.history.state, top: touchedAt }, "");
     push(state, title, address);
     isTouched = false;
     lastChanged = changed;
@@ -81,8 +83,9 @@
   // Their rows are painted; a hidden table beside the picture says which are in sight and which one is chosen.
 
   const gridOf = (node) => node?.closest?.('[data-testid="stDataFrame"]');
-  const isChoosing = (grid) =>
-    [...document.querySelectorAll("[data-row-of]")].some((mark) =>
+  // What Python says of the row that is chosen; nothing for a table of which none can be.
+  const markOf = (grid) =>
+    [...document.querySelectorAll("[data-row-of]")].find((mark) =>
       grid.closest(`.st-key-${CSS.escape(mark.dataset.rowOf)}`),
     );
 
@@ -140,8 +143,16 @@
     canvas.focus({ preventScroll: true });
   }
 
+  // Sorted by a click on a header, a table has an order that only the browser knows: steps then go by what is on screen.
+  const isSorted = (grid) =>
+    [...grid.querySelectorAll("canvas th")].some((head) => /^[↑↓] /.test(head.textContent));
+
   // The chosen row on screen; where it is out of sight, a short table is looked through for it.
   async function findChosen(grid) {
+    if (!isSorted(grid)) {
+      const { row } = markOf(grid).dataset;
+      return row === "" ? null : Number(row);
+    }
     const found = look(grid);
     const part = grid.querySelector(".dvn-scroller");
     if (found.chosen !== null || !part) return found.chosen;
@@ -194,17 +205,13 @@
         event.altKey
       )
         return;
-      if (!isChoosing(grid)) return;
+      if (!markOf(grid)) return;
       event.preventDefault();
       event.stopPropagation();
       MOVES[event.key](grid);
     },
     true,
   );
-
-  // Sorted by a click on a header, a table has an order that only the browser knows: steps then go by what is on screen.
-  const isSorted = (grid) =>
-    [...grid.querySelectorAll("canvas th")].some((head) => /^[↑↓] /.test(head.textContent));
 
   window.addEventListener(
     "click",

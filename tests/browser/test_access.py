@@ -65,7 +65,7 @@ def test_no_page_has_serious_findings_and_all_fit_in_light_and_dark(visit, page)
 def test_a_table_answers_to_keys_and_what_is_opened_is_announced(visit, wait_for_app):
     page = visit("latents?order=Number&latent=0")
     heading = page.locator(".st-key-latent_heading h2")
-    expect(page.locator(f"{CANVAS} tbody tr[aria-selected=true]").first).to_be_attached()
+    expect(page.locator("[data-row-of=latents_table]")).to_have_attribute("data-row", "0")
     page.locator(CANVAS).first.focus()
     page.keyboard.press("ArrowDown")
     expect(heading).to_contain_text("Latent #1")

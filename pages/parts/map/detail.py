@@ -81,7 +81,7 @@ def draw_latent(view: SaeView, latent: int) -> None:
         for row, activation in zip(strongest.rows, strongest.activations, strict=True)
     ]
     opened = clip_list(
-        cards, key="map_dot", heading=Heading("Strongest clips", "", "It is active on no clip.")
+        cards, key="map_dot", heading=Heading("Strongest clips", "", "It is active on no clip.", 3)
     )
     clip_cards.tell_silent(cards)
     if opened is not None:
