@@ -4,8 +4,6 @@
 (() => {
   const KEEP_PLACE_MS = 20000;
   const MAX_FRAMES = 30;
-  const ROW_PX = 35;
-  const HEADER_PX = 36;
   const CELL_PX = 120;
   const PAGE_ROWS = 7;
   const MAX_SCANNED = 60;
@@ -101,19 +99,23 @@
     };
   }
 
+  // Pixels of a row; the line of headers is as high.
+  const rowPx = (grid) => grid.querySelector(".dvn-scroller").scrollHeight / (look(grid).n + 1);
+
   const drawn = () =>
     new Promise((done) => window.requestAnimationFrame(() => window.requestAnimationFrame(done)));
 
   async function showRow(grid, row) {
     const part = grid.querySelector(".dvn-scroller");
     if (!part) return;
-    const [top, bottom] = [row * ROW_PX, (row + 1) * ROW_PX + HEADER_PX + 2];
+    const px = rowPx(grid);
+    const [top, bottom] = [row * px, (row + 2) * px + 2];
     if (top < part.scrollTop) part.scrollTop = top;
     else if (bottom > part.scrollTop + part.clientHeight)
       part.scrollTop = bottom - part.clientHeight;
     for (let i = 0; i < MAX_FRAMES; i += 1) {
       await drawn();
-      if (look(grid).first === Math.floor(part.scrollTop / ROW_PX)) return;
+      if (look(grid).first === Math.floor(part.scrollTop / px)) return;
     }
   }
 
@@ -125,7 +127,7 @@
     const box = canvas.getBoundingClientRect();
     const place = {
       clientX: box.left + Math.min(CELL_PX, box.width / 2),
-      clientY: box.top + HEADER_PX + row * ROW_PX - (part?.scrollTop ?? 0) + ROW_PX / 2,
+      clientY: box.top + (row + 1.5) * rowPx(grid) - part.scrollTop,
       bubbles: true,
       cancelable: true,
       button: 0,
@@ -158,7 +160,7 @@
     if (found.chosen !== null || !part) return found.chosen;
     const [before, step] = [
       part.scrollTop,
-      Math.max(ROW_PX, part.clientHeight - HEADER_PX - ROW_PX),
+      Math.max(rowPx(grid), part.clientHeight - 2 * rowPx(grid)),
     ];
     if (part.scrollHeight / step > MAX_SCANNED) return null;
     for (let top = 0; top < part.scrollHeight; top += step) {

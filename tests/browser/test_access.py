@@ -40,6 +40,17 @@ def violations(page: Page, rules: list[str]) -> list[str]:
     ]
 
 
+def overflowing(page: Page) -> list[str]:
+    """What is wider than its place once charts have followed the new width."""
+    found: list[str] = []
+    for _ in range(15):
+        page.wait_for_timeout(400)
+        found = page.evaluate(OVERFLOWING)
+        if not found:
+            break
+    return found
+
+
 def test_no_page_has_serious_findings_and_all_fit_in_light_and_dark(visit, page):
     problems = []
     for path in PAGES:
@@ -51,13 +62,12 @@ def test_no_page_has_serious_findings_and_all_fit_in_light_and_dark(visit, page)
         problems += [f"{name}: {line}" for line in violations(page, RULES)]
         page.emulate_media(color_scheme="dark")
         page.wait_for_timeout(400)
-        problems += [f"{name}, dark: {line}" for line in violations(page, ["cat.color"])]
+        problems += [f"{name}, dark: {line}" for line in violations(page, ["wcag2aa"])]
         for card in page.locator(".card").all()[:1]:
             assert sum(map(int, re.findall(r"\d+", card.evaluate(CARD))[:3])) < 180
         for width in WIDTHS[1:]:
             page.set_viewport_size({"width": width, "height": 900})
-            page.wait_for_timeout(400)
-            problems += [f"{name}, {width} px: {html}" for html in page.evaluate(OVERFLOWING)]
+            problems += [f"{name}, {width} px: {html}" for html in overflowing(page)]
         problems += [f"{name}, {WIDTHS[-1]} px: {line}" for line in violations(page, RULES)]
     assert not problems, "\n".join(problems)
 
