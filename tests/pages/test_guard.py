@@ -15,6 +15,7 @@ from streamlit.web.server.server_util import is_url_from_allowed_origins
 from streamlit.web.server.starlette.starlette_routes import create_media_routes
 
 from pages.serving import server
+from pages.serving.front import Front
 from pages.serving.guard import CLOSED, HEADERS, MAX_PATH_BYTES, Guard
 from pages.shared import media
 
@@ -116,8 +117,8 @@ def test_the_app_is_served_behind_the_guard(monkeypatch):
         "server.baseUrlPath": "vox",
     }
     monkeypatch.setattr(server.st, "get_option", options.get)
-    (guard,) = server.middleware()
-    assert guard.cls is Guard
+    guard, front = server.middleware()
+    assert (guard.cls, front.cls) == (Guard, Front)
     assert guard.kwargs.pop("is_left_over") is media.is_left_over
     assert guard.kwargs == {"hosts": ["voices.example", "other.example"], "base": "vox", "is_shared": False}
 
