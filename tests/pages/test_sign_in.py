@@ -217,8 +217,8 @@ def test_a_base_path_is_kept(people):
 def test_beyond_this_machine_a_server_needs_somebody_to_sign_in():
     with pytest.raises(ValueError, match="nobody could sign in"):
         SignIn(None)
-    assert [one.cls.__name__ for one in server.middleware()] == ["Guard"]
-    assert [one.cls.__name__ for one in server.middleware(token=TOKEN)] == ["Guard", "SignIn"]
+    assert [one.cls.__name__ for one in server.middleware()] == ["Guard", "Front"]
+    assert [one.cls.__name__ for one in server.middleware(token=TOKEN)] == ["Guard", "SignIn", "Front"]
 
 
 def test_roles_hold_where_they_were_given(app_test, small_workspace, words, monkeypatch):
