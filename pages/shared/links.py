@@ -15,15 +15,21 @@ from sae_core.workspace.workspace import SaeView
 SAE, LATENT, CLIP = "sae", "latent", "clip"
 WORKSPACE = "workspace"
 FIRST, SECOND = "a", "b"
-EARLIER_WORDS = {"evidence": {"new voices": "unseen speakers", "same voices": "seen speakers"}}
-"""What addresses said before format version 2."""
+EARLIER_WORDS = {
+    "evidence": {
+        "new voices": "unseen speakers", "unseen speakers": "unseen speakers",
+        "same voices": "seen speakers", "seen speakers": "seen speakers",
+    }
+}  # fmt: skip
+"""What addresses of earlier versions say → the option that is meant; today's say it with a capital, as the control
+shows it."""
 
 
 def modernise() -> None:
     """Say in today's words what an address of an earlier version says."""
     for name, words in EARLIER_WORDS.items():
         if (said := st.query_params.get(name)) in words:
-            st.query_params[name] = words[said]
+            st.query_params[name] = words[said].capitalize()
             st.session_state.setdefault(name, words[said])
 
 
