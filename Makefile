@@ -34,7 +34,8 @@ app: ready
 	@$(BIN)/python -m sae_core $(if $(WORKSPACE),serve --workspace "$(WORKSPACE)",demo open) $(SERVE_FLAGS)
 
 test: ready-dev chromium check
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not browser and not slow"
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "browser or slow"
 
 # Apart from the tests, because counting lines makes them take nearly twice as long.
 coverage: ready-dev

@@ -146,10 +146,10 @@ def _check(host: str, port: int) -> None:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
-        except OSError as error:
+        except (OSError, TypeError, UnicodeError) as error:  # a host that is no name cannot even be looked up
             taken = (
                 f"port {port} is in use"
-                if error.errno == errno.EADDRINUSE
+                if getattr(error, "errno", None) == errno.EADDRINUSE
                 else f"nothing can listen at {host}:{port}"
             )
             remedy = (

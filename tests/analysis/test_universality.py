@@ -49,7 +49,7 @@ def test_universal_latents_are_those_that_every_other_sae_has(views):
     assert (
         table[NESTED][table["is_universal"]] == found.one["best"][table.index[table["is_universal"]]]
     ).all()
-    assert table["name"].iloc[0] == plain.name_of(table.index[0])
+    assert table["name"].iloc[0] == plain.name_of(int(table.index[0]))
 
 
 def test_a_row_for_each_value_and_sae_is_what_the_sae_says(views):

@@ -269,7 +269,7 @@ def test_jobs_are_told_as_they_are(app_test, site, words):
 def place_of(block, value):
     """Where a heading stands in the tree of a page: a number for each level."""
     for number, child in getattr(block, "children", {}).items():
-        if getattr(child, "type", "") == "subheader" and child.value == value:
+        if getattr(child, "type", "") in ("header", "subheader") and child.value == value:
             return [number]
         if (below := place_of(child, value)) is not None:
             return [number, *below]

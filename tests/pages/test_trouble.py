@@ -127,7 +127,7 @@ def test_an_unforeseen_error_is_logged_and_told_in_a_sentence(
 ):
     from sae_core.workspace.workspace import SaeView
 
-    monkeypatch.setattr(SaeView, "method_example", lambda _: 1 / 0)
+    monkeypatch.setattr(SaeView, "method_example", lambda *_, **__: 1 / 0)
     with caplog.at_level(logging.ERROR, logger="voxscope"):
         app = app_test(small_workspace).run()
     assert not app.exception
