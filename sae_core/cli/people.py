@@ -48,7 +48,9 @@ def run_add(options: argparse.Namespace) -> None:
     try:
         people.with_person(options.name, password, roles).save(options.file)
     except ValueError as error:
-        raise VoxScopeError(str(error), remedy="see: python -m sae_core people add --help") from error
+        raise VoxScopeError(
+            str(error), where=options.file, remedy="see: python -m sae_core people add --help"
+        ) from error
     print(f"{options.name} is in {options.file}; a server that runs has to be started again")
     say_next(f"serve --host 0.0.0.0 --people {options.file}")
 
@@ -58,7 +60,9 @@ def run_remove(options: argparse.Namespace) -> None:
     try:
         People.load(options.file).without(options.name).save(options.file)
     except ValueError as error:
-        raise VoxScopeError(str(error), remedy="see: python -m sae_core people list") from error
+        raise VoxScopeError(
+            str(error), where=options.file, remedy="see: python -m sae_core people list"
+        ) from error
     print(f"{options.name} is no longer in {options.file}; a server that runs has to be started again")
 
 

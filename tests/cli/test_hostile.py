@@ -50,7 +50,10 @@ INPUTS = {
     ),
     "steer": ("{w}/clips.parquet {new}/v.npy --recipe {w}", "{w}/embeddings/planted {w} --recipe {new}"),
     "trust": ("--workspace {w}",),
-    "people add": ("ana --role read --file {new}/people.json", "ana --keep-password --file {w}/corpus.json"),
+    "people add": (
+        "ana --role read --keep-password --file {new}/people.json",
+        "ana --keep-password --file {w}/corpus.json",
+    ),
     "people remove": ("ana --file {w}/corpus.json",),
     "people list": ("--file {w}/corpus.json", "--file {new}/people.json"),
     "lineage": ("--workspace {w} topk-16-k4 matryoshka-32-k4", "--workspace {w} matryoshka-32-k4 --csv {w}"),
