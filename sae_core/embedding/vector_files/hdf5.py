@@ -24,8 +24,8 @@ _MAX_DEPTH = 16
 _MAX_CHUNK_BYTES = 16 * PIECE_BYTES
 
 
-def pieces(path: Path, ids: str | Path | None) -> Iterator[Piece]:
-    """See `read_vectors`; `ids` may name the dataset of ids."""
+def library_for(path: Path) -> Any:
+    """The package h5py; MissingDependencyError naming the file that is read or written where it is not installed."""
     try:
         import h5py
     except ImportError as error:
@@ -33,6 +33,12 @@ def pieces(path: Path, ids: str | Path | None) -> Iterator[Piece]:
             "is an HDF5 file, for which the package h5py is not installed", where=path,
             remedy="install the extra: pip install voxscope[vectors]",
         ) from error  # fmt: skip
+    return h5py
+
+
+def pieces(path: Path, ids: str | Path | None) -> Iterator[Piece]:
+    """See `read_vectors`; `ids` may name the dataset of ids."""
+    h5py = library_for(path)
     with h5py.File(path, "r") as file:
         found = dict(_datasets(file, h5py, path))
         tables = [name for name, dataset in found.items() if dataset.ndim == 2]

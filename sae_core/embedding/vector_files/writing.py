@@ -11,8 +11,9 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from sae_core.embedding.vector_files.hdf5 import library_for
 from sae_core.files.artifacts import writing
-from sae_core.files.errors import ArtifactError, MissingDependencyError
+from sae_core.files.errors import ArtifactError
 
 Add: TypeAlias = Callable[[Sequence[str], np.ndarray], None]
 """Takes the ids of some rows and the rows, f32[n, d]."""
@@ -154,13 +155,7 @@ def _safetensors(path: Path, dim: int) -> Iterator[Add]:
 
 @contextlib.contextmanager
 def _hdf5(path: Path, dim: int) -> Iterator[Add]:
-    try:
-        import h5py
-    except ImportError as error:
-        raise MissingDependencyError(
-            "is an HDF5 file, for which the package h5py is not installed", where=path,
-            remedy="install the extra: pip install voxscope[vectors]",
-        ) from error  # fmt: skip
+    h5py = library_for(path)
     with h5py.File(path, "w") as file:
         vectors = file.create_dataset("vectors", (0, dim), "<f4", maxshape=(None, dim), chunks=(1024, dim))
         names = file.create_dataset("ids", (0,), h5py.string_dtype(), maxshape=(None,), chunks=(1024,))
