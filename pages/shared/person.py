@@ -35,11 +35,14 @@ def to_header(person: Person) -> str:
 
 def current_person() -> Person:
     """Whoever looks at this page."""
-    held = st.context.headers.get(PERSON_HEADER)
-    if not held:
+    if not (held := _header()):
         return OWNER
     raw = json.loads(base64.urlsafe_b64decode(held))
     return Person(str(raw["name"]), dict(raw["roles"]))
+
+
+def _header() -> str | None:
+    return st.context.headers.get(PERSON_HEADER)
 
 
 def may(role: str, workspace: str) -> bool:

@@ -84,7 +84,7 @@ def test_a_channel_can_be_chosen(app_test, voiced_workspace, drawn):
     one, other = clip_samples(voiced_workspace, 0), clip_samples(voiced_workspace, 7)
     app = upload(app_test(voiced_workspace, "probe").run(), as_wav(np.stack([one, other], axis=1)))
     mixed = drawn(app, "probe_clips")["clips"][0]
-    app.selectbox[1].set_value(1).run()
+    app.selectbox(key="probe_channel_1").set_value(1).run()
     assert drawn(app, "probe_clips")["clips"][0]["opens"] == 7
     assert mixed["note"] == ""
     assert drawn(app, "probe_clips")["clips"][0]["note"] == "the same sound"

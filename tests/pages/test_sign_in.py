@@ -223,9 +223,7 @@ def test_beyond_this_machine_a_server_needs_somebody_to_sign_in():
 
 def test_roles_hold_where_they_were_given(app_test, small_workspace, words, monkeypatch):
     def seen_by(person, page):
-        monkeypatch.setattr("pages.shared.person.current_person", lambda: person)
-        for place in ("session", "notes_panel", "visitor"):
-            monkeypatch.setattr(f"pages.shared.{place}.current_person", lambda: person)
+        monkeypatch.setattr("pages.shared.person._header", lambda: to_header(person))
         return app_test(small_workspace, page).run()
 
     name = small_workspace.name
@@ -240,7 +238,7 @@ def test_roles_hold_where_they_were_given(app_test, small_workspace, words, monk
 def test_what_is_written_needs_the_role(monkeypatch):
     from pages.shared import person
 
-    monkeypatch.setattr(person, "current_person", lambda: Person("ana", {"demo": "read"}))
+    monkeypatch.setattr(person, "_header", lambda: to_header(Person("ana", {"demo": "read"})))
     person.need("read", "demo")
     with pytest.raises(ArtifactError, match=r"look and listen.*annotate"):
         person.need("annotate", "demo")
