@@ -6,10 +6,11 @@
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from hypothesis import HealthCheck, settings
 
 settings.register_profile(
@@ -52,16 +53,32 @@ def _main_is_pytest() -> Iterator[None]:
     sys.modules["__main__"] = main
 
 
+def _made_once(factory: pytest.TempPathFactory, name: str, write: Callable[[Path], object]) -> Path:
+    """A folder that the first process of this run that asks for it writes, and all others read."""
+    base = factory.getbasetemp()
+    base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    folder, finished = base / "shared" / name, base / f"{name}.finished"
+    with FileLock(base / f"{name}.lock"):
+        if not finished.exists():
+            folder.parent.mkdir(exist_ok=True)
+            write(folder)
+            finished.touch()
+    return folder
+
+
 @pytest.fixture(scope="session")
 def small_workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished workspace of synthetic voices with audio and two SAEs; shared by all tests, so never write to it."""
+    return _made_once(tmp_path_factory, "small", _write_small_workspace)
+
+
+def _write_small_workspace(folder: Path) -> None:
     from sae_core.build.steps import index_workspace, train_in_workspace
     from sae_core.demo.planted import write_synthetic_workspace
     from sae_core.sae.model import SaeConfig
     from sae_core.sae.training import TrainingConfig
     from sae_core.workspace.workspace import Workspace
 
-    folder = tmp_path_factory.mktemp("workspaces") / "small"
     # of this seed held-out speakers confirm a value, so that some latents have names and others none
     write_synthetic_workspace(folder, n_clips=600, n_speakers=100, seed=22, with_audio=True)
     workspace = Workspace(folder)
@@ -71,7 +88,6 @@ def small_workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ):
         train_in_workspace(workspace, config, TrainingConfig(n_epochs=40, batch_size=64))
     index_workspace(folder)
-    return folder
 
 
 @pytest.fixture(scope="session")
@@ -79,7 +95,7 @@ def voiced_workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished workspace of hums embedded by GE2E, with a map; shared by all tests, so never write to it."""
     from tests.voiced import write_voiced_workspace
 
-    return write_voiced_workspace(tmp_path_factory.mktemp("workspaces") / "voiced")
+    return _made_once(tmp_path_factory, "voiced", write_voiced_workspace)
 
 
 @pytest.fixture
