@@ -12,7 +12,7 @@ from benchmarks.peers import Peer
 from benchmarks.rows import Row, in_turns
 from sae_core.demo.planted import plant
 from sae_core.sae.model import SaeConfig, SparseAutoencoder
-from sae_core.sae.quality import mean_and_spread
+from sae_core.sae.quality import mean_and_std
 from sae_core.sae.step import SaeFit, StepSettings
 
 DIM, K, BATCH = 192, 32, 4096
@@ -41,7 +41,7 @@ def measure(*, is_quick: bool) -> Iterator[Row]:
 def planted_inputs(n_clips: int) -> torch.Tensor:
     """Clips of planted truth, in random order, centred and scaled as in training."""
     vectors = plant(n_clips, dim=DIM)[1].vectors
-    mean, spread = mean_and_spread(vectors)
+    mean, spread = mean_and_std(vectors)
     order = np.random.default_rng(0).permutation(n_clips)
     return torch.from_numpy((vectors[order] - mean.astype(np.float32)) * np.float32(DIM**0.5 / spread))
 

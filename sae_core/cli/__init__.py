@@ -2,7 +2,6 @@
 
 from sae_core.cli import (
     build,
-    chain,
     demo,
     foreign,
     grids,
@@ -13,13 +12,14 @@ from sae_core.cli import (
     people,
     serve,
     steering,
+    steps,
     trust,
     vectors,
     verification,
 )
 
 FAMILIES = (
-    chain,
+    steps,
     vectors,
     build,
     grids,

@@ -114,7 +114,7 @@ def firing_counts(codes: SparseCodes) -> np.ndarray:
     return counts
 
 
-def mean_and_spread(vectors: Float32[np.ndarray, "n d"]) -> tuple[Float64[np.ndarray, " d"], float]:
+def mean_and_std(vectors: Float32[np.ndarray, "n d"]) -> tuple[Float64[np.ndarray, " d"], float]:
     """Return the mean μ of the rows and ‖σ‖ = √(E‖x − μ‖²), in two passes; ValueError when there is no row."""
     if not len(vectors):
         raise ValueError("there is no vector to measure")
@@ -125,10 +125,10 @@ def mean_and_spread(vectors: Float32[np.ndarray, "n d"]) -> tuple[Float64[np.nda
 
 def gamma(vectors: Float32[np.ndarray, "n d"]) -> float:
     """Return γ = ‖μ‖ / ‖σ‖: how far off-centre embeddings are; large γ foretells dead latents (arXiv 2605.31518)."""
-    mean, spread = mean_and_spread(vectors)
-    if spread <= 0:
+    mean, std = mean_and_std(vectors)
+    if std <= 0:
         raise ValueError("all embeddings are the same, so γ is not defined")
-    return float(np.linalg.norm(mean) / spread)
+    return float(np.linalg.norm(mean) / std)
 
 
 def max_decoder_cosine(directions: Float32[np.ndarray, "L d"]) -> Float32[np.ndarray, " L"]:

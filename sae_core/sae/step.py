@@ -19,7 +19,7 @@ from sae_core.sae.thresholds import (
     jump_products,
     sparsity_loss,
 )
-from sae_core.sae.topk import differentiable_products, nested_weighted_rows, weighted_rows
+from sae_core.sae.topk import differentiable_products, matryoshka_weighted_rows, weighted_rows
 
 TINY = 1e-12
 MIN_AUX_CLIPS = 64
@@ -108,7 +108,7 @@ class SaeFit:
         bias = sae.b_enc - sae.W_enc @ sae.b_dec
         values, latents, sparsity = self._activate(inputs, bias)
         prefixes = sae.config.prefixes or (sae.config.n_latents,)
-        rebuilt = nested_weighted_rows(sae.W_dec, latents, values, prefixes) + sae.b_dec  # [b, p, d]
+        rebuilt = matryoshka_weighted_rows(sae.W_dec, latents, values, prefixes) + sae.b_dec  # [b, p, d]
         errors = [mse_loss(part, inputs, reduction="sum") for part in rebuilt.unbind(1)]
         norm = inputs.square().sum()
         loss = sum(errors) / (self.team.total(norm) * len(prefixes)).clamp_min(TINY) + sparsity
@@ -116,7 +116,7 @@ class SaeFit:
             # the order of clips is random, so the first part of a batch stands for all of it at a part of the cost
             part = slice(self.team.share_of_first(max(MIN_AUX_CLIPS, len(inputs) * self.team.size // 4)))
             residual = inputs[part] - rebuilt[part, -1].detach()
-            loss = loss + self.settings.aux_coefficient * self.auxiliary_loss(inputs[part], residual, bias)
+            loss = loss + self.settings.aux_coefficient * self.aux_k_loss(inputs[part], residual, bias)
         sae.zero_grad(set_to_none=True)
         loss.backward()
         self.team.add_gradients(sae.parameters())
@@ -150,7 +150,7 @@ class SaeFit:
             batch_strongest(inputs, encoder, self.sae.config.k, self.team)[2].expand_as(self.sae.threshold)
         )
 
-    def auxiliary_loss(
+    def aux_k_loss(
         self, inputs: Float[Tensor, "b d"], residual: Float[Tensor, "b d"], bias: Float[Tensor, " L"]
     ) -> Tensor:
         """Return the share of the residual's variance that dead latents leave unexplained; 0 when none is dead."""

@@ -347,7 +347,7 @@ def _weighted_rows(weight: Tensor, slots: Slots, values: Tensor) -> Tensor:
     return rebuilt
 
 
-def nested_weighted_rows(
+def matryoshka_weighted_rows(
     weight: Float[Tensor, "L d"],
     latents: Int[Tensor, "b k"],
     values: Float[Tensor, "b k"],

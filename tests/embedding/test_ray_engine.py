@@ -208,7 +208,7 @@ def test_a_cluster_that_is_not_there_is_said_at_once():
 
 
 def test_ray_is_loaded_when_asked_for_and_missed_by_name(monkeypatch, corpus, tmp_path):
-    code = "import sys, sae_core.embedding.ray_engine, sae_core.cli.chain; print('ray' in sys.modules)"
+    code = "import sys, sae_core.embedding.ray_engine, sae_core.cli.steps; print('ray' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
     monkeypatch.setitem(sys.modules, "ray", None)

@@ -51,7 +51,7 @@ def test_nothing_to_measure_is_refused():
     with pytest.raises(ValueError, match="no clip to measure activity"):
         quality.activity_metrics(SparseCodes(np.zeros((0, 2), np.int32), np.zeros((0, 2), np.float32), 5))
     with pytest.raises(ValueError, match="no vector"):
-        quality.mean_and_spread(normal(0, 3))
+        quality.mean_and_std(normal(0, 3))
     with pytest.raises(ValueError, match="not defined"):
         quality.gamma(np.ones((5, 3), np.float32))
 
@@ -79,7 +79,7 @@ def test_shares_above_one_and_ten_percent():
 def test_gamma_and_mean_over_several_pieces():
     vectors = normal(150_000, 3) * [1, 2, 3] + [4, 0, -1]
     vectors = vectors.astype(np.float32)
-    mean, spread = quality.mean_and_spread(vectors)
+    mean, spread = quality.mean_and_std(vectors)
     np.testing.assert_allclose(mean, vectors.mean(0, dtype=float), rtol=1e-6)
     assert spread == pytest.approx(np.linalg.norm(vectors.std(0, dtype=float)), rel=1e-5)
     assert quality.gamma(vectors) == pytest.approx(17**0.5 / 14**0.5, rel=0.01)

@@ -139,20 +139,20 @@ def test_decoder_directions_keep_norm_one():
         torch.testing.assert_close(fit.sae.W_dec.norm(dim=1), torch.ones(32))
 
 
-def test_auxiliary_loss_moves_dead_latents_only_and_no_decoder_bias():
+def test_aux_k_loss_moves_dead_latents_only_and_no_decoder_bias():
     fit = make_fit(dead_after_clips=100)
     fit.n_seen = 1000
     fit.last_fired[5:] = 1000
     inputs = normal(40, 6, seed=1)
     residual = normal(40, 6, seed=2)
-    fit.auxiliary_loss(inputs, residual, fit.sae.b_enc).backward()
+    fit.aux_k_loss(inputs, residual, fit.sae.b_enc).backward()
     for part in (fit.sae.W_enc, fit.sae.W_dec, fit.sae.b_enc):
         assert part.grad[:5].any()
         assert not part.grad[5:].any()
     assert fit.sae.b_dec.grad is None
 
 
-def test_auxiliary_loss_fits_the_residual_not_its_negative():
+def test_aux_k_loss_fits_the_residual_not_its_negative():
     # one dead latent along the residual explains all of it; turned round it cannot
     sae = SparseAutoencoder.untrained(SaeConfig(dim=2, n_latents=2, k=1), np.zeros(2), 1.0)
     with torch.no_grad():
@@ -161,16 +161,16 @@ def test_auxiliary_loss_fits_the_residual_not_its_negative():
     fit.n_seen, fit.last_fired = 10, torch.tensor([10, 0])
     residual = torch.tensor([[1.0, 0.0], [3.0, 0.0], [2.0, 0.0]])
     bias = torch.zeros(2)
-    assert fit.auxiliary_loss(residual, residual, bias).item() == pytest.approx(0, abs=1e-6)
-    assert fit.auxiliary_loss(residual, -residual, bias).item() > 1
+    assert fit.aux_k_loss(residual, residual, bias).item() == pytest.approx(0, abs=1e-6)
+    assert fit.aux_k_loss(residual, -residual, bias).item() > 1
 
 
-def test_auxiliary_loss_is_zero_without_dead_latents_or_without_residual():
+def test_aux_k_loss_is_zero_without_dead_latents_or_without_residual():
     fit = make_fit(dead_after_clips=100)
     inputs = normal(8, 6)
-    assert fit.auxiliary_loss(inputs, normal(8, 6), fit.sae.b_enc).item() == 0
+    assert fit.aux_k_loss(inputs, normal(8, 6), fit.sae.b_enc).item() == 0
     fit.n_seen = 1000
-    loss = fit.auxiliary_loss(inputs, torch.zeros(8, 6), fit.sae.b_enc)
+    loss = fit.aux_k_loss(inputs, torch.zeros(8, 6), fit.sae.b_enc)
     loss.backward()
     assert loss.item() == 0
     assert torch.isfinite(fit.sae.W_dec.grad).all()
@@ -240,7 +240,7 @@ def test_arrays_of_another_autoencoder_are_refused(damage):
         make_fit().restore(arrays)
 
 
-def test_auxiliary_loss_brings_dead_latents_back():
+def test_aux_k_loss_brings_dead_latents_back():
     truth = torch.nn.functional.normalize(normal(64, 16), dim=1)
     n_dead, fvu = [], []
     for coefficient in (0.0, 1 / 32):

@@ -10,7 +10,7 @@ from sae_core.sae import topk
 from sae_core.sae.topk import (
     Slots,
     differentiable_products,
-    nested_weighted_rows,
+    matryoshka_weighted_rows,
     side_by_side,
     slot_products,
     strongest_products,
@@ -186,7 +186,7 @@ def test_nested_sums_and_their_gradients_equal_masked_dense_products(prefixes):
     for is_fast in (True, False):
         weight, values = normal(30, 7).requires_grad_(), normal(25, 6, seed=1).requires_grad_()
         if is_fast:
-            sums = nested_weighted_rows(weight, latents, values, prefixes)
+            sums = matryoshka_weighted_rows(weight, latents, values, prefixes)
         else:
             dense = torch.zeros(25, 30, dtype=torch.float64).scatter(1, latents, values)
             sums = torch.stack([dense[:, :prefix] @ weight[:prefix] for prefix in prefixes], dim=1)

@@ -1,4 +1,4 @@
-"""The verbs of the chain: import, embed, train, index, info."""
+"""The steps of a workspace as verbs: import, embed, train, index, info."""
 
 import argparse
 import os
