@@ -46,6 +46,7 @@ check: ready-dev
 	$(BIN)/ruff format --check $(wildcard $(CODE))
 	$(BIN)/oxlint pages
 	$(BIN)/oxfmt --check pages
+	$(BIN)/hadolint Dockerfile
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 

@@ -26,6 +26,7 @@ READ = pytest.mark.parametrize("page", PAGES_TO_READ, ids=lambda page: str(page.
 OF_OTHER_PROGRAMS = {
     "--nproc-per-node", "--nnodes", "--rdzv-backend", "--rdzv-endpoint",  # torchrun
     "--head", "--port", "--address", "--disable-usage-stats",  # ray
+    "--build", "--build-arg", "--rm", "--service-ports",  # docker
     "--only", "--help", "--strict",
 }  # fmt: skip
 
