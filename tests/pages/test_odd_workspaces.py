@@ -5,8 +5,8 @@ import pytest
 from tests.odd_workspaces import KINDS, UNTRAINED, write_odd_workspace
 
 PAGES = (
-    "overview", "latents", "clips", "map", "match", "probe", "sweep", "movement", "steering", "verification",
-    "data_check", "build", "notes",
+    "overview", "latents", "clips", "map", "match", "probe", "sweep", "movement", "steering", "erasure",
+    "verification", "data_check", "build", "notes",
 )  # fmt: skip
 
 

@@ -164,7 +164,7 @@ def test_every_latent_leads_to_the_steering_page(app_test, small_workspace, view
         st.tuples(
             st.integers(0, 99), st.sampled_from(["ablate", "scale", "set"]), st.integers(0, 9_999_999_999)
         ),
-        max_size=12,
+        max_size=90,
     )
 )
 def test_an_address_reads_back_as_it_was_written(listed):
