@@ -79,9 +79,12 @@ def draw_leftover(
 
 
 def _asked() -> bool:
-    with st.container(horizontal=True, vertical_alignment="center"):
+    place = st.empty()
+    with place.container(horizontal=True, vertical_alignment="center"):
         is_asked = st.button("Measure what is left", icon=":material/science:", key="measure_leftover")
         st.caption("Fits probes for every attribute value before and after; some seconds.")
+    if is_asked:
+        place.empty()
     return is_asked
 
 
@@ -126,6 +129,7 @@ def _draw_table(table: pd.DataFrame) -> None:
             f"{line.change_low:+.2f} … {line.change_high:+.2f}".replace("-", "−") for line in lines
         ],
         said=[_said(line) for line in lines],
+        majority_rate=100 * table["majority_rate"],
     )
     st.dataframe(
         shown[COLUMNS],
@@ -157,7 +161,7 @@ def _columns() -> dict[str, Any]:
         "auroc_after": number("AUROC after", format="%.2f", width=95),
         "said": text("Verdict", width=120, help="Hurt: not meant, and the interval of the change lies below 0."),
         "majority_rate": number(
-            "Majority rate", format="percent", width=105,
+            "Majority rate", format="%.0f %%", width=105,
             help="Accuracy of always guessing the commoner side; its balanced accuracy is 0.50.",
         ),
     }  # fmt: skip
