@@ -15,6 +15,7 @@ PAGES = [
     "sweep",
     "movement",
     "steering",
+    "erasure",
     "verification",
     "build",
     "data_check",

@@ -110,47 +110,44 @@ def _draw_remedy(view: SaeView, gap: Gap) -> None:
 
 
 def _draw_latents(view: SaeView, gap: Gap) -> None:
-    table = gap.table
-    if table.empty:
+    """The latents that change the gap most: a table, and the first few to hear and to open."""
+    if gap.table.empty:
         return
-    latents = [int(latent) for latent in table["latent"]]
+    _draw_table(view, gap)
+    latents, change = gap.table["latent"].to_numpy(), gap.table["change"].to_numpy()
+    by_size = latents[np.argsort(-np.abs(change), kind="stable")][:N_CARDS]
+    cards = [latent_card(view, int(latent), shows_f1=True) for latent in by_size]
+    words = "the largest change first; each plays its strongest clip"
+    opened = clip_list(cards, key="gap_latents", heading=Heading("Latents it rests on", words, level=3))
+    tell_silent(cards)
+    if opened is not None:
+        links.open_latent(view, opened)
+
+
+def _draw_table(view: SaeView, gap: Gap) -> None:
+    table, number, text = gap.table, st.column_config.NumberColumn, st.column_config.TextColumn
+    bounds = zip(100 * table["low"], 100 * table["high"], strict=True)
     shown = pd.DataFrame(
         {
-            "name": [latent_name(view, latent) for latent in latents],
+            "name": [latent_name(view, int(latent)) for latent in table["latent"]],
             "gap": 100 * table["gap"],
             "change": 100 * table["change"],
-            "interval": [
-                f"{100 * low:+.2f} … {100 * high:+.2f}".replace("-", "−")
-                for low, high in zip(table["low"], table["high"], strict=True)
-            ],
+            "interval": [f"{low:+.2f} … {high:+.2f}".replace("-", "−") for low, high in bounds],
             "worse": 100 * table["worse"],
             "rest": 100 * table["rest"],
             "helps": table["helps"].astype(bool),
         }
     )
-    number = st.column_config.NumberColumn
     st.dataframe(
         shown, key="gap_table", hide_index=True, placeholder="",
         column_config={
-            "name": st.column_config.TextColumn("Latent off", pinned=True, width="medium"),
+            "name": text("Latent off", pinned=True, width="medium"),
             "gap": number("Gap", format="%.2f pts"),
             "change": number("Change", format="%+.2f pts"),
-            "interval": st.column_config.TextColumn("95 %", width=130, help="Of the change."),
+            "interval": text("95 %", width=130, help="Of the change."),
             "worse": number(f"FRR {gap.worse}", format="%.1f %%"),
             "rest": number("FRR others", format="%.1f %%"),
             "helps": st.column_config.CheckboxColumn("Helps", help="The group gains clearly, others do not lose."),
         },
     )  # fmt: skip
     csv_button(lambda: table, name="gap", key="gap_csv")
-    by_size = np.argsort(-np.abs(table["change"].to_numpy()), kind="stable")[:N_CARDS]
-    cards = [latent_card(view, latents[place], shows_f1=True) for place in by_size]
-    opened = clip_list(
-        cards,
-        key="gap_latents",
-        heading=Heading(
-            "Latents it rests on", "the largest change first; each plays its strongest clip", level=3
-        ),
-    )
-    tell_silent(cards)
-    if opened is not None:
-        links.open_latent(view, opened)

@@ -257,7 +257,7 @@ def _draw_figures(judged: Judged) -> None:
     ]
     chosen = st.pills(
         "Figures of", names, selection_mode="multi", default=usual or names[:1], key="scores_shown",
-        format_func=score_words, label_visibility="collapsed",
+        format_func=lambda name: plain(score_words(name)), label_visibility="collapsed",
     )  # fmt: skip
     shown = {score_words(name): name for name in names if name in (chosen or usual)}
     left, right = st.columns(2, gap="medium")

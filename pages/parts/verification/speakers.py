@@ -10,21 +10,18 @@ from sae_core.analysis.fairness import errors_by_speaker
 from sae_core.analysis.trial_sets import TrialSet
 from sae_core.workspace.workspace import SaeView
 
+MARKS = {
+    "is_goat": "hard to verify",
+    "is_lamb": "taken for others",
+    "is_wolf": "taken for others when testing",
+}
+
 
 @part_of_page
 def draw_speakers(view: SaeView, trial_set: TrialSet, point: str) -> None:
     """Who is hard to verify, and who is easily taken for others; a click on a row lists the speaker's clips."""
     table = errors_by_speaker(trial_set, operating_point=point)
-    marks = {
-        "is_goat": "hard to verify",
-        "is_lamb": "taken for others",
-        "is_wolf": "taken for others when testing",
-    }
-    words = [
-        ", ".join(said for mark, said in marks.items() if getattr(line, mark)) for line in table.itertuples()
-    ]
-    table = table.assign(words=words)
-    shown = table[table["words"] != ""].sort_values("frr", ascending=False, kind="stable")
+    shown = table[table[list(MARKS)].any(axis=1)].sort_values("frr", ascending=False, kind="stable")
     with st.container(border=True, key="speakers"):
         st.header(
             "Speakers who stand out",
@@ -35,34 +32,37 @@ def draw_speakers(view: SaeView, trial_set: TrialSet, point: str) -> None:
         if shown.empty:
             st.markdown("Nobody stands out clearly.")
             return
-        number = st.column_config.NumberColumn
-        event = st.dataframe(
-            pd.DataFrame(
-                {
-                    "speaker_id": shown["speaker_id"].astype("str"),
-                    "words": shown["words"],
-                    "frr": 100 * shown["frr"],
-                    "mean_target": shown["mean_target"],
-                    "far": 100 * shown["far_enrolled"],
-                    "mean_enrolled": shown["mean_enrolled"],
-                    "n_targets": shown["n_targets"],
-                }
-            ),
-            key="speakers_table", hide_index=True, placeholder="–", on_select="rerun",
-            selection_mode=["single-row", "single-cell"],
-            column_config={
-                "speaker_id": st.column_config.TextColumn("Speaker", pinned=True, width="medium"),
-                "words": st.column_config.TextColumn("Is", width="medium"),
-                "frr": number("FRR", format="%.1f %%"),
-                "mean_target": number("Mean own score", format="%.3f"),
-                "far": number("FAR", format="%.1f %%", help="Impostor trials in which the speaker is enrolled."),
-                "mean_enrolled": number("Mean impostor score", format="%.3f"),
-                "n_targets": number("Target trials", format="localized"),
-            },
-        )  # fmt: skip
+        rows = _draw_table(shown)
         st.caption("Click a row to hear the speaker's clips.")
-        csv_button(lambda: table.drop(columns="words"), name="speakers", key="speakers_csv")
-    rows = [*(row for row, _ in event["selection"]["cells"]), *event["selection"]["rows"]]
+        csv_button(lambda: table, name="speakers", key="speakers_csv")
     if rows and rows[0] < len(shown):
         speaker = str(shown["speaker_id"].iloc[rows[0]])
         st.switch_page("pages/clips.py", query_params=links.query(view, {"find": speaker}))
+
+
+def _draw_table(shown: pd.DataFrame) -> list[int]:
+    """Draw the speakers; the row that was clicked, if any."""
+    number, text = st.column_config.NumberColumn, st.column_config.TextColumn
+    columns = {
+        "speaker_id": shown["speaker_id"].astype("str"),
+        "words": [", ".join(MARKS[mark] for mark in MARKS if line[mark]) for _, line in shown.iterrows()],
+        "frr": 100 * shown["frr"],
+        "mean_target": shown["mean_target"],
+        "far": 100 * shown["far_enrolled"],
+        "mean_enrolled": shown["mean_enrolled"],
+        "n_targets": shown["n_targets"],
+    }
+    event = st.dataframe(
+        pd.DataFrame(columns), key="speakers_table", hide_index=True, placeholder="–", on_select="rerun",
+        selection_mode=["single-row", "single-cell"],
+        column_config={
+            "speaker_id": text("Speaker", pinned=True, width="medium"),
+            "words": text("Is", width="medium"),
+            "frr": number("FRR", format="%.1f %%"),
+            "mean_target": number("Mean own score", format="%.3f"),
+            "far": number("FAR", format="%.1f %%", help="Impostor trials in which the speaker is enrolled."),
+            "mean_enrolled": number("Mean impostor score", format="%.3f"),
+            "n_targets": number("Target trials", format="localized"),
+        },
+    )  # fmt: skip
+    return [*(row for row, _ in event["selection"]["cells"]), *event["selection"]["rows"]]
