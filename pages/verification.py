@@ -125,6 +125,12 @@ def draw_next(view: SaeView) -> None:
             icon=":material/tune:",
             query_params=links.query(view),
         )
+        st.page_link(
+            "pages/erasure.py",
+            label="What erasing an attribute costs verification",
+            icon=":material/ink_eraser:",
+            query_params=links.query(view),
+        )
 
 
 main()

@@ -30,7 +30,7 @@ COLUMNS = [
 ]
 CHANCE = 0.5
 ALL_DETECTED = "Every value that a linear probe detected before is still detected."
-NONE_HURT = "No other value is detected clearly worse."
+NONE_HURT = "No other attribute is detected clearly worse."
 COSTS = {
     "eer": ("EER", "Equal error rate of verification on the same trials."),
     "min_dcf": (
@@ -74,8 +74,8 @@ def draw_leftover(
     )
     if has_cost:
         draw_cost(found.cost, has_intervals=trial_set.has_intervals)
-    st.markdown(_sentence(found.table))
-    _draw_table(found.table)
+    st.markdown(_sentence(found.table, erased))
+    _draw_table(found.table, erased)
 
 
 def _asked() -> bool:
@@ -104,11 +104,12 @@ def draw_cost(cost: Cost, *, has_intervals: bool) -> None:
         )
 
 
-def _sentence(table: pd.DataFrame) -> str:
-    """Which values are no longer detected, and which others were hurt."""
+def _sentence(table: pd.DataFrame, erased: AttributeValue | None) -> str:
+    """Which values are no longer detected, and which values of other attributes were hurt."""
     linear = table[table["probe"] == "linear"]
     gone = linear[linear["is_at_chance"].astype(bool) & (linear["before_low"] > CHANCE)]
-    hurt = linear[linear["is_hurt"].astype(bool)]
+    is_kin = linear["attribute"] == (None if erased is None else erased[0])
+    hurt = linear[linear["is_hurt"].astype(bool) & ~is_kin]
     lost = f"No longer detected by a linear probe: **{_names(gone)}**." if len(gone) else ALL_DETECTED
     return f"{lost} {f'Clearly worse, though not meant: **{_names(hurt)}**.' if len(hurt) else NONE_HURT}"
 
@@ -117,7 +118,7 @@ def _names(table: pd.DataFrame) -> str:
     return plain(", ".join(value_words(line.attribute, line.value) for line in table.itertuples()))
 
 
-def _draw_table(table: pd.DataFrame) -> None:
+def _draw_table(table: pd.DataFrame, erased: AttributeValue | None) -> None:
     lines = list(table.itertuples())
     shown = table.assign(
         value=[
@@ -128,7 +129,7 @@ def _draw_table(table: pd.DataFrame) -> None:
         change_words=[
             f"{line.change_low:+.2f} … {line.change_high:+.2f}".replace("-", "−") for line in lines
         ],
-        said=[_said(line) for line in lines],
+        said=[_said(line, erased) for line in lines],
         majority_rate=100 * table["majority_rate"],
     )
     st.dataframe(
@@ -142,10 +143,12 @@ def _draw_table(table: pd.DataFrame) -> None:
     csv_button(lambda: table, name="what-is-left", key="leftover_csv")
 
 
-def _said(line: Any) -> str:
+def _said(line: Any, erased: AttributeValue | None) -> str:
     if line.is_erased:
         return "meant: at chance" if line.is_at_chance else "meant: still there"
-    return "hurt" if line.is_hurt else ("at chance" if line.is_at_chance else "")
+    if line.is_hurt:
+        return "worse, same attribute" if erased is not None and line.attribute == erased[0] else "hurt"
+    return "at chance" if line.is_at_chance else ""
 
 
 def _columns() -> dict[str, Any]:
@@ -159,7 +162,7 @@ def _columns() -> dict[str, Any]:
         "change": number("Change", format="%+.2f", width=75),
         "change_words": text("95 %", width=115, help="Of the change, on the same clips."),
         "auroc_after": number("AUROC after", format="%.2f", width=95),
-        "said": text("Verdict", width=120, help="Hurt: not meant, and the interval of the change lies below 0."),
+        "said": text("Verdict", width=150, help="Hurt: not meant, and the interval of the change lies below 0."),
         "majority_rate": number(
             "Majority rate", format="%.0f %%", width=105,
             help="Accuracy of always guessing the commoner side; its balanced accuracy is 0.50.",

@@ -70,6 +70,14 @@ def test_views_within_pages_open_too(app_test, made, words, page, query, kind):
     assert "went wrong" not in words(app)
 
 
+@pytest.mark.parametrize("part", ["Scores", "Identification", "Fairness"])
+@pytest.mark.parametrize("kind", ["dead latents", "forty attributes"])
+def test_parts_of_verification_open_too(app_test, made, words, part, kind):
+    app = app_test(made(kind), "verification", part=part).run()
+    assert not app.exception
+    assert "went wrong" not in words(app)
+
+
 def test_a_latents_page_without_measured_values_leaves_their_bounds_empty(app_test, made):
     shown = app_test(made("no labels"), "latents").run().dataframe[0].value
     assert len(shown)

@@ -21,7 +21,7 @@ Removal = Literal["greedy", "most telling"]
 ORDER, POINT = "removal", "removed"
 ORDER_WORDS = {"greedy": "greedy", "most telling": "most telling first"}
 STEPS = (8, 16, 32, 64)
-USUAL_STEPS = 16
+USUAL_STEPS = 8
 TABLE, MAX_TABLE_PX = "erasure_points", 390
 
 

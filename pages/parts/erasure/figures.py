@@ -46,9 +46,10 @@ def draw_finding(curve: ErasureCurve, order: Removal, trial_set: TrialSet) -> No
         announce(said, key="erasure")
         words = value_words(curve.attribute, curve.value)
         st.caption(
-            f"Probe: fitted on training speakers, reported on {counted(curve.n_speakers, 'unseen speaker')}; at chance "
-            f"where its 95 % interval reaches 0.50, which is also what always guessing one side gets (in plain "
-            f"accuracy {percent(curve.majority_rate)}, because most of these clips are on one side of {plain(words)}). "
+            f"Probe for {plain(words)}: fitted on training speakers, reported on "
+            f"{counted(curve.n_speakers, 'unseen speaker')}; at chance where its 95 % interval reaches 0.50. Always "
+            f"guessing the commoner side has that balanced accuracy too, though it is right on "
+            f"{percent(curve.majority_rate)} of these clips (the majority rate). "
             f"Verification: {describe_trials(trial_set)}"
         )
 

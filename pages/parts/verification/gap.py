@@ -68,23 +68,22 @@ def draw_gap(view: SaeView, trial_set: TrialSet, by: tuple[str, ...], tested: pd
 def _gap_words(view: SaeView, gap: Gap) -> str:
     table = gap.table
     said = (
-        f"Where as many impostors are accepted as at equal errors, false rejections of **{plain(gap.worse)}** exceed "
-        f"those of **{plain(gap.better)}** by **{100 * gap.frr_gap:.1f} points**".replace("-", "−")
+        f"Where as many impostors are accepted as at equal errors, false rejections of **{plain(gap.worse)}** less "
+        f"those of **{plain(gap.better)}** are **{_points(gap.frr_gap)} points**."
     )
     clear = table[(table["low"] > 0) | (table["high"] < 0)]
     if clear.empty:
-        return (
-            f"{said}. It rests on no single latent: without any one of them it changes within its interval."
-        )
+        return f"{said} No single latent changes this gap clearly."
     falls, rises = int((clear["high"] < 0).sum()), int((clear["low"] > 0).sum())
     most = clear.iloc[int(np.argmax(np.abs(clear["change"])))]
     return (
-        f"{said}. Of {len(table)} latents that change it most, it clearly falls without {falls} and rises without "
-        f"{rises}; most without {latent_words(view, int(most['latent']))} ({100 * most['change']:+.1f} points)".replace(
-            "-", "−"
-        )
-        + "."
+        f"{said} Of the {len(table)} latents that change it most, {falls} make it clearly smaller when off and {rises} "
+        f"clearly larger; most {latent_words(view, int(most['latent']))}, by {_points(most['change'])} points."
     )
+
+
+def _points(fraction: float) -> str:
+    return f"{100 * fraction:+.1f}".replace("-", "−")
 
 
 def _draw_remedy(view: SaeView, gap: Gap) -> None:
