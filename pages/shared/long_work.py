@@ -9,10 +9,34 @@ from typing import Generic, TypeVar
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
+from threadpoolctl import threadpool_limits
 
 from sae_core.files.progress import Progress
 
 R = TypeVar("R")
+
+
+class _OneCore:
+    """While any work is under way, products of matrices stay on one core, so that other visitors keep theirs; small
+    ones, as of probes, are several times faster so where cores are busy."""
+
+    def __init__(self) -> None:
+        self._lock, self._n, self._limits = threading.Lock(), 0, None
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._n == 0:
+                self._limits = threadpool_limits(1)
+            self._n += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._n -= 1
+            if self._n == 0 and self._limits is not None:
+                self._limits.restore_original_limits()
+
+
+_one_core = _OneCore()
 
 
 class Result(Generic[R]):
@@ -48,4 +72,5 @@ class Result(Generic[R]):
 
         with self._lock:
             if not self._made:
-                self._made.append(work(follow))
+                with _one_core:
+                    self._made.append(work(follow))

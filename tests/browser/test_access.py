@@ -17,6 +17,8 @@ PAGES = [
     "steering",
     "erasure",
     "verification",
+    "verification?part=Scores",
+    "verification?part=Fairness",
     "build",
     "data_check",
     "notes",

@@ -93,3 +93,20 @@ def test_long_work_is_done_once_and_again_after_a_failure(app_test):
     assert not shown.exception
     assert [element.value for element in shown.markdown] == ["is too small `False`", "`2` `2` `True`"]
     assert not shown.get("progress")
+
+
+def test_long_work_leaves_the_other_cores_alone_and_gives_them_back():
+    from threadpoolctl import threadpool_info, threadpool_limits
+
+    from pages.shared.long_work import _one_core
+
+    def threads():
+        return {pool["num_threads"] for pool in threadpool_info()}
+
+    with threadpool_limits(2):
+        before = threads()
+        with _one_core:
+            with _one_core:
+                assert threads() == {1}
+            assert threads() == {1}
+        assert threads() == before

@@ -276,7 +276,6 @@ def test_fairness_shows_the_groups_of_the_core_and_what_a_gap_rests_on(
     links = {link.proto.label: link.proto.query_string for link in app.get("page_link")}
     remedy = gap.remedy()
     assert ("Open as a steering" in links) == bool(remedy)
-    app.multiselect(key="by").set_value(["gender", "language"]).run()
+    app.selectbox(key="crossed_choice").set_value("language").run()
     assert not app.exception and "female, " in " ".join(table(app, "frr_ratio")["group"])
-    app.multiselect(key="by").set_value([]).run()
-    assert not app.exception and "Choose at least one" in words(app)
+    assert app.query_params["crossed"] == "language"

@@ -44,7 +44,7 @@ def draw_recipe(experiment: SteeringExperiment, changes: Sequence[Change]) -> No
             st.caption("This SAE is too large to download here: use `steering export` on the command line.")
             return
         _draw_buttons(experiment, changes, folder)
-        st.code(USE.format(folder=folder, dim=dim, encoder=encoder), language="python")
+        st.code(USE.format(folder=folder, dim=dim, encoder=encoder), language="python", wrap_lines=True)
         st.caption(f"For files of embeddings: `python -m sae_core steer IN OUT --recipe {folder}`")
 
 

@@ -12,6 +12,7 @@ from pages.parts.verification.groups_of_clips import groups_of
 from pages.parts.verification.speakers import draw_speakers
 from pages.shared import charts
 from pages.shared.caching import cached
+from pages.shared.choices import choose_one
 from pages.shared.exports import csv_button
 from pages.shared.problems import part_of_page
 from pages.shared.wording import column_words, counted, percent, plain
@@ -23,7 +24,6 @@ from sae_core.files.errors import VoxScopeError
 from sae_core.measures.fairness import FEW_SPEAKERS
 from sae_core.workspace.workspace import SaeView
 
-Groups = dict[str, np.ndarray]
 RATES = {
     "frr": (
         "False rejections",
@@ -35,8 +35,7 @@ RATES = {
     ),
     "eer": ("EER", "Each group at its own threshold: how hard its speakers are to tell apart at all."),
 }
-N_CARDS = 6
-GAP_TABLE = "gap_table"
+NOTHING = "nothing"
 
 
 def fairness_options(view: SaeView) -> dict[str, str]:
@@ -74,12 +73,9 @@ def draw_fairness(view: SaeView, trial_set: TrialSet) -> None:
             help="Both clips of a trial are of the group. Whether verification is equally reliable for everybody.",
         )
         by, point, rate = _choose(options)
-        if not by:
-            st.caption("Choose at least one attribute or measure.")
-            return
         table = _errors(view, trial_set, by, point)
         tested = table[table["is_tested"].astype(bool)]
-        _drawgroups_of(trial_set, table, rate, point)
+        _draw_groups(trial_set, table, rate, point)
     if len(tested) > 1:
         draw_gap(view, trial_set, by, tested)
     else:
@@ -88,14 +84,16 @@ def draw_fairness(view: SaeView, trial_set: TrialSet) -> None:
 
 
 def _choose(options: dict[str, str]) -> tuple[tuple[str, ...], str, str]:
-    usual = ["gender"] if "gender" in options else list(options)[:1]
+    usual = "gender" if "gender" in options else next(iter(options))
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        by = st.multiselect(
-            "By", list(options), default=usual, max_selections=2, key="by", bind="query-params", width=330,
-            format_func=lambda name: options.get(name, name),
-            help="One attribute or acoustic measure, or two crossed. Measures are cut into three bands of equally many "
-            "clips.",
+        by = choose_one(
+            "by", options, usual=usual, noun="groups by", label="By", width=190,
+            help="An attribute, or an acoustic measure cut into three bands of equally many clips.",
         )  # fmt: skip
+        others = {name: words for name, words in options.items() if name != by}
+        crossed = choose_one(
+            "crossed", {NOTHING: "nothing", **others}, usual=NOTHING, label="Crossed with", width=190
+        )
         point = st.selectbox(
             "Operating point", list(OPERATING_POINTS), key="point", bind="query-params", width=190,
             help="Decides the common threshold, on all trials.",
@@ -105,10 +103,10 @@ def _choose(options: dict[str, str]) -> tuple[tuple[str, ...], str, str]:
             format_func=lambda name: RATES[name][0],
             help="\n\n".join(f"**{words}**: {about}" for words, about in RATES.values()),
         )  # fmt: skip
-    return tuple(by), point, str(rate)
+    return (by,) if crossed == NOTHING else (by, crossed), point, str(rate)
 
 
-def _drawgroups_of(trial_set: TrialSet, table: pd.DataFrame, rate: str, point: str) -> None:
+def _draw_groups(trial_set: TrialSet, table: pd.DataFrame, rate: str, point: str) -> None:
     tested = table[table["is_tested"].astype(bool)]
     few = table.loc[~table["is_tested"].astype(bool) & (table["n_speakers"] > 0), "group"].tolist()
     if tested.empty:
