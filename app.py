@@ -29,6 +29,7 @@ def main() -> None:
             ],
             "Steer and verify": [
                 st.Page("pages/steering.py", title="Steering", icon=":material/tune:"),
+                st.Page("pages/erasure.py", title="Erasure", icon=":material/ink_eraser:"),
                 st.Page("pages/verification.py", title="Verification", icon=":material/verified_user:"),
             ],
             "Workspace": [

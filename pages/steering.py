@@ -8,7 +8,9 @@ from pages.figures.steering_desk.steering_desk import steering_desk
 from pages.parts.steering.choices import choose_figure, choose_latents, choose_settings, take_first_preset
 from pages.parts.steering.effect import draw_effect
 from pages.parts.steering.export import export_of, file_name
+from pages.parts.steering.left import draw_left
 from pages.parts.steering.listening import draw_listening
+from pages.parts.steering.recipe import draw_recipe
 from pages.shared import links, trial_choice
 from pages.shared.exports import csv_button
 from pages.shared.problems import part_of_page
@@ -39,7 +41,9 @@ def main() -> None:
     steering.end_drag()
     experiment = trial_choice.steering_experiment(view, trial_set, (steering.latents, steered, keeps_error))
     draw_effect(experiment, steering.changes, point)
+    draw_left(experiment, steering)
     draw_listening(experiment, steering.changes)
+    draw_recipe(experiment, steering.changes)
     draw_next(steering)
 
 
@@ -75,6 +79,12 @@ def draw_next(steering: SteeringState) -> None:
             label="Verify speakers with the steered embeddings",
             icon=":material/verified_user:",
             query_params=steering.query(),
+        )
+        st.page_link(
+            "pages/erasure.py",
+            label="Erase a value latent by latent",
+            icon=":material/ink_eraser:",
+            query_params=links.query(steering.view),
         )
 
 

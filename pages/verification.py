@@ -1,11 +1,15 @@
-"""Verification: error rates of speaker verification by representation, by group and without each latent."""
+"""Verification: error rates by representation, by group and without each latent; scores, identification, fairness."""
 
 import streamlit as st
 
+from pages.parts.verification.fairness import draw_fairness
 from pages.parts.verification.forms import draw_det, draw_error_rates
 from pages.parts.verification.groups import draw_groups
+from pages.parts.verification.identification import draw_identification
 from pages.parts.verification.latents import draw_latents
+from pages.parts.verification.scores import draw_scores
 from pages.shared import links, trial_choice
+from pages.shared.choices import choose_one
 from pages.shared.problems import part_of_page
 from pages.shared.session import open_page
 from pages.shared.steering_state import SteeringState
@@ -13,6 +17,8 @@ from pages.shared.wording import plain
 from sae_core.analysis.trial_sets import TrialSet
 from sae_core.analysis.verification_forms import Comparison
 from sae_core.workspace.workspace import SaeView
+
+ERRORS, SCORES, IDENTIFICATION, FAIRNESS = "Error rates", "Scores", "Identification", "Fairness"
 
 
 def main() -> None:
@@ -29,6 +35,24 @@ def main() -> None:
     if trial_set is None:
         return
     st.caption(trial_choice.describe_trials(trial_set))
+    SteeringState.of(view).show()
+    {ERRORS: draw_errors, SCORES: draw_scores, IDENTIFICATION: draw_identification, FAIRNESS: draw_fairness}[
+        choose_part()
+    ](view, trial_set)
+    draw_next(view)
+
+
+def choose_part() -> str:
+    """Which part of the page is looked at; the others are not worked out."""
+    options = {name: name for name in (ERRORS, SCORES, IDENTIFICATION, FAIRNESS)}
+    return choose_one(
+        "part", options, usual=ERRORS, noun="the part", draw=st.segmented_control, label="Part", required=True,
+        label_visibility="collapsed",
+    )  # fmt: skip
+
+
+def draw_errors(view: SaeView, trial_set: TrialSet) -> None:
+    """Error rates of the representations, by group, and without each latent."""
     comparison = compare(view, trial_set)
     draw_error_rates(comparison)
     left, right = st.columns(2, gap="medium")
@@ -37,7 +61,6 @@ def main() -> None:
     with right:
         draw_groups(comparison)
     ranked_latents(view, trial_set)
-    draw_next(view)
 
 
 def choose_trials(view: SaeView) -> TrialSet | None:
@@ -81,7 +104,6 @@ def compare(view: SaeView, trial_set: TrialSet) -> Comparison:
     steering = SteeringState.of(view)
     if not steering.changes:
         return trial_choice.form_comparison(view, trial_set)
-    steering.show()
     steered = trial_choice.chosen_steered(view)
     experiment = trial_choice.steering_experiment(view, trial_set, (steering.latents, steered, True))
     return trial_choice.form_comparison(view, trial_set, experiment, steering.changes)
@@ -101,6 +123,12 @@ def draw_next(view: SaeView) -> None:
             "pages/steering.py",
             label="Ablate a latent and compare the steered embedding here",
             icon=":material/tune:",
+            query_params=links.query(view),
+        )
+        st.page_link(
+            "pages/erasure.py",
+            label="What erasing an attribute costs verification",
+            icon=":material/ink_eraser:",
             query_params=links.query(view),
         )
 

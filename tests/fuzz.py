@@ -34,7 +34,7 @@ from tests.damage import damage, seal_again
 
 REPOSITORY = Path(__file__).parent.parent
 PAGES = (
-    "overview", "latents", "clips", "map", "match", "probe", "sweep", "movement", "steering", "verification",
+    "overview", "latents", "clips", "map", "match", "probe", "sweep", "movement", "steering", "erasure", "verification",
     "data_check", "build", "notes",
 )  # fmt: skip
 VERBS = (

@@ -1,6 +1,7 @@
 """Figures with one look in light and dark; colours and fonts come from the theme."""
 
 import re
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,14 +21,36 @@ def muted() -> str:
     return MUTED[st.context.theme.type or "light"]
 
 
-def show(figure: go.Figure, *, key: str, alt: str) -> None:
-    """Draw a figure in the theme's colours; its one button saves it as a picture."""
-    options = {
+def palette() -> tuple[str, ...]:
+    """The colours of the visitor's theme, by place."""
+    colours = st.get_option(f"theme.{st.context.theme.type or 'light'}.chartCategoricalColors")
+    return tuple(map(str, colours))
+
+
+def _options(key: str) -> dict[str, Any]:
+    return {
         "displaylogo": False,
         "modeBarButtons": [["toImage"]],
         "toImageButtonOptions": {"format": "svg", "filename": f"voxscope-{key}"},
     }
-    st.plotly_chart(without_links(figure), key=key, config=options, alt=alt)
+
+
+def show(figure: go.Figure, *, key: str, alt: str) -> None:
+    """Draw a figure in the theme's colours; its one button saves it as a picture."""
+    st.plotly_chart(without_links(figure), key=key, config=_options(key), alt=alt)
+
+
+def show_points(figure: go.Figure, *, key: str, alt: str, on_pick: Callable[[Sequence[Any]], None]) -> None:
+    """The same for a figure whose points can be clicked; `on_pick` is called with the point's customdata, if any."""
+
+    def take() -> None:
+        selection = st.session_state[key]["selection"] if st.session_state.get(key) else {}
+        points = selection.get("points") or []
+        if points and points[0].get("customdata"):
+            on_pick(points[0]["customdata"])
+
+    figure = without_links(figure).update_layout(clickmode="event+select", dragmode=False)
+    st.plotly_chart(figure, key=key, config=_options(key), alt=alt, on_select=take, selection_mode="points")
 
 
 def without_links(figure: go.Figure) -> go.Figure:

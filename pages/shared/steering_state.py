@@ -17,7 +17,8 @@ from sae_core.analysis.steering_experiment import MAX_STEERED
 from sae_core.measures.steering import Change, Mode
 from sae_core.workspace.workspace import SaeView
 
-STEER = "steer"
+STEER, ERASED = "steer", "erased"
+"""In the address: what is steered, and the attribute value that it was meant to erase."""
 AMOUNTS_BELOW = 10_000
 DECIMALS = 3
 """Of what sliders send; an address may say six."""

@@ -8,6 +8,7 @@ from pages.shared import links
 from pages.shared.caching import cached
 from pages.shared.choices import choose_one
 from pages.shared.wording import counted, value_words
+from sae_core.analysis.erasure import erasable_values
 from sae_core.analysis.steering_experiment import SteeringExperiment, SteeringOutcome
 from sae_core.analysis.trial_sets import TrialSet, draw_trials, open_trial_list, read_trial_list, usual_among
 from sae_core.analysis.verification_forms import Comparison, compare_forms, rank_latents
@@ -190,3 +191,9 @@ def form_comparison(
 def latent_ranking(view: SaeView, trial_set: TrialSet) -> pd.DataFrame:
     """Latents by what verification is without them; shared, so not to be changed."""
     return rank_latents(view, trial_set)
+
+
+@cached(keep=16)
+def erasable(view: SaeView) -> list[AttributeValue]:
+    """The attribute values of which it can be measured what is left."""
+    return erasable_values(view)

@@ -178,7 +178,12 @@ def steered_vectors(view: SaeView, changes: Sequence[Change]) -> Float32[np.ndar
     return steered
 
 
-def _targets(view: SaeView) -> list[AttributeTarget]:
+def erasable_values(view: SaeView) -> list[AttributeValue]:
+    """The attribute values of which it can be measured what is left: with evidence on unseen speakers."""
+    return [(target.attribute, target.value) for target in _measurable(view)]
+
+
+def _measurable(view: SaeView) -> list[AttributeTarget]:
     """Values with evidence on unseen speakers, and with clips of both sides among those that probes are fitted on."""
     found = [
         target
@@ -186,7 +191,12 @@ def _targets(view: SaeView) -> list[AttributeTarget]:
         if target.evidence == UNSEEN_SPEAKERS
     ]
     fitted = [(target, target.is_positive[_fitted_rows(view, target)]) for target in found]
-    usable = [target for target, truth in fitted if truth.any() and not truth.all()]
+    return [target for target, truth in fitted if truth.any() and not truth.all()]
+
+
+def _targets(view: SaeView) -> list[AttributeTarget]:
+    """The same; CorpusError where there is none."""
+    usable = _measurable(view)
     if not usable:
         raise CorpusError(
             "has no attribute value with enough speakers in every split to measure what is left of it",
@@ -307,11 +317,15 @@ def erasure_curve(
         )
     bench = _Bench(view, target, trial_set)
     lines, chosen = bench.references(), dict[str, tuple[int, ...]]()
+    n_total = len(orders) * min(n_steps, bench.n_active)
     for number, order in enumerate(orders):
-        progress(number, len(orders), f"latents removed: {order}")
-        points, removed = _Removal(bench).run(order, n_steps)
+
+        def follow(step: int, before: int = number * n_total // len(orders), order: Order = order) -> None:
+            progress(before + step, n_total, f"latents removed: {order}")
+
+        points, removed = _Removal(bench).run(order, n_steps, follow)
         lines, chosen[order] = lines + points, removed
-    progress(len(orders), len(orders), "done")
+    progress(n_total, n_total, "done")
     first = bench.result(np.asarray(view.embeddings.vectors))
     table = pd.DataFrame(lines, columns=list(CURVE_COLUMNS))
     return ErasureCurve(*value, table, chosen, first.majority_rate, first.n_speakers)
@@ -325,6 +339,11 @@ class _Bench:
         self.fitted, self.reported = _fitted_rows(view, target), np.flatnonzero(target.is_reported)
         self.truth = target.is_positive
         self.groups = view.workspace.corpus.speaker_groups[self.reported]
+
+    @property
+    def n_active(self) -> int:
+        """How many latents are active on any clip."""
+        return int(np.count_nonzero(self.view.index.n_active()))
 
     def result(self, vectors: np.ndarray, moments: ProbeMoments | None = None) -> ProbeResult:
         """How well a linear probe fitted on these embeddings of all clips tells the value."""
@@ -384,8 +403,10 @@ class _Removal:
         self._selected = np.flatnonzero(bench.target.is_selection)
         self._gaps, self._separations = _selection_means(view, self._selected, bench.truth)
 
-    def run(self, order: Order, n_steps: int) -> tuple[list[dict[str, object]], tuple[int, ...]]:
-        """The points of one order, and its latents."""
+    def run(
+        self, order: Order, n_steps: int, follow: Callable[[int], None]
+    ) -> tuple[list[dict[str, object]], tuple[int, ...]]:
+        """The points of one order, and its latents; `follow` hears of each step."""
         is_active = self.bench.view.index.n_active() > 0
         candidates = np.flatnonzero(is_active)
         n_steps = min(n_steps, len(candidates))
@@ -393,7 +414,8 @@ class _Removal:
         if order == "random":
             queue = np.random.default_rng(0).permutation(candidates)
         lines, removed = [self._point(order, ())], list[int]()
-        for _ in range(n_steps):
+        for step in range(n_steps):
+            follow(step)
             left = queue[~np.isin(queue, removed)]
             latent = self._greediest(left) if order == "greedy" else int(left[0])
             self._remove(latent)

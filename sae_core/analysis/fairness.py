@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float32
 
+from sae_core.analysis.hints import ACOUSTIC_MEASURES
+from sae_core.analysis.latent_acoustics import acoustics_of
 from sae_core.analysis.trial_sets import TrialSet
 from sae_core.corpus.clips import Corpus
 from sae_core.files.errors import CorpusError
@@ -21,7 +23,7 @@ from sae_core.measures.fairness import (
     speaker_errors,
 )
 from sae_core.measures.steering import MAX_LATENTS, Change, Steering
-from sae_core.workspace.workspace import SaeView
+from sae_core.workspace.workspace import SaeView, Workspace
 
 N_WITH_INTERVAL = 12
 N_BANDS = 3
@@ -48,6 +50,27 @@ def attribute_groups(corpus: Corpus, attributes: Sequence[str]) -> dict[str, Boo
     }
     held = sorted((name for name in found if found[name].any()), key=lambda name: -int(found[name].sum()))
     return {name: found[name] for name in held[:MAX_GROUPS]}
+
+
+def crossed_groups(workspace: Workspace, by: Sequence[str]) -> dict[tuple[str, ...], Bool[np.ndarray, " n"]]:
+    """Groups of clips by one or several attributes or acoustic measures, crossed: one part of the key for each of `by`,
+    the value of an attribute or the band of a measure (see `bands`). At most `MAX_GROUPS`, the largest.
+
+    Raises CorpusError for what is neither, ArtifactError where the sound was not measured.
+    """
+    corpus, each = workspace.corpus, list[dict[str, np.ndarray]]()
+    for name in by:
+        if name in corpus.attributes or name not in ACOUSTIC_MEASURES:
+            each.append(attribute_groups(corpus, [name]))
+        else:
+            about = ACOUSTIC_MEASURES[name]
+            each.append(bands(acoustics_of(workspace).table[name] * about.factor, unit=about.unit))
+    found = {
+        keys: np.logical_and.reduce([part[key] for part, key in zip(each, keys, strict=True)])
+        for keys in product(*each)
+    }
+    held = sorted((keys for keys in found if found[keys].any()), key=lambda keys: -int(found[keys].sum()))
+    return {keys: found[keys] for keys in held[:MAX_GROUPS]}
 
 
 def bands(values: pd.Series, *, unit: str = "", n: int = N_BANDS) -> dict[str, Bool[np.ndarray, " n"]]:

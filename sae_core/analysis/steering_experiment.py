@@ -16,7 +16,7 @@ from sae_core.analysis.trial_sets import TrialSet
 from sae_core.corpus.values import AttributeValue
 from sae_core.measures.attributes import UNSEEN_SPEAKERS
 from sae_core.measures.profiles import clips_near
-from sae_core.measures.steering import Change, Steering, measure_shifts
+from sae_core.measures.steering import MAX_LATENTS, Change, Steering, measure_shifts
 from sae_core.measures.verification import (
     ChangedDecisions,
     VerificationResult,
@@ -32,7 +32,9 @@ RELATIVE_SPANS = (0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0)
 LEAST_DIVISOR = 0.05
 LEAST_KS = 0.02
 """Below it, steering changes the fraction of pairs accepted by less than 2 points at any threshold: no effect."""
-MAX_STEERED = 6
+MAX_STEERED = MAX_LATENTS
+MAX_PRESET = 6
+"""Latents of one value that are offered to be ablated together."""
 
 
 @dataclass(frozen=True)
@@ -287,7 +289,7 @@ class SteeringPreset:
 
 def steering_presets(view: SaeView, *, n: int = 8) -> list[SteeringPreset]:
     """The n values best detected on unseen speakers: those confirmed there (see `naming`) first, then the others; each
-    by F1. A confirmed one comes with its best latent and others named for it, `MAX_STEERED` at most."""
+    by F1. A confirmed one comes with its best latent and others named for it, `MAX_PRESET` at most."""
     named = view.latents[view.latents["is_named"].astype(bool)].sort_values("best_mcc", ascending=False)
     presets = []
     for found in view.predominant_latents().itertuples():
@@ -295,7 +297,7 @@ def steering_presets(view: SaeView, *, n: int = 8) -> list[SteeringPreset]:
             continue
         is_namesake = (named["best_attribute"] == found.attribute) & (named["best_value"] == found.value)
         others = named.loc[is_namesake, "latent"].tolist() if found.is_confirmed else []
-        latents = tuple(dict.fromkeys(map(int, [found.latent, *others])))[:MAX_STEERED]
+        latents = tuple(dict.fromkeys(map(int, [found.latent, *others])))[:MAX_PRESET]
         low, high = (None if pd.isna(end) else float(end) for end in (found.f1_low, found.f1_high))
         presets.append(
             SteeringPreset(

@@ -10,7 +10,7 @@ import pandas as pd
 from jaxtyping import Bool, Float32, Int
 
 from sae_core.measures.intervals import PairDraws, bounds
-from sae_core.measures.verification import Trials, draw_pairs, equal_error_rate, threshold_at
+from sae_core.measures.verification import Trials, draw_pairs, threshold_at, verify
 
 FEW_SPEAKERS = 5
 """Groups of fewer speakers with target trials are said, not measured."""
@@ -33,9 +33,9 @@ def group_errors(
     """Error rates within groups of clips, at one common threshold and at each group's own (EER).
 
     groups: name → clips of the group, by position in the trials; trials within it count, both clips in the group.
-    Columns: `GROUP_COLUMNS`, with frr and far at `threshold`, each with _low and _high (95 %, speakers resampled) and
-    _ratio to that of all trials with its bounds; rows of groups with fewer than `FEW_SPEAKERS` speakers have no
-    numbers, is_tested False.
+    Columns: `GROUP_COLUMNS`, with frr and far at `threshold`; each of the three with _low and _high (95 %, speakers
+    resampled), frr and far with _ratio to that of all trials and its bounds; rows of groups with fewer than
+    `FEW_SPEAKERS` speakers have no numbers, is_tested False.
     """
     drawn = draw_pairs(trials, speaker_groups)
     is_accepted = scores >= np.float32(threshold)
@@ -55,12 +55,13 @@ def group_errors(
             "is_tested": n_speakers >= FEW_SPEAKERS and bool((inside & ~trials.is_target).any()),
         }
         if line["is_tested"]:
-            line["eer"] = equal_error_rate(scores[inside], trials.is_target[inside])
+            own_errors = verify(scores[inside], trials.select(inside), speaker_groups)
+            line |= {"eer": own_errors.eer, "eer_low": own_errors.eer_low, "eer_high": own_errors.eer_high}
             for rate, side in sides.items():
                 own = _rate(wrong[rate] & inside, side & inside, drawn)
                 line |= _compared(rate, own, whole[rate])
         lines.append(line)
-    names = [*GROUP_COLUMNS[:6]]
+    names = [*GROUP_COLUMNS[:6], "eer_low", "eer_high"]
     for rate in ("frr", "far"):
         names += [f"{rate}{part}" for part in ("", "_low", "_high", "_ratio", "_ratio_low", "_ratio_high")]
     return pd.DataFrame(lines, columns=names)

@@ -26,14 +26,16 @@ class ScoreReport:
     """How good scores are, as they come and as likelihood ratios.
 
     verified: EER, minDCF, DET. calibration: fitted on `development` trials, or on these very ones (is_own). llrs:
-    f64[p]. cllr, min_cllr: in bits; cllr_bounds: 95 %, speakers resampled. actual_dcf: prior → detection cost, with
-    bounds, of Bayes decisions by the calibration, beside the minimum in `verified.min_dcf`.
+    f64[p], of the trials that are judged, is_target: bool[p]. cllr, min_cllr: in bits; cllr_bounds: 95 %, speakers
+    resampled. actual_dcf: prior → detection cost, with bounds, of Bayes decisions by the calibration, beside the
+    minimum in `verified.min_dcf`.
     """
 
     verified: VerificationResult
     calibration: Calibration
     is_own: bool
     llrs: Float64[np.ndarray, " p"]
+    is_target: Bool[np.ndarray, " p"]
     cllr: float
     cllr_bounds: tuple[float, float]
     min_cllr: float
@@ -81,6 +83,7 @@ def report_scores(
         calibration=calibration,
         is_own=development is None,
         llrs=llrs,
+        is_target=truth,
         cllr=cllr(llrs, truth),
         cllr_bounds=_bounds(own, 0.0, np.inf),
         min_cllr=min_cllr(scores, truth),

@@ -1,5 +1,7 @@
 """Fairness and scores of a small workspace, against the functions beneath and masks made by hand."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -51,6 +53,25 @@ def test_groups_are_values_intersections_and_bands(view):
     found = bands(values, unit="dB")
     assert [int(mask.sum()) for mask in found.values()] == [2, 2, 2] and next(iter(found)).startswith("1 to")
     assert not bands(pd.Series([None, None], dtype="Float32"))
+
+
+def test_attributes_and_measures_are_crossed(view, monkeypatch):
+    from sae_core.analysis import fairness
+
+    corpus = view.workspace.corpus
+    loud = pd.Series(np.arange(len(corpus)) / len(corpus), dtype="Float32")
+    monkeypatch.setattr(
+        fairness, "acoustics_of", lambda _: SimpleNamespace(table=pd.DataFrame({"snr_db": loud}))
+    )
+    found = fairness.crossed_groups(view.workspace, ["gender", "snr_db"])
+    genders, measured = {keys[0] for keys in found}, {keys[1] for keys in found}
+    assert genders == set(corpus.values_of("gender")) and len(measured) == 3
+    assert all(band.endswith(" dB") for band in measured)
+    assert sum(mask.sum() for mask in found.values()) == corpus.is_known("gender").sum()
+    first = next(iter(found))
+    assert (corpus.has_value("gender", first[0]) | ~found[first]).all()
+    with pytest.raises(CorpusError, match="no attribute 'shoe size'"):
+        fairness.crossed_groups(view.workspace, ["shoe size"])
 
 
 def test_errors_by_group_and_speaker_follow_the_common_threshold(view, trials):

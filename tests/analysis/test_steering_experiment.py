@@ -206,12 +206,14 @@ def test_offered_clips_are_steered_clips_of_the_trials(view, trial_set, latents)
 
 
 def test_more_latents_than_sliders_are_refused(view, trial_set):
-    with pytest.raises(ValueError, match="at most 6"):
-        experiment_on(view, trial_set, range(7))
+    from sae_core.analysis.steering_experiment import MAX_STEERED
+
+    with pytest.raises(ValueError, match=f"at most {MAX_STEERED}"):
+        experiment_on(view, trial_set, range(MAX_STEERED + 1))
 
 
 def test_presets_switch_off_latents_measured_on_new_voices(view):
-    from sae_core.analysis.steering_experiment import MAX_STEERED, steering_presets
+    from sae_core.analysis.steering_experiment import MAX_PRESET, steering_presets
     from sae_core.measures.attributes import UNSEEN_SPEAKERS
 
     presets = steering_presets(view)
@@ -219,7 +221,7 @@ def test_presets_switch_off_latents_measured_on_new_voices(view):
     for preset in presets:
         place = view.statistics.value_row(preset.attribute, preset.value)
         assert view.statistics.values["evidence"][place] == UNSEEN_SPEAKERS
-        assert 1 <= len(preset.latents) <= MAX_STEERED
+        assert 1 <= len(preset.latents) <= MAX_PRESET
         named = view.latents.iloc[list(preset.latents)]
         if preset.is_confirmed:
             assert named["is_named"].all() and (named["best_value"] == preset.value).all()

@@ -5,8 +5,8 @@ import pytest
 from tests.odd_workspaces import KINDS, UNTRAINED, write_odd_workspace
 
 PAGES = (
-    "overview", "latents", "clips", "map", "match", "probe", "sweep", "movement", "steering", "verification",
-    "data_check", "build", "notes",
+    "overview", "latents", "clips", "map", "match", "probe", "sweep", "movement", "steering", "erasure",
+    "verification", "data_check", "build", "notes",
 )  # fmt: skip
 
 
@@ -67,6 +67,14 @@ def test_what_cannot_be_trained_on_is_said_before_training(made):
 def test_views_within_pages_open_too(app_test, made, words, page, query, kind):
     app = app_test(made(kind), page, **query).run()
     assert not app.exception, app.exception[0].value
+    assert "went wrong" not in words(app)
+
+
+@pytest.mark.parametrize("part", ["Scores", "Identification", "Fairness"])
+@pytest.mark.parametrize("kind", ["dead latents", "forty attributes"])
+def test_parts_of_verification_open_too(app_test, made, words, part, kind):
+    app = app_test(made(kind), "verification", part=part).run()
+    assert not app.exception
     assert "went wrong" not in words(app)
 
 

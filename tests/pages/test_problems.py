@@ -4,7 +4,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 PAGES = (
-    "overview", "latents", "clips", "map", "match", "probe", "sweep", "movement", "steering", "verification",
+    "overview", "latents", "clips", "map", "match", "probe", "sweep", "movement", "steering", "erasure", "verification",
     "data_check", "build", "notes",
 )  # fmt: skip
 BROKEN = {

@@ -164,7 +164,7 @@ def test_every_latent_leads_to_the_steering_page(app_test, small_workspace, view
         st.tuples(
             st.integers(0, 99), st.sampled_from(["ablate", "scale", "set"]), st.integers(0, 9_999_999_999)
         ),
-        max_size=12,
+        max_size=90,
     )
 )
 def test_an_address_reads_back_as_it_was_written(listed):
@@ -280,3 +280,42 @@ def test_neighbours_that_differ_are_counted_in_good_grammar():
     assert _difference(near(1, 2, 3, 4), near(1, 2, 8, 9)) == "2 of 4 are new"
     assert _difference(near(1, 2), near(2, 1)) == "the same clips, at other distances"
     assert "do not change this clip" in _difference(near(1, 2), near(1, 2))
+
+
+def test_what_is_left_is_measured_when_asked_for(app_test, view, trial_set, latents):
+    from sae_core.analysis.erasure import measure_leftover
+
+    text = f"{view.name}:{latents[0]},{latents[1]}"
+    folder = view.workspace.path
+    app = app_test(folder, "steering", sae=view.name, steer=text, erased="gender=female").run()
+    assert not [table for table in app.dataframe if "majority_rate" in table.value]
+    app.button(key="measure_leftover").click().run()
+    assert not app.exception
+    changes = [Change(latent, "ablate") for latent in latents[:2]]
+    expected = measure_leftover(view, changes, trial_set, erased=[("gender", "female")])
+    shown = next(table.value for table in app.dataframe if "majority_rate" in table.value)
+    assert shown["change"].tolist() == pytest.approx(expected.table["change"].tolist())
+    assert shown["probe"].tolist()[:2] == ["linear", "non-linear"]
+    costs = {metric.label: metric.value for metric in app.metric}
+    assert costs["Cllr"] == " → ".join(f"{expected.cost.cllr[side][0]:.3f}" for side in ("before", "after"))
+
+
+def test_the_recipe_to_take_away_steers_as_the_page_does(app_test, view, trial_set, latents, tmp_path):
+    import io
+    import zipfile
+
+    from pages.parts.steering.recipe import network, zipped
+    from sae_core.analysis.erasure import steered_vectors
+    from sae_core.analysis.recipes import make_recipe
+    from sae_core.measures.recipes import read_recipe
+
+    changes = [Change(latents[0], "ablate"), Change(latents[1], "scale", 0.5)]
+    recipe = make_recipe(view, changes, trial_set=trial_set)
+    zipfile.ZipFile(io.BytesIO(zipped(recipe, "taken"))).extractall(tmp_path)
+    steered = read_recipe(tmp_path / "taken").apply(view.embeddings.vectors)
+    assert steered == pytest.approx(steered_vectors(view, changes), abs=1e-5)
+    assert network(recipe)[:1] == b"\x08"
+    text = f"{view.name}:{latents[0]},{latents[1]}x0.5"
+    app = app_test(view.workspace.path, "steering", sae=view.name, steer=text).run()
+    assert any(f'load_recipe("steering-{view.name}-latents-' in code.value for code in app.code)
+    assert {"Recipe", "ONNX network"} <= {button.proto.label for button in app.get("download_button")}

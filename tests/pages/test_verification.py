@@ -214,3 +214,68 @@ def test_bars_are_intervals_for_every_measure_also_by_its_former_name(
     np.testing.assert_allclose(bars.array, high - rates)
     np.testing.assert_allclose(bars.arrayminus, rates - low)
     assert np.isfinite(high).any()
+
+
+def test_scores_are_those_of_the_core_and_a_file_stands_beside_them(app_test, view, trial_set, words):
+    from sae_core.analysis.score_comparison import compare_scores
+
+    app = app_test(view.workspace.path, "verification", part="Scores").run()
+    assert not app.exception and "went wrong" not in words(app)
+    expected = compare_scores(view, trial_set)
+    shown = table(app, "min_cllr")
+    assert shown["cllr"].tolist() == pytest.approx(expected.table["cllr"].tolist())
+    assert shown["dcf"].tolist() == pytest.approx(expected.table["actual_dcf_0.05"].tolist())
+    assert "fixed on trials of **selection speakers**" in words(app)
+    ids, pairs = view.workspace.corpus.table["clip_id"], trial_set.clip_trials
+    lines = [
+        f"{ids[one]} {ids[other]} {2 * score + 1:.6f}"
+        for one, other, score in zip(pairs.enrol_rows, pairs.test_rows, trial_set.scores, strict=True)
+    ]
+    files = [
+        ("theirs.txt", "\n".join(lines).encode(), "text/plain"),
+        ("odd.txt", b"\x00\x01", "text/plain"),
+    ]
+    app.file_uploader(key="score_files").set_value(files).run()
+    assert not app.exception and "odd" in app.warning[0].value
+    theirs = table(app, "min_cllr").set_index("scores")
+    assert theirs["eer"]["theirs.txt"] == pytest.approx(theirs["eer"]["embedding"], abs=1e-3)
+    few = ("few.txt", "\n".join(lines[:3]).encode(), "text/plain")
+    app.file_uploader(key="score_files").set_value([few]).run()
+    assert "is not judged: it has scores of 3 of these" in app.warning[0].value
+
+
+def test_identification_is_that_of_the_core(app_test, view, trial_set, words):
+    from sae_core.analysis.score_comparison import identify_speakers
+
+    app = app_test(view.workspace.path, "verification", part="Identification", enrol="2").run()
+    vectors = np.asarray(view.embeddings.vectors)
+    found = identify_speakers(view.workspace.corpus, vectors, trial_set.pool_rows, n_enrol=2)
+    assert not app.exception and f"**{100 * found.closed.rank_1:.1f} %**" in words(app)
+    app.number_input(key="enrol").set_value(20).run()
+    assert not app.exception and "fewer than two speakers with more than 20 clips" in words(app)
+
+
+def test_fairness_shows_the_groups_of_the_core_and_what_a_gap_rests_on(
+    app_test, view, trial_set, words, drawn
+):
+    from sae_core.analysis.fairness import attribute_groups, errors_by_group, explain_gap
+
+    app = app_test(view.workspace.path, "verification", part="Fairness", by="gender").run()
+    assert not app.exception and "went wrong" not in words(app)
+    groups = attribute_groups(view.workspace.corpus, ["gender"])
+    expected = errors_by_group(trial_set, groups, operating_point="equal errors")
+    shown = table(app, "frr_ratio")
+    for rate in ("frr", "far", "eer"):
+        np.testing.assert_allclose(shown[rate], 100 * expected[rate].astype(float))
+    assert ((expected["eer_low"] <= expected["eer"]) & (expected["eer"] <= expected["eer_high"])).all()
+    order = expected.sort_values("frr", ascending=False)["group"].tolist()
+    gap = explain_gap(view, trial_set, groups, worse=order[0], better=order[-1])
+    assert table(app, "helps")["gap"].tolist() == pytest.approx((100 * gap.table["gap"]).tolist())
+    by_size = gap.table.iloc[np.argsort(-np.abs(gap.table["change"].to_numpy()), kind="stable")]
+    assert [card["opens"] for card in drawn(app, "gap_latents")["clips"]] == by_size["latent"].tolist()[:6]
+    links = {link.proto.label: link.proto.query_string for link in app.get("page_link")}
+    remedy = gap.remedy()
+    assert ("Open as a steering" in links) == bool(remedy)
+    app.selectbox(key="crossed_choice").set_value("language").run()
+    assert not app.exception and "female, " in " ".join(table(app, "frr_ratio")["group"])
+    assert app.query_params["crossed"] == "language"

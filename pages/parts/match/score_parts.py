@@ -238,6 +238,4 @@ def _short(words: str) -> str:
 
 def _colour(kind: str, adds: float) -> str:
     """Positive and negative contributions in the theme's colours; bias and residual, which are no latent's, in grey."""
-    colours = st.get_option(f"theme.{st.context.theme.type or 'light'}.chartCategoricalColors")
-    colour = {"bias": 8, "error": 8, "score": 1}.get(kind, 0 if adds >= 0 else 2)
-    return str(colours[colour])
+    return charts.palette()[{"bias": 8, "error": 8, "score": 1}.get(kind, 0 if adds >= 0 else 2)]

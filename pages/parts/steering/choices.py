@@ -2,8 +2,8 @@
 
 import streamlit as st
 
-from pages.shared import trial_choice
-from pages.shared.steering_state import SteeringState
+from pages.shared import links, trial_choice
+from pages.shared.steering_state import ERASED, SteeringState
 from pages.shared.wording import latent_name, plain, value_words, with_interval
 from sae_core.analysis.first_value import first_value
 from sae_core.analysis.steering_experiment import MAX_STEERED, SteeringPreset, steering_presets
@@ -34,6 +34,7 @@ def take_first_preset(view: SaeView) -> None:
 
 def ablate(view: SaeView, preset: SteeringPreset) -> None:
     """Ablate the latents of one attribute value and nothing else."""
+    links.choose(ERASED, f"{preset.attribute}={preset.value}")
     SteeringState.of(view).settle([Change(latent, "ablate") for latent in preset.latents])
 
 
@@ -76,6 +77,7 @@ def choose_latents(view: SaeView) -> None:
 
 def steer_nothing(view: SaeView) -> None:
     """Leave every clip as it is."""
+    links.forget(ERASED)
     SteeringState.of(view).settle([])
 
 

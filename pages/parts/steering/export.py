@@ -9,6 +9,8 @@ from sae_core.measures.steering import Change
 from sae_core.workspace.workspace import SaeView
 
 EVERY_CLIP = "every clip"
+N_NAMED = 8
+"""Latents in the name of a file, which may not be longer than 255 bytes."""
 
 
 def export_of(
@@ -35,5 +37,6 @@ def as_words(change: Change) -> str:
 
 def file_name(view: SaeView, changes: Sequence[Change], what: str) -> str:
     """The name of a saved table: the SAE, the steered latents and what it holds."""
-    latents = "-".join(str(change.latent) for change in changes)
+    latents = "-".join(str(change.latent) for change in changes[:N_NAMED])
+    latents += f"-and-{len(changes) - N_NAMED}-more" if len(changes) > N_NAMED else ""
     return f"steering-{view.name}-{f'latents-{latents}' if latents else 'nothing'}-{what}"

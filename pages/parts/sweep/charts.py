@@ -11,7 +11,7 @@ import streamlit as st
 from plotly.subplots import make_subplots
 
 from pages.shared.caching import cached
-from pages.shared.charts import dress
+from pages.shared.charts import dress, palette
 from pages.shared.wording import VARIANT_WORDS
 
 Colours = tuple[str, ...]
@@ -81,8 +81,7 @@ def _error(part: pd.DataFrame) -> dict[str, object]:
 
 def figures(points: pd.DataFrame, *, measure: str, ceiling: Ceiling | None) -> tuple[go.Figure, go.Figure]:
     """The lines and the trade-off, drawn once for everyone; not to be changed."""
-    colours = st.get_option(f"theme.{st.context.theme.type or 'light'}.chartCategoricalColors")
-    return _figures(points, measure, ceiling, tuple(map(str, colours)))
+    return _figures(points, measure, ceiling, palette())
 
 
 @cached(keep=64)
