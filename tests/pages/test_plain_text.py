@@ -17,7 +17,7 @@ from sae_core.workspace.workspace import open_workspace
 
 PAGES = [
     *(None, "latents", "clips", "map", "match", "probe", "sweep", "movement", "steering", "verification"),
-    *("build", "data_check", "notes"),
+    *("universality", "build", "data_check", "notes"),
 ]
 HOSTILE = "![p](https://evil.example/p.png) [l](https://evil.example) :red[r] $a$ <img src=x>"
 LIVE = (

@@ -5,7 +5,7 @@ from streamlit.testing.v1 import AppTest
 
 PAGES = (
     "overview", "latents", "clips", "map", "match", "probe", "sweep", "movement", "steering", "verification",
-    "data_check", "build", "notes",
+    "universality", "data_check", "build", "notes",
 )  # fmt: skip
 BROKEN = {
     "the clips": "clips.parquet",

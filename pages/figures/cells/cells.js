@@ -39,7 +39,7 @@ function buildCell(cell, component, theme) {
 }
 
 function buildTable(table, component, theme) {
-  const box = element("div", "table");
+  const box = element("div", table.is_wide ? "table wide" : "table");
   if (table.title) box.append(element("div", "title", table.title));
   const hasDetail = table.lines.some((line) => line.cells.some((cell) => cell.detail));
   const grid = element("table", hasDetail ? "with-detail" : "");
