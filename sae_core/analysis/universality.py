@@ -23,7 +23,14 @@ MAX_COUNTERPARTS = 3
 
 def counterparts(workspace: Workspace, name: str) -> list[str]:
     """The SAEs to compare one with at first, by name: of each other encoder the one most like it in variant, L, k and
-    seed. Where there is no other encoder, those that differ in the seed alone, or else the few most like it."""
+    seed. Where there is no other encoder, those that differ in the seed alone, or else the few most like it.
+
+    Worked out once and kept while the workspace is open.
+    """
+    return list(workspace.kept("counterparts", lambda: _counterparts(workspace, name), of=name))
+
+
+def _counterparts(workspace: Workspace, name: str) -> list[str]:
     configs = {each: config for each in workspace.sae_names() if (config := _config_of(workspace, each))}
     mine, embeddings = configs.pop(name, None), workspace.embeddings_of(name)
     if mine is None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from sae_core.analysis.universality import FALSE_MATCH_RATE, match_saes
+from sae_core.analysis.universality import FALSE_MATCH_RATE, counterparts, match_saes, open_saes
 from sae_core.measures.groups import latents_needed
 from sae_core.workspace.workspace import SaeView
 
@@ -76,6 +76,17 @@ def seeds_with(view: SaeView, latent: int) -> SeedsWith | None:
     return SeedsWith(
         float(row["cosine"]), float(row["correlation"]), int(row["n_found"]), int(row["n_seeds"])
     )
+
+
+def other_encoders(view: SaeView) -> list[SaeView]:
+    """Of each other encoder the SAE most like this one, as far as it can be opened; looked for once."""
+
+    def find() -> list[SaeView]:
+        workspace = view.workspace
+        others = open_saes(workspace, counterparts(workspace, view.name))
+        return [other for other in others if other.embeddings.name != view.embeddings.name]
+
+    return view.kept("other encoders", find)
 
 
 def is_quick_to_match(view: SaeView, others: Sequence[SaeView]) -> bool:

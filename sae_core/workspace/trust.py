@@ -138,10 +138,13 @@ def seed_family(workspace: "Workspace", name: str) -> list[str]:
 
     In which precision an SAE is stored does not matter. Only SAEs of the family are opened.
     """
-    mine = _training_of(workspace, name)
+
+    def training_of(each: str) -> dict[str, object] | None:
+        return workspace.kept("training of", lambda: _training_of(workspace, each), of=each)
+
     family = []
     for other in workspace.sae_names():
-        if other == name or _training_of(workspace, other) != mine:
+        if other == name or training_of(other) != training_of(name):
             continue
         try:
             view = workspace.sae(other)

@@ -115,4 +115,4 @@ def _listing(workspace, monkeypatch, names):
     monkeypatch.setattr(universality, "_config_of", config)
     monkeypatch.setattr(type(workspace), "sae_names", lambda _: names)
     monkeypatch.setattr(type(workspace), "embeddings_of", lambda _, name: name.split("-")[0])
-    return workspace
+    return Workspace(workspace.path)

@@ -8,12 +8,12 @@ import streamlit as st
 
 from pages.shared import links
 from pages.shared.wording import TERMS, best_value, counted, distinct_words, plain, with_interval
-from sae_core.analysis.universality import counterparts, open_saes
 from sae_core.analysis.verdict import (
     Counterpart,
     counterparts_of,
     is_quick_to_match,
     one_or_group,
+    other_encoders,
     seeds_with,
 )
 from sae_core.sae.config import variant_name
@@ -95,13 +95,7 @@ def _stable(view: SaeView, latent: int) -> Answer:
 
 
 def _universal(view: SaeView, latent: int) -> Answer:
-    workspace = view.workspace
-    names = [
-        name
-        for name in counterparts(workspace, view.name)
-        if workspace.embeddings_of(name) != view.embeddings.name
-    ]
-    others = open_saes(workspace, names)
+    others = other_encoders(view)
     if not others:
         return Answer("universal", "universality not measured", "gray", "needs SAEs of another encoder")
     address = f"universality?{urlencode(links.query(view, {links.LATENT: str(latent), 'found': 'Any'}))}"
