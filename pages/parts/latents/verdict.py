@@ -76,7 +76,7 @@ def _confirmed(view: SaeView, latent: int) -> Answer:
     words = f"{plain(best_value(facts))}, F1 {f1}"
     if facts["is_named"]:
         return Answer("confirmed", ":material/check: confirmed", "green", words)
-    return Answer("confirmed", "not confirmed", "gray", f"candidate: {words}")
+    return Answer("confirmed", "not confirmed", "gray", f"at best {words}")
 
 
 def _stable(view: SaeView, latent: int) -> Answer:

@@ -18,7 +18,9 @@ STABLE = "stability"
 DEAD_HELP = (
     "Fraction of latents that are active on no held-out clip. On all clips it is lower, as on Overview."
 )
-STABLE_HELP = "PW-MCC (arXiv 2505.20254): the mean cosine of its decoder directions with those of the other seeds, one-to-one."
+STABLE_HELP = (
+    "Mean cosine of its decoder directions with those of other seeds, one-to-one (PW-MCC, arXiv 2505.20254)."
+)
 HELP = {
     EXPLAINED: TERMS["explained variance"],
     ACTIVE: TERMS["l0"],

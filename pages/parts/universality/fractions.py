@@ -122,12 +122,24 @@ def draw_matrix(compared: Compared) -> None:
             f"correlation at least {line['threshold']:.2f}",
         )
 
-    lines = [(compared.words[one], [cell(one, other) for other in names]) for one in names]
-    heads = [compared.words[name] for name in names]
-    opened = cell_tables([CellTable("", "of ↓ in →", heads, lines)], key="universality_matrix")
+    heads, labels = _matrix_words(compared)
+    lines = [(label, [cell(one, other) for other in names]) for label, one in zip(labels, names, strict=True)]
+    is_long = heads != labels
+    opened = cell_tables(
+        [CellTable("", "of ↓ in →", heads, lines, is_wide=is_long)], key="universality_matrix"
+    )
     st.caption("Click a cell to look from the SAE at its left.")
     if opened is not None:
         look_from(compared, opened)
+
+
+def _matrix_words(compared: Compared) -> tuple[list[str], list[str]]:
+    """Heads and line labels: SAEs whose names are long go by numbers at the head, which their lines explain."""
+    words = [compared.words[view.name] for view in compared.views]
+    if len({view.embeddings.name for view in compared.views}) == len(words):
+        return words, words
+    numbers = [str(place) for place in range(1, len(words) + 1)]
+    return numbers, [f"{number}  {name}" for number, name in zip(numbers, words, strict=True)]
 
 
 def look_from(compared: Compared, name: str) -> None:
