@@ -3,18 +3,12 @@ enough."""
 
 import streamlit as st
 
-from pages.parts.universality.choice import (
-    GROUPS,
-    LATENTS,
-    Compared,
-    choose_clips,
-    choose_look,
-    choose_others,
-)
+from pages.parts.universality.choice import Compared, choose_clips, choose_look, choose_others
 from pages.parts.universality.fractions import draw_fractions, draw_headline
 from pages.parts.universality.groups import draw_groups
 from pages.parts.universality.latents import draw_latents, found_elsewhere
 from pages.parts.universality.values import draw_values
+from pages.shared import links
 from pages.shared.session import open_page, try_next
 from sae_core.workspace.workspace import Workspace
 
@@ -34,12 +28,12 @@ def main() -> None:
     )
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium", key="universality_choices"):
         look = choose_look()
-        others = () if look == GROUPS else choose_others(workspace, view)
-        clips = choose_clips() if look == LATENTS else "unseen speakers"
+        others = () if look == links.GROUPS else choose_others(workspace, view)
+        clips = choose_clips() if look == links.ACROSS_SAES else "unseen speakers"
     compared = Compared(view, others, clips)
-    if look == GROUPS:
+    if look == links.GROUPS:
         draw_groups(view)
-    elif look == LATENTS:
+    elif look == links.ACROSS_SAES:
         draw_across(workspace, compared)
     else:
         draw_values(workspace, compared)

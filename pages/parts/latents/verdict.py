@@ -1,7 +1,6 @@
 """Can this latent be trusted? Four short answers: confirmed, stable, universal, enough; each with its number."""
 
 from dataclasses import dataclass
-from urllib.parse import urlencode
 
 import pandas as pd
 import streamlit as st
@@ -30,6 +29,7 @@ HELP = {
     "enough": "Whether this latent alone detects its value as well as the best group of up to 16 latents, to within "
     "0.02 of F1.",
 }
+ICONS = {links.ACROSS_SAES: ":material/public:", links.GROUPS: ":material/group_work:"}
 SAME_CLIPS = 0.7
 """From this correlation on, a latent of another seed is said to be active on the same clips."""
 NO_SEEDS = (
@@ -64,8 +64,33 @@ def draw_verdict(view: SaeView, latent: int) -> None:
     ]
     for column, answer in zip(st.columns(len(answers), gap="small"), answers, strict=True):
         column.markdown(answer.markdown, help=HELP[answer.name])
+    _draw_links(view, latent)
     if commands := _missing(view):
         st.caption(f"Not measured yet: run `{'` and `'.join(commands)}`, then reload.")
+
+
+def _draw_links(view: SaeView, latent: int) -> None:
+    """Where more of it stands: its counterparts to hear, the group that does better."""
+    ways = {}
+    if other_encoders(view):
+        ways["Hear its counterparts"] = {
+            links.LATENT: str(latent),
+            links.LOOK: links.ACROSS_SAES,
+            "found": "Any",
+        }
+    if (found := one_or_group(view, latent)) is not None:
+        value = f"{found.attribute}={found.value}"
+        ways["Open the group"] = {links.LOOK: links.GROUPS, "value": value, "size": str(found.n_latents)}
+    if not ways:
+        return
+    with st.container(horizontal=True, key="verdict_links"):
+        for words, more in ways.items():
+            st.page_link(
+                "pages/universality.py",
+                label=words,
+                icon=ICONS[more[links.LOOK]],
+                query_params=links.query(view, more),
+            )
 
 
 def _confirmed(view: SaeView, latent: int) -> Answer:
@@ -98,13 +123,12 @@ def _universal(view: SaeView, latent: int) -> Answer:
     others = other_encoders(view)
     if not others:
         return Answer("universal", "universality not measured", "gray", "needs SAEs of another encoder")
-    address = f"universality?{urlencode(links.query(view, {links.LATENT: str(latent), 'found': 'Any'}))}"
     if not is_quick_to_match(view, others):
-        return Answer("universal", "universality", "gray", f"[see the page Universality]({address})")
+        return Answer("universal", "universality", "gray", "takes a while: see the page Universality")
     words = distinct_words((view, *others))
     lines = counterparts_of(view, latent, others)
     n_found = sum(line.is_found for line in lines)
-    said = f"[in {n_found} of {counted(len(lines), 'other encoder')}]({address}): "
+    said = f"in {n_found} of {counted(len(lines), 'other encoder')}: "
     said += ", ".join(f"{plain(words[line.sae])} {_correlation(line)}" for line in lines)
     if n_found == len(lines):
         return Answer("universal", ":material/check: universal", "green", said)
@@ -121,15 +145,7 @@ def _enough(view: SaeView, latent: int) -> Answer:
     found = one_or_group(view, latent)
     if found is None:
         return Answer("enough", "no value measured", "gray", "nothing to be enough for")
-    more = {
-        "look": "Groups of latents",
-        "value": f"{found.attribute}={found.value}",
-        "size": str(found.n_latents),
-    }
-    address = f"universality?{urlencode(links.query(view, more))}"
-    group = (
-        f"[{counted(found.n_latents, 'latent')}]({address}): F1 {found.group_f1:.2f}, this one {found.f1:.2f}"
-    )
+    group = f"{counted(found.n_latents, 'latent')}: F1 {found.group_f1:.2f}, this one {found.f1:.2f}"
     if found.is_enough:
         return Answer("enough", ":material/check: enough", "green", group)
     better = "another latent does better" if found.n_latents == 1 else f"{found.n_latents} do better"

@@ -10,8 +10,7 @@ from pages.shared.wording import distinct_words, sae_words
 from sae_core.analysis.universality import Clips, counterparts, open_saes
 from sae_core.workspace.workspace import SaeView, Workspace
 
-LATENTS, VALUES, GROUPS = "Latents across SAEs", "Values by SAE", "Groups of latents"
-LOOKS = (LATENTS, VALUES, GROUPS)
+LOOKS = (links.ACROSS_SAES, links.VALUES_BY_SAE, links.GROUPS)
 WITH, MAX_OTHERS = "with", 4
 CLIP_WORDS: dict[Clips, str] = {"unseen speakers": "Unseen speakers", "all": "All clips"}
 CLIP_HELP = (
@@ -46,11 +45,12 @@ class Compared:
 def choose_look() -> str:
     """What the page shows."""
     chosen = st.segmented_control(
-        "Show", LOOKS, default=LATENTS, required=True, key="look", bind="query-params", persist_state="session",
+        "Show", LOOKS, default=links.ACROSS_SAES, required=True, key=links.LOOK, bind="query-params",
+        persist_state="session",
         help="*Latents across SAEs*: which latents the others have, too. *Values by SAE*: which encoder detects which "
         "attribute value. *Groups of latents*: whether one latent is enough for a value.",
     )  # fmt: skip
-    return str(chosen or LATENTS)
+    return str(chosen or links.ACROSS_SAES)
 
 
 def choose_others(workspace: Workspace, view: SaeView) -> tuple[SaeView, ...]:
