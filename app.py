@@ -26,6 +26,7 @@ def main() -> None:
             "Compare SAEs": [
                 st.Page("pages/sweep.py", title="Sweep", icon=":material/grid_view:"),
                 st.Page("pages/movement.py", title="Movement", icon=":material/moving:"),
+                st.Page("pages/universality.py", title="Universality", icon=":material/public:"),
             ],
             "Steer and verify": [
                 st.Page("pages/steering.py", title="Steering", icon=":material/tune:"),

@@ -3,14 +3,14 @@
 import pandas as pd
 import streamlit as st
 
-from pages.figures.player import clip_cards
+from pages.figures.player.examples import N_CLIPS, playable_examples
 from pages.parts.latents.acoustics import draw_hint, draw_sound
 from pages.parts.latents.finder import TABLE, find_latents, step_latent
 from pages.parts.latents.near import draw_near
+from pages.parts.latents.verdict import draw_verdict
 from pages.parts.latents.who_fires import draw_activations, draw_who
 from pages.shared import wording
 from pages.shared.announce import announce, step_key
-from pages.shared.heading import Heading
 from pages.shared.map_choice import show_latent
 from pages.shared.notes_panel import draw_latent_notes
 from pages.shared.session import open_page, try_next
@@ -18,7 +18,6 @@ from pages.shared.steering_state import steer_link
 from sae_core.measures.attributes import SEEN_SPEAKERS, UNSEEN_SPEAKERS
 from sae_core.workspace.workspace import SaeView
 
-N_CLIPS = 6
 STEPS = (
     ("previous", "Previous", ":material/arrow_back:", -1),
     ("next", "Next", ":material/arrow_forward:", 1),
@@ -28,18 +27,6 @@ NEVER_ACTIVE = (
     "This latent is active on no clip of this workspace, so there is nothing to hear. Choose another latent, "
     "or an SAE with fewer of them."
 )
-GROUPS = {
-    "strongest": Heading("Strongest", "highest activation; at most a third by one speaker", level=3),
-    "middle": Heading("Median activation", "around the median of its active clips", level=3),
-    "near_threshold": Heading(
-        "Near threshold", "the lowest activations that still count as predicted positive", level=3
-    ),
-    "hard_negatives": Heading(
-        "Hard negatives",
-        "inactive, though their embeddings resemble the strongest; the same speakers first",
-        level=3,
-    ),
-}
 
 
 def main() -> None:
@@ -56,6 +43,7 @@ def main() -> None:
         draw_heading(view, latent)
         announce(f"Latent {wording.latent_name(view, latent)} is open.", key="latent")
         draw_hint(view, latent)
+        verdict = st.container(border=True, key="latent_verdict")
         draw_latent_notes(view, latent)
         draw_facts(view, latent)
         if view.latents["n_active"].iloc[latent] == 0:
@@ -65,6 +53,8 @@ def main() -> None:
             draw_clips(view, latent)
             draw_sound(view, latent)
         draw_near(view, latent)
+        with verdict:  # last, because the first match of two SAEs takes a second
+            draw_verdict(view, latent)
     try_next(
         view,
         {
@@ -135,12 +125,8 @@ def draw_evidence(facts: pd.Series) -> None:
 
 def draw_clips(view: SaeView, latent: int) -> None:
     """Four groups of clips to listen to."""
-    examples = view.examples(latent, n=N_CLIPS)
     top = float(view.latents["max_activation"].iloc[latent])
-    for name, heading in GROUPS.items():
-        clip_cards.playable_clips(
-            view, getattr(examples, name), key=f"clips_{name}", top=top, heading=heading
-        )
+    playable_examples(view, view.examples(latent, n=N_CLIPS), top=top)
 
 
 main()

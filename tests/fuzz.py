@@ -34,8 +34,8 @@ from tests.damage import damage, seal_again
 
 REPOSITORY = Path(__file__).parent.parent
 PAGES = (
-    "overview", "latents", "clips", "map", "match", "probe", "sweep", "movement", "steering", "erasure", "verification",
-    "data_check", "build", "notes",
+    "overview", "latents", "clips", "map", "match", "probe", "sweep", "movement", "universality", "steering", "erasure",
+    "verification", "data_check", "build", "notes",
 )  # fmt: skip
 VERBS = (
     ("info", "{folder}"),
@@ -47,6 +47,7 @@ VIEWS = {
     "latents": ({"latent": "3"}, {"latent": "15", "order": "Fires most"}),
     "map": ({"map": "codes"}, {"map": "directions"}, {"map": "clips", "colour": "f0"}, {"colour": "latent"}),
     "match": ({"latent": "3"},),
+    "universality": ({"look": "Values by SAE"}, {"look": "Groups of latents"}),
     "movement": ({"between": "Thresholds"}, {"between": "Steering"}),
 }
 TIMEOUT_S = 120  # of a page; the whole try is given twice that

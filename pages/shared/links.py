@@ -15,6 +15,8 @@ from sae_core.workspace.workspace import SaeView
 SAE, LATENT, CLIP = "sae", "latent", "clip"
 WORKSPACE = "workspace"
 FIRST, SECOND = "a", "b"
+LOOK, ACROSS_SAES, VALUES_BY_SAE, GROUPS = "look", "Latents across SAEs", "Values by SAE", "Groups of latents"
+"""What the page Universality shows, as its address says it."""
 EARLIER_WORDS = {
     "evidence": {
         "new voices": "unseen speakers", "unseen speakers": "unseen speakers",

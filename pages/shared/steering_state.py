@@ -200,3 +200,17 @@ def steer_link(view: SaeView, latent: int) -> None:
         icon=":material/tune:",
         query_params=steering_query(view, [Change(latent, "ablate")]),
     )
+
+
+def group_link(view: SaeView, latents: Sequence[int]) -> None:
+    """A link to the page Steering with these latents, as many as it takes, and nothing else, switched off."""
+    taken = list(latents)[:MAX_STEERED]
+    left = "" if len(taken) == len(latents) else f" Steering takes {MAX_STEERED} at once: those chosen first."
+    st.page_link(
+        "pages/steering.py",
+        label="Steer this group",
+        icon=":material/tune:",
+        query_params=steering_query(view, [Change(latent, "ablate") for latent in taken]),
+        help=f"Switch off the latents that speak for the value.{left}",
+        disabled=not taken,
+    )

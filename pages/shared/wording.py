@@ -1,6 +1,7 @@
 """Words for people: what values, latents and numbers are called, and what the terms of the field mean."""
 
 import re
+from collections.abc import Sequence
 
 import pandas as pd
 
@@ -35,6 +36,9 @@ TERMS = {
     "about 1, latents die unless embeddings are centred first, as VoxScope does.",
     "cosine": "Similarity of two directions: 1 is the same, 0 is unrelated.",
     "jaccard": "Clips on which both latents are active, as a fraction of those on which either is.",
+    "correlation": "Correlation of the activations of two latents over the same clips: 1 is the same, 0 is unrelated.",
+    "stability": "Mean cosine of its decoder direction with the most similar one of each SAE that differs in the seed "
+    "alone: 1 is found again exactly. It counts as found in a seed from 0.7 on.",
     "sae": "The sparse autoencoder (SAE) to look through. L is its number of latents, k how many are active at once.",
 }
 
@@ -98,6 +102,16 @@ def sae_words(workspace: Workspace, name: str) -> str:
     """What an SAE is called in a list: the embeddings it reads, then its variant and size."""
     embeddings = workspace.embeddings_of(name)
     return f"{embeddings_words(embeddings)} · {name.removeprefix(f'{embeddings}-')}" if embeddings else name
+
+
+def distinct_words(views: Sequence[SaeView]) -> dict[str, str]:
+    """What some SAEs are called beside each other, by name: by their embeddings where those differ, else in full."""
+    embeddings = [view.embeddings.name for view in views]
+    is_apart = len(set(embeddings)) == len(views)
+    return {
+        view.name: embeddings_words(name) if is_apart else sae_words(view.workspace, view.name)
+        for view, name in zip(views, embeddings, strict=True)
+    }
 
 
 def latent_words(view: SaeView, latent: int) -> str:

@@ -11,11 +11,64 @@ from jaxtyping import Bool
 from sae_core.files.errors import ArtifactError
 from sae_core.measures.linear_probe import read_probes
 from sae_core.measures.matching import LatentMatches, match_latents
+from sae_core.sae.config import SaeConfig, read_config, variant_name
 from sae_core.workspace.workspace import SaeView, Workspace
 
 Clips = Literal["all", "unseen speakers"]
 FALSE_MATCH_RATE = 0.01
 MAX_KEPT = 32
+MAX_COUNTERPARTS = 3
+"""Of SAEs on the same embeddings, so many are compared with at first."""
+
+
+def counterparts(workspace: Workspace, name: str) -> list[str]:
+    """The SAEs to compare one with at first, by name: of each other encoder the one most like it in variant, L, k and
+    seed. Where there is no other encoder, those that differ in the seed alone, or else the few most like it.
+
+    Worked out once and kept while the workspace is open.
+    """
+    return list(workspace.kept("counterparts", lambda: _counterparts(workspace, name), of=name))
+
+
+def _counterparts(workspace: Workspace, name: str) -> list[str]:
+    configs = {each: config for each in workspace.sae_names() if (config := _config_of(workspace, each))}
+    mine, embeddings = configs.pop(name, None), workspace.embeddings_of(name)
+    if mine is None:
+        return []
+    ranked = sorted(configs, key=lambda each: _unlikeness(configs[each], mine))
+    first: dict[str, str] = {}
+    for each in ranked:
+        first.setdefault(workspace.embeddings_of(each), each)
+    first.pop(embeddings, None)
+    if first:
+        return list(first.values())
+    seeds = [each for each in ranked if not any(_unlikeness(configs[each], mine)[:-1])]
+    return (seeds or ranked)[:MAX_COUNTERPARTS]
+
+
+def _config_of(workspace: Workspace, name: str) -> SaeConfig | None:
+    try:
+        return read_config(workspace.path / "saes" / name, remedy="")
+    except ArtifactError:
+        return None
+
+
+def _unlikeness(one: SaeConfig, other: SaeConfig) -> tuple[float, ...]:
+    """By variant first, then by the ratios of L and k, last by seed; 0 throughout for the same settings."""
+    is_other = variant_name(one.variant, one.prefixes) != variant_name(other.variant, other.prefixes)
+    ratios = (np.log2(one.n_latents / other.n_latents), np.log2(one.k / other.k))
+    return float(is_other), *(abs(float(ratio)) for ratio in ratios), float(one.seed != other.seed)
+
+
+def open_saes(workspace: Workspace, names: Sequence[str]) -> list[SaeView]:
+    """Those of these SAEs that can be opened: what is stale or not indexed is left out."""
+    found = []
+    for name in names:
+        try:
+            found.append(workspace.sae(name))
+        except ArtifactError:
+            continue
+    return found
 
 
 def clips_to_match(one: SaeView, other: SaeView, clips: Clips) -> Bool[np.ndarray, " n"]:
@@ -29,19 +82,21 @@ def clips_to_match(one: SaeView, other: SaeView, clips: Clips) -> Bool[np.ndarra
 def match_saes(one: SaeView, other: SaeView, *, clips: Clips = "unseen speakers") -> LatentMatches:
     """Return the latents of two SAEs of one workspace matched by correlation, with a null from shuffled speakers.
 
-    Worked out once and kept while the workspace is open. Raises ValueError for SAEs of two workspaces.
+    Worked out once for both directions and kept while the workspace is open. Raises ValueError for SAEs of two
+    workspaces.
     """
     if one.workspace is not other.workspace:
         raise ValueError(f"{one.name} and {other.name} are not in one workspace")
-    corpus = one.workspace.corpus
-    return one.workspace.kept(
-        "matches",
-        lambda: match_latents(
-            one.index, other.codes, clips_to_match(one, other, clips), speaker_groups=corpus.speaker_groups
-        ),
-        of=(one.fingerprint, other.fingerprint, clips),
-        at_most=MAX_KEPT,
-    )
+    corpus, is_turned = one.workspace.corpus, one.fingerprint > other.fingerprint
+
+    def match() -> LatentMatches:
+        if is_turned:
+            return match_saes(other, one, clips=clips).turned()
+        is_counted = clips_to_match(one, other, clips)
+        return match_latents(one.index, other.codes, is_counted, speaker_groups=corpus.speaker_groups)
+
+    of = (one.fingerprint, other.fingerprint, clips)
+    return one.workspace.kept("matches", match, of=of, at_most=MAX_KEPT)
 
 
 def matched_fractions(
@@ -100,16 +155,12 @@ def values_by_sae(workspace: Workspace, names: Sequence[str] | None = None) -> p
     kept). SAEs that are stale or not indexed are left out.
     """
     parts = []
-    for name in workspace.sae_names() if names is None else names:
-        try:
-            view = workspace.sae(name)
-        except ArtifactError:
-            continue
+    for view in open_saes(workspace, workspace.sae_names() if names is None else names):
         table = view.predominant_latents()
         columns = [
             *("attribute", "value", "evidence", "latent", "f1", "f1_low", "f1_high", "is_confirmed"),
         ]
-        table = table[columns].assign(sae=name, embedder=view.embeddings.name)
+        table = table[columns].assign(sae=view.name, embedder=view.embeddings.name)
         parts.append(_with_probes(workspace, view, table))
     order = ["attribute", "value", "evidence", "sae", "embedder", "latent", "f1", "f1_low", "f1_high"]
     order += ["is_confirmed", *_PROBED]

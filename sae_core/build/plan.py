@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 RECORD = "build.json"
 MAX_AT_ONCE = 4
 CHECKPOINT_EVERY_S = 5.0
+GROUPS_AT_ONCE = 2_000_000
+"""Groups of latents are found for all SAEs up to so many values × clips × SAEs: about half a minute."""
 SMALL_CORPUS_STEPS, USUAL_EPOCHS = 400, 60
 _GRID_FIELDS = ("variants", "n_latents", "ks", "seeds")
 _KINDS = dict.fromkeys(("n_latents", "ks", "seeds", "channel", "n_epochs", "n_at_once"), int) | {
@@ -382,6 +384,22 @@ def _lineage(plan: BuildPlan, path: Path, progress: Progress) -> str:  # noqa: A
     return f"{n_related:,} pairs of related latents between SAEs"
 
 
+def _trust(plan: BuildPlan, path: Path, progress: Progress) -> str:  # noqa: ARG001 - as every step
+    """Stability over seeds, and groups of latents: of all SAEs while that is cheap, else of the one that pages open
+    with."""
+    from sae_core.build.groups import store_groups
+    from sae_core.build.stability import store_stability
+
+    workspace = Workspace(path)
+    names = workspace.sae_names()
+    n_values = len(workspace.sae(names[0]).statistics.values) if names else 0
+    is_cheap = n_values * len(workspace.corpus) * len(names) <= GROUPS_AT_ONCE
+    stable = store_stability(path, progress=progress)
+    grouped = store_groups(path, names if is_cheap else names[:1], progress=progress)
+    words = f"groups of latents of {len(grouped):,} of {len(names):,} SAEs"
+    return f"{words}; stability of {len(stable):,}" if stable else words
+
+
 def _maps(plan: BuildPlan, path: Path, progress: Progress) -> str:  # noqa: ARG001 - as every step
     from sae_core.build.workspace_maps import map_workspace
 
@@ -414,6 +432,7 @@ _RUNS: dict[str, Callable[[BuildPlan, Path, Progress], str]] = {
     "sweep": _sweep,
     "index": _index,
     "lineage": _lineage,
+    "trust": _trust,
     "maps": _maps,
     "guess": _guess,
 }

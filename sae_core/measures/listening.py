@@ -48,18 +48,24 @@ def choose_examples(
     n: int = 6,
 ) -> ListeningExamples:
     """Return up to n clips a group; a latent that never fires has only empty groups."""
-    rows, activations = index.postings(latent)
+    rows = index.postings(latent)[0]
     near = index.near_threshold(latent, threshold, n)
     middle_rows, middle_activations = index.quantile_band(latent, *MIDDLE_BAND)
     spread = np.unique(np.linspace(0, len(middle_rows) - 1, min(n, len(middle_rows))).astype(np.int64))
-    strongest = _spread_over_speakers(np.asarray(rows), corpus.speaker_groups, n)
     negatives = _hard_negatives(corpus, embeddings, np.asarray(rows), n)
     return ListeningExamples(
-        strongest=_group(rows[strongest], activations[strongest]),
+        strongest=strongest_clips(corpus, index, latent, n),
         middle=_group(middle_rows[spread], middle_activations[spread]),
         near_threshold=_group(near[0][::-1], near[1][::-1]),
         hard_negatives=_group(negatives, np.zeros(len(negatives))),
     )
+
+
+def strongest_clips(corpus: Corpus, index: FeatureIndex, latent: int, n: int) -> ClipGroup:
+    """The n clips on which a latent is most active, at most a third of them by one speaker where there are others."""
+    rows, activations = index.postings(latent)
+    places = _spread_over_speakers(np.asarray(rows), corpus.speaker_groups, n)
+    return _group(rows[places], activations[places])
 
 
 def _group(rows: np.ndarray, activations: np.ndarray) -> ClipGroup:

@@ -58,6 +58,10 @@ class LatentMatches:
     null_other: pd.DataFrame
     n_clips: int
 
+    def turned(self) -> "LatentMatches":
+        """The same matches, seen from SAE B."""
+        return LatentMatches(self.other, self.one, self.null_other, self.null_one, self.n_clips)
+
     def fractions(self, thresholds: tuple[float, ...] = THRESHOLDS) -> pd.DataFrame:
         """One row a threshold: which fraction of the active latents has a match that correlates at least so much.
 

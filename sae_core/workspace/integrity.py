@@ -16,6 +16,8 @@ METAS = {
     "embeddings/*/map_*.json": ("map", "map --rebuild"),
     "saes/*/meta.json": ("sae", "train"),
     "saes/*/index.json": ("index", "index --rebuild"),
+    "saes/*/stability.json": ("stability", "trust"),
+    "saes/*/groups.json": ("groups", "trust"),
     "saes/*/map_*.json": ("map", "map --sae all --rebuild"),
 }
 """Where each kind of derived artifact says what it is → the kind, and the command that makes it again."""

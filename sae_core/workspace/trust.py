@@ -12,14 +12,13 @@ from sae_core.files.contents import Kind, numbers, text, whole_numbers
 from sae_core.files.errors import ArtifactError
 from sae_core.measures.groups import LatentGroup
 from sae_core.measures.stability import STABILITY_COLUMNS
-from sae_core.sae.config import variant_name
+from sae_core.sae.config import read_config
 
 if TYPE_CHECKING:
-    from sae_core.workspace.workspace import SaeView, Workspace
+    from sae_core.workspace.workspace import Workspace
 
 STABILITY_TABLE, STABILITY_META = "stability.parquet", "stability.json"
-
-
+STORED_AS = "stored_as"
 GROUP_TABLES, GROUP_META = ("groups.parquet", "group_latents.parquet"), "groups.json"
 GROUP_MEASURES = (
     "selection_f1",
@@ -135,24 +134,43 @@ def _kinds(n_latents: int) -> dict[str, Kind]:
 
 
 def seed_family(workspace: "Workspace", name: str) -> list[str]:
-    """The indexed SAEs that differ from this one in nothing but the seed, itself left out."""
+    """The indexed SAEs that differ from this one in nothing but the seed, itself left out.
 
-    def settings(view: "SaeView") -> tuple[object, ...]:
-        config = view.config
-        kind = variant_name(str(config["variant"]), config["prefixes"])
-        fields = (tuple(config["prefixes"]), config["n_latents"], config["k"], config.get("input_norm"))
-        return view.embeddings.name, view.settings.get("training"), kind, *fields
+    In which precision an SAE is stored does not matter. Only SAEs of the family are opened.
+    """
 
-    mine = workspace.sae(name)
+    def training_of(each: str) -> dict[str, object] | None:
+        return workspace.kept("training of", lambda: _training_of(workspace, each), of=each)
+
     family = []
     for other in workspace.sae_names():
+        if other == name or training_of(other) != training_of(name):
+            continue
         try:
             view = workspace.sae(other)
         except ArtifactError:
             continue
-        if view.config["seed"] != mine.config["seed"] and settings(view) == settings(mine):
+        if view.config["seed"] != workspace.sae(name).config["seed"]:
             family.append(other)
     return family
+
+
+def _training_of(workspace: "Workspace", name: str) -> dict[str, object] | None:
+    """What an SAE was trained on and how, but for its seed, read without opening it; None where its folder does not
+    say."""
+    folder = workspace.path / "saes" / name
+    try:
+        meta = ArtifactMeta.read(folder / "meta.json", kind="sae", remedy="")
+        config = read_config(folder, remedy="").to_json()
+    except ArtifactError:
+        return None
+    training = meta.settings.get("training")
+    ways = (
+        {key: value for key, value in training.items() if key != STORED_AS}
+        if isinstance(training, dict)
+        else None
+    )
+    return {"embedder": meta.settings.get("embedder"), "training": ways, **config, "seed": None}
 
 
 def stability_parents(workspace: "Workspace", name: str, peers: list[str]) -> dict[str, str]:

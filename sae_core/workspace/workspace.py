@@ -405,13 +405,11 @@ class SaeView:
         """How its latents come back in SAEs of other seeds; None where that was not measured, or of other SAEs."""
         from sae_core.workspace.trust import Stability, seed_family, stability_parents
 
-        parents = stability_parents(self.workspace, self.name, seed_family(self.workspace, self.name))
-        return self._kept.get(
-            "stability",
-            lambda: Stability.load(self.folder, parents, n_latents=self.n_latents),
-            of=fingerprint(parents),
-            at_most=1,
-        )
+        def load() -> Stability | None:
+            parents = stability_parents(self.workspace, self.name, seed_family(self.workspace, self.name))
+            return Stability.load(self.folder, parents, n_latents=self.n_latents)
+
+        return self._kept.get("stability", load)
 
     def groups(self) -> "Groups | None":
         """For each attribute value its best 1, 2, 4, 8 and 16 latents together; None where that was not measured, or of

@@ -14,6 +14,7 @@ PAGES = [
     "probe",
     "sweep",
     "movement",
+    "universality",
     "steering",
     "erasure",
     "verification",

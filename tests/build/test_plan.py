@@ -215,6 +215,23 @@ def test_other_clips_are_not_built_upon(built, small_workspace):
     build_workspace(BuildPlan(str(path), **SMALL), path)
 
 
+def test_a_build_finds_groups_of_latents_of_every_sae_while_that_is_cheap(built, monkeypatch):
+    from sae_core.build import plan as plans
+    from sae_core.workspace.integrity import verify_workspace
+    from sae_core.workspace.workspace import Workspace
+
+    path, plan, _ = built
+    names = Workspace(path).sae_names()
+    assert all(Workspace(path).sae(name).groups() is not None for name in names)
+    assert {part.name for part in verify_workspace(Workspace(path))} >= {
+        f"saes/{name}/groups" for name in names
+    }
+    monkeypatch.setattr(plans, "GROUPS_AT_ONCE", 0)
+    words = plans._trust(plan, path, lambda *_: None)
+    # those of the others are there and are kept
+    assert words == "groups of latents of 1 of 4 SAEs"
+
+
 def test_lineage_is_stored_as_it_is_traced(built):
     from sae_core.analysis.movement import refine_sae, trace_saes
     from sae_core.files.artifacts import read_table

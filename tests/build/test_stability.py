@@ -50,7 +50,9 @@ def test_another_seed_makes_the_stability_old(folder):
     from sae_core.build.steps import index_workspace, train_in_workspace
 
     workspace = Workspace(folder)
-    train_in_workspace(workspace, run.configs(192)[0], TrainingConfig(n_epochs=6, batch_size=64))
+    # stored in half the precision, it is another seed all the same
+    training = TrainingConfig(n_epochs=6, batch_size=64, stored_as="float16")
+    train_in_workspace(workspace, run.configs(192)[0], training)
     index_workspace(folder, names=["synthetic-topk-16-k2-s2"])
     assert Workspace(folder).sae(NAMES[0]).stability() is None
     store_stability(folder)

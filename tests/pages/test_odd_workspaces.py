@@ -5,7 +5,7 @@ import pytest
 from tests.odd_workspaces import KINDS, UNTRAINED, write_odd_workspace
 
 PAGES = (
-    "overview", "latents", "clips", "map", "match", "probe", "sweep", "movement", "steering", "erasure",
+    "overview", "latents", "clips", "map", "match", "probe", "sweep", "movement", "universality", "steering", "erasure",
     "verification", "data_check", "build", "notes",
 )  # fmt: skip
 
@@ -61,6 +61,8 @@ def test_what_cannot_be_trained_on_is_said_before_training(made):
         ("clips", {"find": "nothing of this kind"}),
         ("match", {"latent": "3"}),
         ("movement", {"between": "Thresholds"}),
+        ("universality", {"look": "Values by SAE"}),
+        ("universality", {"look": "Groups of latents"}),
     ],
 )
 @pytest.mark.parametrize("kind", ["two clips", "dead latents"])

@@ -16,20 +16,8 @@ from sae_core.workspace.note_entries import Subject
 from sae_core.workspace.workspace import open_workspace
 
 PAGES = [
-    *(
-        None,
-        "latents",
-        "clips",
-        "map",
-        "match",
-        "probe",
-        "sweep",
-        "movement",
-        "steering",
-        "erasure",
-        "verification",
-    ),
-    *("build", "data_check", "notes"),
+    *(None, "latents", "clips", "map", "match", "probe", "sweep", "movement", "universality", "steering"),
+    *("erasure", "verification", "build", "data_check", "notes"),
 ]
 HOSTILE = "![p](https://evil.example/p.png) [l](https://evil.example) :red[r] $a$ <img src=x>"
 LIVE = (

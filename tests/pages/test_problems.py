@@ -4,8 +4,8 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 PAGES = (
-    "overview", "latents", "clips", "map", "match", "probe", "sweep", "movement", "steering", "erasure", "verification",
-    "data_check", "build", "notes",
+    "overview", "latents", "clips", "map", "match", "probe", "sweep", "movement", "universality", "steering", "erasure",
+    "verification", "data_check", "build", "notes",
 )  # fmt: skip
 BROKEN = {
     "the clips": "clips.parquet",

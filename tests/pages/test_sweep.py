@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 
 
@@ -148,3 +149,24 @@ def test_a_higher_number_elsewhere_in_the_grid_is_explained():
     table = pd.DataFrame({"sae": ["chosen", "lucky"], "f1": [0.2, 0.4]})
     assert "lucky reaches 0.40" in higher_elsewhere(table, table.iloc[0], "f1")
     assert higher_elsewhere(table, table.iloc[1], "f1") == ""
+
+
+def test_cells_show_the_stability_over_seeds_where_it_was_measured(
+    app_test, small_workspace, drawn, monkeypatch
+):
+    from pages.parts.sweep import grid
+    from sae_core.workspace.trust import Stability
+    from sae_core.workspace.workspace import SaeView
+
+    app = app_test(small_workspace, "sweep").run()
+    assert "Stability" not in app.segmented_control(key="cells").options, "there is one seed"
+    monkeypatch.setattr(grid, "_has_stability", lambda *_: True)
+    monkeypatch.setattr(SaeView, "stability", lambda _: Stability(pd.DataFrame(), 0.5, ("a", "b")))
+    app = app_test(small_workspace, "sweep", cells="Stability").run()
+    cells = [
+        cell
+        for table in drawn(app, "grid_cells")["tables"]
+        for line in table["lines"]
+        for cell in line["cells"]
+    ]
+    assert {(cell["text"], cell["detail"]) for cell in cells if cell["opens"]} == {("0.50", "3 seeds")}

@@ -3,8 +3,8 @@
 import { isDark } from "../colours.js";
 import { element, onPlainClick, showInPage } from "../dom.js";
 
-// from this fraction on, the cell's colour is so deep that text on it needs the other theme's colour
-const TEXT_TURNS_AT = { light: 0.62, dark: 0.86 };
+// from this fraction on, the other one of black and white has the higher contrast, at least 4.5 either way
+const TEXT_TURNS_AT = { light: 0.87, dark: 0.78 };
 
 function buildInside(cell, component) {
   const tag = cell.opens === null ? "div" : cell.href ? "a" : "button";
@@ -39,7 +39,7 @@ function buildCell(cell, component, theme) {
 }
 
 function buildTable(table, component, theme) {
-  const box = element("div", "table");
+  const box = element("div", table.is_wide ? "table wide" : "table");
   if (table.title) box.append(element("div", "title", table.title));
   const hasDetail = table.lines.some((line) => line.cells.some((cell) => cell.detail));
   const grid = element("table", hasDetail ? "with-detail" : "");

@@ -27,12 +27,14 @@ class Cell:
 
 @dataclass(frozen=True)
 class CellTable:
-    """Lines of cells under column heads. corner: what the line labels stand for."""
+    """Lines of cells under column heads. corner: what the line labels stand for. is_wide: whether it takes the whole
+    width of the page, with room for labels of several words."""
 
     title: str
     corner: str
     columns: Sequence[str]
     lines: Sequence[tuple[str, Sequence[Cell]]]
+    is_wide: bool = False
 
 
 def cell_tables(
@@ -48,6 +50,7 @@ def cell_tables(
             "title": table.title,
             "corner": table.corner,
             "columns": list(table.columns),
+            "is_wide": table.is_wide,
             "lines": [
                 {"label": label, "cells": [asdict(cell) for cell in cells]} for label, cells in table.lines
             ],

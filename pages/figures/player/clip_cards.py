@@ -108,13 +108,15 @@ def _given_label(workspace: Workspace, clip_id: str) -> list[str]:
     return [f"“{label}”"] if label else []
 
 
-def playable_clips(view: SaeView, group: ClipGroup, *, key: str, top: float, heading: Heading) -> None:
+def playable_clips(
+    view: SaeView, group: ClipGroup, *, key: str, top: float, heading: Heading, layout: str = "grid"
+) -> None:
     """List clips with their activations against `top`; a click on a title opens that clip."""
     cards = [
         clip_card(view, int(row), value=float(activation), top=top, value_help="activation")
         for row, activation in zip(group.rows, group.activations, strict=True)
     ]
-    opened = clip_list(cards, key=key, heading=heading)
+    opened = clip_list(cards, key=key, heading=heading, layout=layout)
     tell_silent(cards)
     if opened is not None:
         links.open_clip(view, opened)

@@ -22,6 +22,7 @@ STEP_WORDS = {
     "sweep": "Train SAEs",
     "index": "Index",
     "lineage": "Trace lineage",
+    "trust": "Compare seeds, group latents",
     "maps": "Lay out maps (UMAP)",
     "guess": "Guess labels where there are none",
 }

@@ -12,7 +12,7 @@ from pages.shared.announce import announce
 from pages.shared.choices import nearest_latents, number_below, tell_unknown
 from pages.shared.problems import part_of_page
 from pages.shared.row_table import row_table
-from pages.shared.wording import EVIDENCE, value_words
+from pages.shared.wording import EVIDENCE, TERMS, value_words
 from sae_core.measures.attributes import SEEN_SPEAKERS, UNSEEN_SPEAKERS
 from sae_core.workspace.workspace import SaeView
 
@@ -41,8 +41,9 @@ def find_latents(view: SaeView) -> int:
         table = latents_table.latent_table(view, evidence)
         values = _choose_values(table)
         only_starred = st.toggle("Starred", key="starred", bind="query-params", help=STARRED_HELP)
-        order = st.selectbox("Order", list(latents_table.ORDERS), key="order", bind="query-params", width=150)
-        limits = _choose_limits()
+        has_stability = latents_table.STABILITY in table
+        order = st.selectbox("Order", _orders(has_stability), key="order", bind="query-params", width=150)
+        limits = _choose_limits(has_stability)
     found = _filter(table, text=text or "", values=values, limits=limits)
     if only_starred:
         found = found[found["star"] != ""]
@@ -104,17 +105,37 @@ def _choose_values(table: pd.DataFrame) -> list[str]:
     )
 
 
-def _choose_limits() -> dict[str, float | bool]:
+def _orders(has_stability: bool) -> list[str]:
+    columns = {name: column for name, (column, _) in latents_table.ORDERS.items()}
+    return [name for name, column in columns.items() if has_stability or column != latents_table.STABILITY]
+
+
+def _choose_limits(has_stability: bool) -> dict[str, float | bool]:
     with st.popover("More filters", icon=":material/tune:"):
         least_f1 = st.slider("F1 at least", 0.0, 1.0, 0.0, 0.05, key="f1", bind="query-params")
         most_fires = st.slider(
             "Active on at most (% of clips)", 1, 100, 100, key="fires", bind="query-params"
         )
         min_speakers = st.slider("Speakers at least", 0, 20, 0, key="voices", bind="query-params")
+        least_stable = 0.0
+        if has_stability:
+            least_stable = st.slider(
+                "Stability at least",
+                0.0,
+                1.0,
+                0.0,
+                0.05,
+                key="stable",
+                bind="query-params",
+                help=TERMS["stability"],
+            )
         without_cautions = st.toggle(
             "Hide latents tied to one speaker or source, and dead ones", key="sure", bind="query-params"
         )
-    return {"f1": least_f1, "fires": most_fires / 100, "voices": min_speakers, "sure": without_cautions}
+    return {
+        "f1": least_f1, "fires": most_fires / 100, "voices": min_speakers, "sure": without_cautions,
+        latents_table.STABILITY: least_stable,
+    }  # fmt: skip
 
 
 def _filter(
@@ -126,6 +147,8 @@ def _filter(
         keep &= (table["attribute"].astype("object") + "=" + table["value"].astype("object")).isin(values)
     if limits["f1"]:
         keep &= table["f1"].fillna(0) >= limits["f1"]
+    if least := limits[latents_table.STABILITY]:
+        keep &= table[latents_table.STABILITY] >= least
     if limits["sure"]:
         keep &= table["warning"] == ""
     keep &= (table["firing_rate"] <= limits["fires"]) & (table["n_speakers"] >= limits["voices"])
@@ -156,7 +179,7 @@ def _leave_what_is_hidden(numbers: list[int]) -> None:
 
 def _draw_table(found: pd.DataFrame, numbers: list[int], chosen: int) -> None:
     row_table(
-        found[[latents_table.SHOWN[0], *tables.noted(found), *latents_table.SHOWN[1:]]],
+        found[latents_table.shown_columns(found)],
         key=TABLE,
         chosen=numbers.index(chosen) if chosen in numbers else None,
         on_choice=lambda row: _choose(numbers[row]),

@@ -6,11 +6,12 @@ import pandas as pd
 import streamlit as st
 
 from pages.shared.caching import cached
-from pages.shared.tables import holds_every_word, with_notes
+from pages.shared.tables import holds_every_word, noted, with_notes
 from pages.shared.wording import TERMS, bounds, value_words
 from sae_core.measures.attributes import UNSEEN_SPEAKERS
 from sae_core.workspace.workspace import SaeView
 
+STABILITY = "stability"
 ORDERS = {
     "Best F1": ("f1", False),
     "Most active": ("firing_rate", False),
@@ -18,6 +19,7 @@ ORDERS = {
     "Strongest": ("max_activation", False),
     "Most speakers": ("n_speakers", False),
     "Number": ("latent", True),
+    "Most stable": (STABILITY, False),
 }
 SHOWN = [
     "latent",
@@ -38,9 +40,11 @@ SHOWN = [
 def latent_table(view: SaeView, evidence: str) -> pd.DataFrame:
     """All latents with their best attribute value by one kind of evidence, and what people wrote about them.
 
-    Shared, so not to be changed.
+    `stability` stands in it where SAEs of other seeds were compared.
     """
     table, notes = _latent_table(view, evidence), view.workspace.notes
+    if (found := view.stability()) is not None:
+        table = table.assign(**{STABILITY: found.table["cosine"]})
     return with_notes(table, table["latent"], lambda: notes.of_latents(view.weights_fingerprint))
 
 
@@ -84,6 +88,12 @@ def search_latents(table: pd.DataFrame, text: str) -> pd.Series:
     return found
 
 
+def shown_columns(table: pd.DataFrame) -> list[str]:
+    """The columns worth showing, in order: the number, what people wrote, then what was measured."""
+    measured = [STABILITY] if STABILITY in table else []
+    return [SHOWN[0], *noted(table), *SHOWN[1:-1], *measured, SHOWN[-1]]
+
+
 def latent_columns() -> dict[str, Any]:
     """Headings, explanations and formats of the latents table."""
     number, column = st.column_config.NumberColumn, st.column_config
@@ -112,6 +122,7 @@ def latent_columns() -> dict[str, Any]:
         "mean_activation": number(
             "Mean", help="Mean activation where it is active.", format="%.2f", width=70
         ),
+        STABILITY: number("Stability", help=TERMS["stability"], format="%.2f", width=80),
         "warning": column.TextColumn(
             "Caution", help="Shown where the latent is tied to one speaker or one source."
         ),
