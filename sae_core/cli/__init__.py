@@ -11,6 +11,7 @@ from sae_core.cli import (
     measure,
     notes,
     people,
+    report,
     serve,
     steering,
     trust,
@@ -32,6 +33,7 @@ FAMILIES = (
     people,
     measure,
     notes,
+    report,
     trust,
     demo,
 )
