@@ -1,6 +1,7 @@
 """The verbs of the command line, one file a family; a new family is a file and a line in `FAMILIES`."""
 
 from sae_core.cli import (
+    backup,
     build,
     chain,
     demo,
@@ -33,6 +34,7 @@ FAMILIES = (
     people,
     measure,
     notes,
+    backup,
     report,
     trust,
     demo,
