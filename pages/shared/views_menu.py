@@ -17,7 +17,9 @@ PAGE = "page opened"
 REFUSED, SAVED = "refused view", "view just saved"
 N_LISTED = 8
 SCRIPTS = Path(__file__).parent.parent
-NAME_HELP = "The page as it stands, with its latent or clip, filters and choices; everyone here finds it in the list."
+NAME_HELP = (
+    "The page as it stands, with its latent or clip, filters and choices; everyone here finds it in the list."
+)
 
 
 @st.fragment
