@@ -13,6 +13,7 @@ from pages.shared import wording
 from pages.shared.announce import announce, step_key
 from pages.shared.map_choice import show_latent
 from pages.shared.notes_panel import draw_latent_notes
+from pages.shared.reports import report_button
 from pages.shared.session import open_page, try_next
 from pages.shared.steering_state import steer_link
 from sae_core.measures.attributes import SEEN_SPEAKERS, UNSEEN_SPEAKERS
@@ -53,6 +54,7 @@ def main() -> None:
             draw_clips(view, latent)
             draw_sound(view, latent)
         draw_near(view, latent)
+        report_button(view, latent=latent, key="latent_report")
         with verdict:  # last, because the first match of two SAEs takes a second
             draw_verdict(view, latent)
     try_next(

@@ -3,6 +3,7 @@
 import streamlit as st
 
 from pages.parts.notes.table import draw_table
+from pages.parts.notes.views import draw_views
 from pages.shared.notes_panel import tell_broken
 from pages.shared.person import need
 from pages.shared.session import open_page, try_next
@@ -16,7 +17,7 @@ def main() -> None:
     """Draw the page."""
     workspace, view = open_page(
         "Notes",
-        "Labels, stars, tags and comments about latents and clips, by everyone.",
+        "Labels, stars, tags and comments about latents and clips, and saved views, by everyone.",
         why="Several people can work on one workspace at once.",
     )
     try:
@@ -32,6 +33,7 @@ def main() -> None:
             icon=":material/edit_note:",
         )
     draw_exchange(workspace)
+    draw_views(workspace)
     try_next(
         view,
         {

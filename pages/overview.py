@@ -12,6 +12,7 @@ from pages.parts.overview.health import health_panel
 from pages.parts.overview.reach import reach_panel
 from pages.shared import links, wording
 from pages.shared.heading import Heading
+from pages.shared.reports import report_button
 from pages.shared.session import open_page, try_next
 from sae_core.analysis.first_value import first_value
 from sae_core.workspace.workspace import SaeView, Workspace
@@ -40,6 +41,7 @@ def main() -> None:
     with st.container(border=True, key="reach"):
         reach_panel(view)
     card_panel(view)
+    draw_report(view)
     try_next(
         view,
         {
@@ -108,6 +110,12 @@ def draw_corpus(workspace: Workspace) -> None:
             key="corpus_grid",
             column_config=corpus.corpus_columns(grid),
         )
+
+
+def draw_report(view: SaeView) -> None:
+    """The way to hand all this on."""
+    with st.container(horizontal=True, vertical_alignment="center", key="report_row"):
+        report_button(view, key="report")
 
 
 def heard_first(view: SaeView) -> list[int]:

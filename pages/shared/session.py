@@ -13,6 +13,7 @@ from streamlit.runtime.pages_manager import PagesManager
 from pages.shared import links
 from pages.shared.choices import choose_one
 from pages.shared.person import current_person, need
+from pages.shared.views_menu import PAGE, views_menu
 from pages.shared.wording import TERMS, sae_words
 from sae_core.files.errors import ArtifactError
 from sae_core.workspace.people import EVERYWHERE
@@ -24,7 +25,7 @@ MAX_OPENED = 4
 NO_SOUND = (
     ":material/volume_off: No clip can be played: this workspace was made of vectors, without recordings."
 )
-_ENTERED, _SWITCH, _PAGE = "workspace entered", "workspace_choice", "page opened"
+_ENTERED, _SWITCH = "workspace entered", "workspace_choice"
 
 
 def current_workspace() -> Workspace:
@@ -87,8 +88,8 @@ def _names() -> list[str]:
 def newly_asked(page: str) -> dict[str, list[str]]:
     """What the address asks for where a page is opened; nothing while one stays on it, because choices made there
     reach the address a moment later."""
-    is_new = st.session_state.get(_PAGE) != page
-    st.session_state[_PAGE] = page
+    is_new = st.session_state.get(PAGE) != page
+    st.session_state[PAGE] = page
     return {name: st.query_params.get_all(name) for name in st.query_params} if is_new else {}
 
 
@@ -207,7 +208,7 @@ def draw_head(title: str, what: str, *, why: str) -> DeltaGenerator:
     with words:
         st.title(title, anchor=False)
         st.markdown(f"{what} :gray[{why}]")
-    place = choice.container(horizontal=True, key="head_choices")
+    place = choice.container(horizontal=True, vertical_alignment="bottom", key="head_choices")
     if has_switch:
         with place:
             _draw_switch(names)
@@ -221,7 +222,10 @@ def open_page(title: str, what: str, *, why: str) -> tuple[Workspace, SaeView]:
     if not workspace.corpus.has_sound:
         st.caption(NO_SOUND)
     with place:
-        return workspace, choose_sae(workspace)
+        view = choose_sae(workspace)
+        with st.container(width="content"):
+            views_menu(workspace)
+        return workspace, view
 
 
 def try_next(view: SaeView, pages: Mapping[str, tuple[str, str]]) -> None:

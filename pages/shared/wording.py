@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from pages.shared.language_names import LANGUAGES
+from sae_core.corpus import words
 from sae_core.embedding.embedders import ABOUT
 from sae_core.measures.attributes import SEEN_SPEAKERS, UNSEEN_SPEAKERS
 from sae_core.workspace.workspace import SaeView, Workspace
@@ -52,10 +52,11 @@ VARIANT_WORDS = {
     "relu": "ReLU",
 }
 
-
-def value_words(attribute: str, value: str) -> str:
-    """An attribute value as people say it: Spanish for language `es`, else as it is labelled."""
-    return LANGUAGES.get(value.split("-", maxsplit=1)[0], value) if attribute == "language" else value
+value_words = words.value_words
+percent = words.percent
+bounds = words.bounds
+with_interval = words.with_interval
+counted = words.counted
 
 
 def short_meaning(view: SaeView, latent: int) -> str:
@@ -129,31 +130,6 @@ def plain(text: str) -> str:
     apart = re.sub(r"(:(?=\S)|@|www(?=\.))", "\\1\u2060", " ".join(text.split()), flags=re.IGNORECASE)
     inert = re.sub(r"([\\`*_\[\]<>$~:&|#!{}^])", r"\\\1", apart)
     return f"\u2060{inert}" if re.match(r"[-+=]|\d+[.)]", inert) else inert
-
-
-def percent(share: float, digits: int = 0) -> str:
-    """A share as a percentage, small ones not rounded away."""
-    if 0 < share < 0.5 * 10 ** (-digits - 2):
-        return f"<{10**-digits:g} %"
-    return f"{100 * share:.{digits}f} %"
-
-
-def bounds(low: object, high: object) -> str:
-    """The bounds of a 95 % interval; nothing where they are not known."""
-    return "" if pd.isna(low) or pd.isna(high) else f"{low:.2f}–{high:.2f}"
-
-
-def with_interval(value: object, low: object, high: object) -> str:
-    """A number and its 95 % interval, as far as they are known."""
-    if pd.isna(value):
-        return "–"
-    around = bounds(low, high)
-    return f"{value:.2f} ({around})" if around else f"{value:.2f}"
-
-
-def counted(n: int, noun: str) -> str:
-    """`1 speaker`, `1,234 speakers`."""
-    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
 
 
 def column_words(name: str) -> str:

@@ -23,6 +23,11 @@ VARIANTS = {
     "matryoshka-batchtopk": "Matryoshka BatchTopK (arXiv 2503.17547)",
 }
 LIBRARIES = {"saelens": "SAELens", "openai": "OpenAI's sparse_autoencoder"}
+DEMO_LIMITS = (
+    "The demo holds open-licence prompts, games and hold music: enough to explore and to check the method, too few "
+    "speakers to publish claims. Each of its languages comes from few speakers and sources, so language, speaker and "
+    "recording are confounded. For claims, open recordings of your own."
+)
 _LICENCE_COLUMNS = ("licence", "license")
 _LICENCE_FILES = ("LICENSE", "LICENSE.txt", "LICENCE", "LICENSE.md", "CREDITS.md")
 _MAX_NAMED = 200
@@ -38,7 +43,7 @@ def model_card(view: SaeView) -> str:
         "Values confirmed on held-out speakers": _confirmed(view),
         "Named latents": _named(view),
         "Licence": _licence(view),
-        "Limits": _limits(view),
+        "Limits": "\n".join(f"- {line}" for line in limits(view)),
     }
     parts = [f"## {title}\n\n{text}" for title, text in sections.items()]
     return "\n\n".join([f"# {_plain(view.name)}", *parts]) + "\n"
@@ -189,7 +194,8 @@ def _licence_file(corpus: Corpus, path: Path) -> str | None:
     )
 
 
-def _limits(view: SaeView) -> str:
+def limits(view: SaeView) -> list[str]:
+    """What the numbers of an SAE cannot show, a sentence each."""
     held_out = view.metrics.get("held-out") or {}
     found = [
         "A latent detects a value with errors, on clips like these; it is no proof of what a speaker is.",
@@ -209,7 +215,7 @@ def _limits(view: SaeView) -> str:
         found.append(
             "Codes do not hold mean and standard deviation of their embedding: reconstructions use the averages."
         )
-    return "\n".join(f"- {line}" for line in found)
+    return found
 
 
 def _with_interval(line: pd.Series, prefix: str) -> str:

@@ -1,6 +1,7 @@
 """The verbs of the command line, one file a family; a new family is a file and a line in `FAMILIES`."""
 
 from sae_core.cli import (
+    backup,
     build,
     demo,
     foreign,
@@ -10,6 +11,7 @@ from sae_core.cli import (
     measure,
     notes,
     people,
+    report,
     serve,
     steering,
     steps,
@@ -32,6 +34,8 @@ FAMILIES = (
     people,
     measure,
     notes,
+    backup,
+    report,
     trust,
     demo,
 )

@@ -42,6 +42,14 @@ def numbers(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in text.split(","))
 
 
+def attribute_value(text: str, *, option: str) -> tuple[str, str]:
+    """The attribute and the value of an option like `language=es`; ValueError for anything else."""
+    attribute, is_there, value = text.partition("=")
+    if not is_there:
+        raise ValueError(f"{option} is ATTRIBUTE=VALUE, such as language=es, not {text!r}")
+    return attribute, value
+
+
 def run_verb(options: argparse.Namespace) -> None:
     """Run the verb of parsed options; what the system refuses is a VoxScopeError too, with the place that it was."""
     verb: Callable[[argparse.Namespace], None] = options.verb

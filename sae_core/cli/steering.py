@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from time import monotonic
 
-from sae_core.cli.console import MODULE_COMMAND, Verbs, add_verb, add_workspace, as_called
+from sae_core.cli.console import MODULE_COMMAND, Verbs, add_verb, add_workspace, as_called, attribute_value
 from sae_core.files.progress import Bar
 
 
@@ -85,7 +85,11 @@ def run_export(options: argparse.Namespace) -> None:
 
     view = open_sae(options.workspace, options.sae)
     by_value = options.latents is None
-    changes = ablation_of(view, _value(options.value)) if by_value else read_changes(options.latents)
+    changes = (
+        ablation_of(view, attribute_value(options.value, option="--value"))
+        if by_value
+        else read_changes(options.latents)
+    )
     try:
         trial_set = draw_trials(view, among=usual_among(view.workspace.corpus))
     except CorpusError as error:
@@ -103,14 +107,6 @@ def run_export(options: argparse.Namespace) -> None:
     print(as_called(f"next: {MODULE_COMMAND} steer IN OUT --recipe {options.out}"))
 
 
-def _value(text: str) -> tuple[str, str]:
-    """The attribute and the value of `language=es`."""
-    attribute, is_there, value = text.partition("=")
-    if not is_there:
-        raise ValueError(f"--value is ATTRIBUTE=VALUE, such as language=es, not {text!r}")
-    return attribute, value
-
-
 def run_erase(options: argparse.Namespace) -> None:
     """Run `steering erase`."""
     from sae_core.analysis.erasure import erasure_curve
@@ -120,7 +116,7 @@ def run_erase(options: argparse.Namespace) -> None:
 
     if options.steps < 1:
         raise ValueError(f"--steps must be at least 1, not {options.steps}")
-    view, value = open_sae(options.workspace, options.sae), _value(options.value)
+    view, value = open_sae(options.workspace, options.sae), attribute_value(options.value, option="--value")
     trial_set = draw_trials(view, among=usual_among(view.workspace.corpus))
     with Bar("steering erase") as bar:
         curve = erasure_curve(view, value, trial_set, n_steps=options.steps, progress=bar)

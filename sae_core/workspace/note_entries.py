@@ -81,7 +81,7 @@ class NoteEntry:
             raise ValueError(f"kind must be one of {', '.join(MAX_NOTE_CHARS)}, not {self.kind[:40]!r}")
         if self.text != clean_text(self.text, self.kind) or self.author != clean_author(self.author):
             raise ValueError("text or author holds signs that cannot be shown")
-        if self.written_at != _utc(self.written_at):
+        if self.written_at != utc(self.written_at):
             raise ValueError("written_at is not a time in UTC")
 
     @classmethod
@@ -111,6 +111,11 @@ def clean_author(author: str) -> str:
     return cleaned
 
 
+def clean_line(text: str) -> str:
+    """Text as it is kept on one line, without signs that control a screen."""
+    return _clean(text, is_long=False)
+
+
 def _clean(text: str, *, is_long: bool) -> str:
     whole = text.encode("utf-8", "replace").decode("utf-8")
     lines = [
@@ -127,7 +132,7 @@ def _shown(sign: str) -> str:
     return "" if unicodedata.category(sign) == "Cc" or sign in _TURNING else sign
 
 
-def _utc(written_at: str) -> str:
+def utc(written_at: str) -> str:
     """The same time, as entries write it; ValueError for what is no time."""
     time = datetime.fromisoformat(written_at)
     if time.tzinfo is None:

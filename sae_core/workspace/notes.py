@@ -9,13 +9,14 @@ import sqlite3
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import astuple, dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
 from sae_core.files.artifacts import ArtifactMeta
 from sae_core.files.errors import ArtifactError
+from sae_core.workspace import notes_file
 from sae_core.workspace.note_entries import (
     COMMENT,
     LABEL,
@@ -28,21 +29,9 @@ from sae_core.workspace.note_entries import (
     in_order,
 )
 
-NOTES_FILE = "notes.sqlite"
-SCHEMA_VERSION = 1
-BUSY_TIMEOUT_S = 15.0
 # how long a look at the file's date may serve again: names of thousands of latents are asked for at once
 FRESH_S = 0.05
 _COLUMNS = "uid, sae, fingerprint, latent, clip, kind, text, author, written_at"
-_SCHEMA = """
-CREATE TABLE entries (
-    uid TEXT PRIMARY KEY NOT NULL, sae TEXT NOT NULL, fingerprint TEXT NOT NULL, latent INTEGER NOT NULL,
-    clip TEXT NOT NULL, kind TEXT NOT NULL, text TEXT NOT NULL, author TEXT NOT NULL, written_at TEXT NOT NULL
-)"""
-_ASIDE = (
-    "move it away (nothing in it is changed), then bring an export back: python -m sae_core notes import FILE"
-)
-_NO_ROOM = ("full", "readonly", "unable to open", "disk I/O")
 T = TypeVar("T")
 
 
@@ -90,7 +79,7 @@ class Notes:
     """
 
     def __init__(self, folder: Path) -> None:
-        self.path = folder / NOTES_FILE
+        self.path = folder / notes_file.NOTES_FILE
         self._lock = threading.Lock()
         self._known: tuple[object, dict[Subject, SubjectNotes] | ArtifactError] = (None, {})
         self._labels: tuple[object, dict[str, dict[int | str, str]]] = (None, {})
@@ -177,14 +166,14 @@ class Notes:
         """Equal as long as nobody has written."""
         with self._lock:
             if time.monotonic() - self._looked_at > FRESH_S:
-                self._stamp = tuple(map(_stamp, (self.path, self.path.with_name(f"{NOTES_FILE}-wal"))))
+                self._stamp = notes_file.stamps(self.path)
                 self._looked_at = time.monotonic()
             return self._stamp
 
     def _insert(self, entries: list[NoteEntry]) -> int:
         def insert(database: sqlite3.Connection) -> int:
             database.execute("BEGIN IMMEDIATE")
-            _prepare(database, self.path)
+            notes_file.prepare(database, self.path)
             before = database.total_changes
             database.executemany(
                 f"INSERT OR IGNORE INTO entries ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -194,7 +183,7 @@ class Notes:
             database.execute("COMMIT")
             return n_new
 
-        with _told(self.path):
+        with notes_file.told(self.path):
             n_new = self._with_database(insert, mode="rwc")
         with self._lock:
             self._looked_at, self._known, self._labels = 0.0, (None, {}), (None, {})
@@ -203,7 +192,7 @@ class Notes:
     def _read_entries(self) -> list[NoteEntry]:
         if not self.path.exists() or self.path.stat().st_size == 0:
             return []
-        with _told(self.path):
+        with notes_file.told(self.path):
             lines = self._with_database(self._fetch, mode="ro")
         try:
             return [
@@ -212,16 +201,16 @@ class Notes:
             ]
         except (TypeError, ValueError, AttributeError) as error:
             raise ArtifactError(
-                f"holds an entry that cannot be read ({error})", where=self.path, remedy=_ASIDE
+                f"holds an entry that cannot be read ({error})", where=self.path, remedy=notes_file.ASIDE
             ) from error
 
     def _fetch(self, database: sqlite3.Connection) -> list[tuple]:
-        if not _is_prepared(database, self.path):
+        if not notes_file.version_of(database, self.path):
             return []
         return database.execute(f"SELECT {_COLUMNS} FROM entries").fetchall()
 
     def _with_database(self, use: Callable[[sqlite3.Connection], T], *, mode: str) -> T:
-        with contextlib.closing(_connect(self.path, mode)) as database:
+        with contextlib.closing(notes_file.connect(self.path, mode)) as database:
             return use(database)
 
 
@@ -251,73 +240,3 @@ def gather_notes(entries: Iterable[NoteEntry]) -> dict[Subject, SubjectNotes]:
             entries=written,
         )
     return found
-
-
-def _stamp(file: Path) -> tuple[int, int] | None:
-    try:
-        found = file.stat()
-    except OSError:
-        return None
-    return found.st_mtime_ns, found.st_size
-
-
-def _connect(path: Path, mode: str) -> sqlite3.Connection:
-    address = path.resolve().as_uri()
-    database = sqlite3.connect(
-        f"{address}?mode={mode}", uri=True, timeout=BUSY_TIMEOUT_S, isolation_level=None
-    )
-    try:
-        if mode == "ro":
-            database.execute("PRAGMA schema_version").fetchone()
-        else:
-            _use_log(database)
-    except sqlite3.Error as error:
-        database.close()
-        is_left_whole = mode == "ro" and not path.with_name(f"{path.name}-wal").exists()
-        if not is_left_whole or not any(sign in str(error) for sign in ("unable to open", "readonly")):
-            raise
-        # a folder that may only be read cannot hold the helper files of WAL; nobody can be writing there either
-        return sqlite3.connect(f"{address}?mode=ro&immutable=1", uri=True, isolation_level=None)
-    return database
-
-
-def _use_log(database: sqlite3.Connection) -> None:
-    """Write ahead, so that readers never wait; a disk that cannot keeps its rollback journal, which is as safe."""
-    database.execute("PRAGMA synchronous = FULL")
-    with contextlib.suppress(sqlite3.OperationalError):  # somebody else is writing just now: as it is will do
-        database.execute("PRAGMA journal_mode = WAL").fetchone()
-
-
-def _is_prepared(database: sqlite3.Connection, path: Path) -> bool:
-    """Whether the file holds notes already; ArtifactError where it is another's or newer than this VoxScope."""
-    version = int(database.execute("PRAGMA user_version").fetchone()[0])
-    tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-    if version > SCHEMA_VERSION:
-        raise ArtifactError(
-            f"was written by a newer VoxScope (version {version})", where=path, remedy="update VoxScope"
-        )
-    if (version == SCHEMA_VERSION) != ("entries" in tables) or (version == 0 and tables):
-        raise ArtifactError("is no notes file of VoxScope", where=path, remedy=_ASIDE)
-    return version == SCHEMA_VERSION
-
-
-def _prepare(database: sqlite3.Connection, path: Path) -> None:
-    if not _is_prepared(database, path):
-        database.execute(_SCHEMA)
-        database.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-
-
-@contextlib.contextmanager
-def _told(path: Path) -> Iterator[None]:
-    """Turn what SQLite says into words that help."""
-    try:
-        yield
-    except sqlite3.DatabaseError as error:
-        said = str(error)
-        if "locked" in said or "busy" in said:
-            what, remedy = "is busy", "try again in a moment; what you wrote is not kept yet"
-        elif any(sign in said for sign in _NO_ROOM):
-            what, remedy = "cannot be used", "free some space, or let this folder be written, then try again"
-        else:
-            what, remedy = "is damaged or no notes file", _ASIDE
-        raise ArtifactError(f"{what} ({said})", where=path, remedy=remedy) from error

@@ -39,6 +39,7 @@ from sae_core.sae.feature_index import FeatureIndex
 from sae_core.workspace.guesses import Guesses
 from sae_core.workspace.note_entries import Subject
 from sae_core.workspace.notes import Notes
+from sae_core.workspace.saved_views import SavedViews
 
 if TYPE_CHECKING:
     from sae_core.measures.groups import LatentGroup
@@ -107,6 +108,7 @@ class Workspace:
         self.settings = read_settings(self.path)
         self.name = str(self.settings.get("name") or self.path.name)
         self.notes = Notes(self.path)
+        self.saved_views = SavedViews(self.path)
         self._kept = _Kept()
 
     @cached_property

@@ -195,7 +195,7 @@ class TestTogether:
         holder = sqlite3.connect(notes.path, isolation_level=None)
         holder.execute("BEGIN IMMEDIATE")
         assert Notes(tmp_path).of(CLIP).label == "music"  # who writes keeps nobody from reading
-        monkeypatch.setattr("sae_core.workspace.notes.BUSY_TIMEOUT_S", 0.1)
+        monkeypatch.setattr("sae_core.workspace.notes_file.BUSY_TIMEOUT_S", 0.1)
         with pytest.raises(ArtifactError, match="busy.*not kept yet"):
             notes.write(CLIP, LABEL, text="speech", author="Bo")
         holder.execute("COMMIT")

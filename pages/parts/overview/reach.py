@@ -4,14 +4,10 @@ import pandas as pd
 import streamlit as st
 
 from pages.shared.wording import EVIDENCE, plain, value_words
+from sae_core.analysis.model_card import DEMO_LIMITS
 from sae_core.measures.attributes import SEEN_SPEAKERS, UNSEEN_SPEAKERS
 from sae_core.workspace.workspace import SaeView
 
-DEMO_LIMITS = (
-    "The demo holds open-licence prompts, games and hold music: enough to explore and to check the method, too few "
-    "speakers to publish claims. Each of its languages comes from few speakers and sources, so language, speaker and "
-    "recording are confounded. For claims, open recordings of your own."
-)
 MAX_LISTED = 14
 
 
