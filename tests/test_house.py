@@ -59,9 +59,10 @@ MODULE_OF_REQUIREMENT = {
 }
 
 TOP_LEVEL = {
-    ".ci", ".dockerignore", ".github", ".gitignore", ".pre-commit-config.yaml", ".streamlit", "CHANGELOG.md", "CITATION.cff",
-    "CONTRIBUTING.md", "Dockerfile", "LICENSE", "Makefile", "README.md", "SECURITY.md", "app.py", "assets", "benchmarks", "compose.cuda.yaml",
-    "compose.yaml", "docs", "mkdocs.yml", "pages", "pyproject.toml", "requirements-dev.txt", "requirements-docs.txt", "requirements-ray.txt",
+    ".ci", ".dockerignore", ".github", ".gitignore", ".pre-commit-config.yaml", ".streamlit", "CHANGELOG.md",
+    "CITATION.cff", "CONTRIBUTING.md", "Dockerfile", "LICENSE", "Makefile", "README.md", "SECURITY.md",
+    "app.py", "assets", "benchmarks", "compose.cuda.yaml", "compose.yaml", "docs", "mkdocs.yml", "pages",
+    "pyproject.toml", "requirements-dev.txt", "requirements-docs.txt", "requirements-ray.txt",
     "requirements.txt", "sae_core", "tests",
 }  # fmt: skip
 
