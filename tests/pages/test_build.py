@@ -184,6 +184,15 @@ def test_a_zip_is_unpacked_into_its_workspace(app_test, site, started, words):
     assert not app.file_uploader[0].value
 
 
+def test_a_folder_of_links_that_lead_out_says_so(app_test, site, started):
+    (site / "secret" / "a.wav").write_bytes(b"RIFF")
+    (site / "root" / "links").mkdir()
+    (site / "root" / "links" / "a.wav").symlink_to(site / "secret" / "a.wav")
+    app = app_test(site / "workspaces" / "one", "build", **{"from": "folder", "in": "links"}).run()
+    assert "There are no recordings here" in app.info[0].value
+    assert "a symbolic link that leads outside the folder" in facts(app)
+
+
 def test_a_hostile_zip_is_told_and_leaves_nothing(app_test, site, started, words):
     app = app_test(site / "workspaces" / "one", "build", **{"from": "zip"}).run()
     app.file_uploader[0].upload("bad.zip", zip_bytes(["../evil.wav"], b"x"), "application/zip").run()

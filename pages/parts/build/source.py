@@ -10,6 +10,7 @@ from pages.parts.build.reading import Reading, choose_reading
 from pages.shared import links
 from pages.shared.caching import cached
 from pages.shared.choices import choose_one
+from pages.shared.facts import fact_list, noticed
 from pages.shared.wording import counted
 from sae_core.corpus.importing import ImportSettings
 from sae_core.corpus.inspection import find_two_sided
@@ -71,6 +72,7 @@ def choose_source(places: Places) -> BuildSource | None:
     survey = None if source is None else source.survey
     if survey is not None and not survey.n_recordings and not survey.is_partial:
         st.info("There are no recordings here.", icon=":material/search_off:")
+        fact_list(noticed(survey.notices))
         return None
     return source
 
