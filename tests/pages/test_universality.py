@@ -4,6 +4,7 @@ import shutil
 
 import pytest
 
+from sae_core.analysis.groups import absorption_of
 from sae_core.analysis.universality import latents_elsewhere, match_saes, values_by_sae
 from sae_core.workspace.workspace import Workspace
 
@@ -117,6 +118,22 @@ def test_a_group_is_opened_with_its_clips_and_can_be_steered(app_test, folder, v
         if cell["is_marked"]
     ]
     assert marked == [f"{value}|4"]
+
+
+def test_absorbed_clips_are_counted_and_can_be_heard(app_test, folder, views, drawn, words):
+    plain = views[0]
+    table = plain.predominant_latents()
+    found = {
+        (line.attribute, line.value): absorption_of(plain, line.attribute, line.value)
+        for line in table.itertuples()
+    }
+    value = max(found, key=lambda pair: len(found[pair].clips))
+    absorbed = found[value]
+    assert len(absorbed.clips), "something is absorbed among 64 latents"
+    app = open_page(app_test, folder, look="Groups of latents", value="=".join(value))
+    assert f"**{len(absorbed.clips)} of {absorbed.n_positive} clips**" in words(app)
+    clips = plain.workspace.corpus.table["clip_id"][absorbed.clips["row"]]
+    assert set(titles(drawn, app, "absorbed_clips")) <= set(clips)
 
 
 def test_without_groups_the_page_says_how_to_make_them(app_test, folder, words):

@@ -7,6 +7,7 @@ import streamlit as st
 from pages.figures.cells.cells import Cell, CellTable, cell_tables
 from pages.figures.player.examples import N_CLIPS, playable_examples
 from pages.figures.ranking.ranking import RankedBar, ranking
+from pages.parts.universality.absorbed import draw_absorbed
 from pages.shared import links
 from pages.shared.charts import dress, muted, show
 from pages.shared.choices import choose_one
@@ -107,6 +108,7 @@ def draw_one(view: SaeView, groups: Groups, some: pd.DataFrame, which: tuple[tup
         draw_members(view, group)
     top = float(group.activations(view.codes).max(initial=0.0))
     playable_examples(view, view.group_examples(group, n=N_CLIPS), top=top)
+    draw_absorbed(view, attribute, value)
 
 
 def draw_sentence(view: SaeView, some: pd.DataFrame, size: int) -> None:
