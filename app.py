@@ -4,7 +4,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from pages.shared import choices, problems, session, visitor
+from pages.shared import choices, problems, session, story_bar, visitor
 
 ASSETS = Path(__file__).parent / "assets"
 
@@ -44,7 +44,9 @@ def main() -> None:
     st.set_page_config(page_title=f"{page.title} · VoxScope")
     asked = session.newly_asked(page.url_path)
     with problems.shown():
-        visitor.draw_visitor(session.enter_workspace())
+        workspace = session.enter_workspace()
+        visitor.draw_visitor(workspace)
+        story_bar.story_bar(workspace)
         page.run()
         choices.tell_passed_over(asked)
 

@@ -14,6 +14,7 @@ from pages.shared import links, wording
 from pages.shared.heading import Heading
 from pages.shared.reports import report_button
 from pages.shared.session import open_page, try_next
+from pages.shared.story_bar import story_link
 from sae_core.analysis.first_value import first_value
 from sae_core.workspace.workspace import SaeView, Workspace
 
@@ -29,6 +30,7 @@ def main() -> None:
         why="Listen to the clips on which a latent is active, and you hear what it detects: a language, a gender, hold "
         "music … The method: arXiv 2502.00127; TopK SAEs: arXiv 2406.04093.",
     )
+    story_link(view.workspace)
     draw_method(view)
     left, right = st.columns(2, gap="medium")
     with left.container(border=True, height="stretch", key="corpus"):

@@ -182,7 +182,8 @@ def test_every_target_of_make_that_is_mentioned_exists(page: Path):
 
 @READ
 def test_every_link_leads_to_a_file(page: Path):
-    links = re.findall(r"\]\(([^)#\s]+)(?:#[\w-]+)?\)", page.read_text("utf-8"))
+    prose = re.sub(r"^```.*?^```", "", page.read_text("utf-8"), flags=re.MULTILINE | re.DOTALL)
+    links = re.findall(r"\]\(([^)#\s]+)(?:#[\w-]+)?\)", prose)
     inside = [link for link in links if not re.match(r"https?:|mailto:", link)]
     assert not [link for link in inside if not (page.parent / link).exists()]
 

@@ -52,6 +52,7 @@
     }
     replace({ ...window.history.state, top: touchedAt }, "");
     push(state, title, address);
+    if (changed.split(",").includes("step")) scroller()?.scrollTo({ top: 0 });
     isTouched = false;
     lastChanged = changed;
   };
@@ -214,6 +215,15 @@
     },
     true,
   );
+
+  // a story goes on and back by arrow keys, unless something on the page has the keyboard
+  const WAYS = { ArrowRight: "story_next", ArrowLeft: "story_back" };
+  window.addEventListener("keydown", (event) => {
+    const way = WAYS[event.key];
+    const isFree = event.target.matches?.("body, a, button:not([role])");
+    if (!way || !isFree || event.ctrlKey || event.metaKey || event.altKey || event.shiftKey) return;
+    document.querySelector(`.st-key-${way} a`)?.click();
+  });
 
   window.addEventListener(
     "click",

@@ -28,6 +28,7 @@ from streamlit.starlette import App
 
 from pages.serving.front import Front
 from pages.serving.guard import Guard
+from pages.serving.request_log import RequestLog
 from pages.serving.sign_in import TOKEN, SignIn
 from pages.shared.media import DOT_SOUNDS, in_app, is_left_over
 from sae_core.workspace.people import People
@@ -88,12 +89,16 @@ def routes() -> list[Route]:
 
 
 def middleware(
-    *, names: Sequence[str] = (), people: People | None = None, token: str | None = None
+    *,
+    names: Sequence[str] = (),
+    people: People | None = None,
+    token: str | None = None,
+    has_log: bool = False,
 ) -> list[Middleware]:
     """What every request passes first.
 
     names: hosts that the server is known by, beside this machine's and those that Streamlit's options give. people,
-    token: who may sign in; with neither, whoever reaches the server may do everything.
+    token: who may sign in; with neither, whoever reaches the server may do everything. has_log: write down requests.
     """
     names = [
         *names,
@@ -105,7 +110,8 @@ def middleware(
     is_shared = people is not None or token is not None
     guard = Middleware(Guard, hosts=hosts, base=base, is_left_over=is_left_over, is_shared=is_shared)
     sign_in = [Middleware(SignIn, people=people, token=token, base=base)] if is_shared else []
-    return [guard, *sign_in, Middleware(Front)]
+    log = [Middleware(RequestLog, base=base)] if has_log else []
+    return [*log, guard, *sign_in, Middleware(Front)]
 
 
 def ask_nobody() -> None:
@@ -121,6 +127,7 @@ def main() -> None:
     parser.add_argument("--host", default="127.0.0.1", help="the address to listen at")
     parser.add_argument("--name", action="append", default=[], help="a host that the server is known by")
     parser.add_argument("--people", type=Path, help="the file of people who may sign in")
+    parser.add_argument("--log", choices=["json"], help="write a line a request to the standard error")
     options = parser.parse_args()
     token = os.environ.pop(TOKEN_VARIABLE, None) or None
     people = None if options.people is None else People.load(options.people)
@@ -134,7 +141,9 @@ def main() -> None:
             SCRIPT,
             lifespan=_running,
             routes=routes(),
-            middleware=middleware(names=options.name, people=people, token=token),
+            middleware=middleware(
+                names=options.name, people=people, token=token, has_log=options.log is not None
+            ),
         ),
         ws="websockets-sansio",
         ws_max_size=int(st.get_option("server.maxMessageSize")) * 10**6,

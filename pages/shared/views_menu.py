@@ -96,7 +96,12 @@ def view_link(view: SavedView, *, label: str | None = None) -> None:
 
 def script_of(view: SavedView) -> str | None:
     """The page of a view; None where this app has none of that name."""
-    name = f"{view.page or 'overview'}.py"
+    return script_named(view.page)
+
+
+def script_named(page: str) -> str | None:
+    """The script of the page that addresses call so; None where there is none."""
+    name = f"{page or 'overview'}.py"
     return f"pages/{name}" if name in {file.name for file in SCRIPTS.glob("[a-z]*.py")} else None
 
 

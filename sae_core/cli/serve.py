@@ -78,6 +78,11 @@ def _add_address(parser: argparse.ArgumentParser) -> None:
         metavar="PATH",
         help="the path below which a proxy shows it, such as /voices",
     )
+    parser.add_argument(
+        "--log",
+        choices=["json"],
+        help="write each request to the standard error as a line of JSON with an id, without anything of people's",
+    )
 
 
 def run_serve(options: argparse.Namespace) -> None:
@@ -102,6 +107,7 @@ def serve(workspace: Path | None, options: argparse.Namespace) -> None:
     names = options.name if is_loopback(options.host) else [*options.name, options.host, socket.gethostname()]
     command += [part for name in names for part in ("--name", name)]
     environment = server_environment(os.environ) | places.as_environment()
+    command += ["--log", options.log] if options.log else []
     token = None
     if options.people is not None:
         command += ["--people", str(_people_file(options.people))]

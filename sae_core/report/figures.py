@@ -278,8 +278,8 @@ def activation_figure(histogram: pd.DataFrame, threshold: float) -> Markup:
 def erasure_figure(points: pd.DataFrame, caption: Child) -> Markup:
     """What a probe still tells, and the EER, as latents are removed in several orders."""
     orders = [name for name, part in points.groupby("method", sort=False) if len(part) > 1][:N_COLOURS]
-    most = max(int(points["n_latents"].max()), 1)
-    eers = points[points["method"].isin(orders)]["eer"].astype(float)
+    removed = points[points["method"].isin(orders)]
+    most, eers = max(int(removed["n_latents"].max()), 1), removed["eer"].astype(float)
     top = min(1.0, 1.25 * float(eers.max()))
     ticks = {float(at): f"{at:.0f}" for at in np.unique(np.linspace(0, most, 5).round())}
     pictures = []
@@ -290,6 +290,7 @@ def erasure_figure(points: pd.DataFrame, caption: Child) -> Markup:
         frame = Frame((0.0, float(most)), (0.0, high), top=26.0)
         inner: list[Child] = [letters(words, frame.left, 14, kind="head")]
         inner.append(frame.axes(ticks, marks, x="latents removed"))
+        inner.append(frame.level(0.5, "chance") if column == "balanced_accuracy" else None)
         for place, name in enumerate(orders):
             part = points[points["method"] == name].sort_values("n_latents")
             inner.append(

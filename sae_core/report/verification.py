@@ -25,6 +25,7 @@ from sae_core.workspace.workspace import SaeView
 AT = "equal errors"
 MAX_GROUPS = 24
 N_ERASED = 16
+ASKED = "After how many latents does a linear probe no longer tell the value on unseen speakers?"
 
 
 @dataclass(frozen=True)
@@ -219,7 +220,7 @@ def erasure_chapter(trialled: Trialled, value: AttributeValue) -> Markup:
     ]
     caption = markup("Latents of ", said(value_words(*value)), " removed one by one, in several orders.")
     return markup(
-        paragraphs(said(curve.sentence())),
+        paragraphs(ASKED, said(curve.sentence())),
         erasure_figure(curve.points, caption),
         table(
             ("removed", "latents", "probe, balanced accuracy", "EER"),

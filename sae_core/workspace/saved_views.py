@@ -23,7 +23,7 @@ from sae_core.workspace.note_entries import clean_author, clean_line, utc
 MAX_VIEW_NAME_CHARS = 80
 MAX_VIEWS = 1_000
 MAX_ADDRESS_CHARS, MAX_PARAMETERS = 4_000, 60
-NOT_OF_THE_VIEW = frozenset({"workspace", "invitation", "embed", "embed_options"})
+NOT_OF_THE_VIEW = frozenset({"workspace", "invitation", "step", "embed", "embed_options"})
 """Parameters that say whose view it is or how it is reached, not what it shows."""
 _PAGE = re.compile(r"[a-z][a-z0-9_]{0,40}|")
 _ID = re.compile(r"[0-9a-f]{32}")

@@ -9,6 +9,7 @@ import pytest
 import soundfile
 
 from sae_core.files.errors import ArtifactError
+from sae_core.report import verification
 from sae_core.report.document import ReportSettings, make_report
 from sae_core.report.markup import element, markup, said
 from sae_core.workspace.workspace import open_workspace
@@ -152,3 +153,14 @@ def test_the_verb_writes_a_file(small_workspace, tmp_path, capsys):
     assert file.read_text("utf-8").startswith("<!doctype html>") and "sounds" in capsys.readouterr().out
     assert main([*asked, "--erase", "female"]) == 2
     assert main([*asked, "--latent", "900"]) == 1
+
+
+def test_erasure_is_measured_where_it_is_asked_for(view, monkeypatch):
+    monkeypatch.setattr(verification, "N_ERASED", 2)
+    first = view.predominant_latents().query("is_confirmed").iloc[0]
+    value = str(first["attribute"]), str(first["value"])
+    read = Reader(verification.erasure_chapter(verification.Trialled(view), value))
+    assert "After how many latents" in read.words and "greedy" in read.words and not read.faults
+    assert [a["aria-label"] for tag, a in read.found if tag == "svg"] == [
+        "balanced accuracy of a probe over the number of latents removed", "EER over the number of latents removed",
+    ]  # fmt: skip
