@@ -17,7 +17,6 @@ PAGES = [
     "steering",
     "erasure",
     "verification",
-    "verification?part=Scores",
     "verification?part=Fairness",
     "build",
     "data_check",
