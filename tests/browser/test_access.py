@@ -18,7 +18,6 @@ PAGES = [
     "steering",
     "erasure",
     "verification",
-    "verification?part=Scores",
     "verification?part=Fairness",
     "build",
     "data_check",

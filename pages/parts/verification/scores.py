@@ -256,7 +256,7 @@ def _draw_figures(judged: Judged) -> None:
         if name in ("embedding", f"embedding{NORMALISED}") or name.startswith("file: ") or name == STEERED
     ]
     chosen = st.pills(
-        "Figures of", names, selection_mode="multi", default=usual or names[:1], key="scores_shown",
+        "Figures of", names, selection_mode="multi", default=usual or names[:1], key=f"scores_shown_{len(names)}",
         format_func=lambda name: plain(score_words(name)), label_visibility="collapsed",
     )  # fmt: skip
     shown = {score_words(name): name for name in names if name in (chosen or usual)}
