@@ -570,7 +570,7 @@ def measure_steering(
     """What steering does to verification: similarities by group of trials, decisions that change, EER before and after.
 
     Args:
-        changes: as in `steer`; at most six latents.
+        changes: as in `steer`; at most 64 latents.
         steered: steer only clips with this attribute value, such as `("language", "es")`; None steers all.
         among: as in `verify`.
         trials: as in `verify`.

@@ -44,6 +44,18 @@ def test_a_value_in_four_latents_takes_four_and_in_one_takes_one():
     assert found.n_splits == 1 and latents_needed(f1) == 1
 
 
+def test_a_value_that_shows_by_what_is_silent_does_not_lose_its_first_latent():
+    """The value's clips are those on which latents 3 to 6 are off; latent 7 is weakly for it."""
+    codes, other = plant([3, 4, 5, 6])
+    target = AttributeTarget(
+        "band", "wide", UNSEEN_SPEAKERS, ~other.is_positive, other.is_selection, other.is_reported
+    )
+    found = find_groups(codes, target, SPEAKERS, 7)
+    chosen_by = [found.measures[size]["selection_f1"] for size in found.groups]
+    assert chosen_by == sorted(chosen_by) and chosen_by[0] > 0
+    assert all(measures["f1"] > 0 for measures in found.measures.values())
+
+
 def test_measures_are_of_the_reported_clips_and_of_the_group_as_it_can_be_used():
     codes, target = plant([3, 11])
     found = find_groups(codes, target, SPEAKERS, 3)
