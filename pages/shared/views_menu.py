@@ -58,7 +58,7 @@ def _draw_form(workspace: Workspace) -> None:
         st.text_input(
             "Your name", key="view_author", max_chars=MAX_AUTHOR_CHARS, placeholder="stands beside it"
         )
-    st.button("Save view", key="view_save", type="primary", on_click=_save, args=(workspace,))
+    st.button("Save view", key="view_save", on_click=_save, args=(workspace,))
     if refused := st.session_state.pop(REFUSED, None):
         st.warning(plain(refused), icon=":material/error:")
     if saved := st.session_state.pop(SAVED, None):

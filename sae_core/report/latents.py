@@ -83,7 +83,9 @@ def _first(group: ClipGroup) -> ClipGroup:
     return ClipGroup(group.rows[:N_NEAR], group.activations[:N_NEAR])
 
 
-def _group(view: SaeView, sounds: Sounds, group: ClipGroup, title: str) -> Markup | None:
+def _group(
+    view: SaeView, sounds: Sounds, group: ClipGroup, title: str, *, level: str = "h4"
+) -> Markup | None:
     if not len(group.rows):
         return None
     splits = view.workspace.corpus.table["split"].iloc[group.rows]
@@ -91,7 +93,7 @@ def _group(view: SaeView, sounds: Sounds, group: ClipGroup, title: str) -> Marku
         f"{f'activation {activation:.2f}' if activation > 0 else 'silent'} · {split}"
         for activation, split in zip(group.activations, splits, strict=True)
     ]
-    return markup(element("h4", title), sounds.clips([int(row) for row in group.rows], notes))
+    return markup(element(level, title), sounds.clips([int(row) for row in group.rows], notes))
 
 
 def _all_values(view: SaeView, values: pd.DataFrame) -> Markup:
@@ -135,7 +137,7 @@ def latent_chapter(view: SaeView, latent: int, sounds: Sounds) -> Markup:
         element("p", _hint(view, latent)),
         paragraphs(_measured_words(view, latent)),
         activation_figure(view.histogram(latent), view.threshold_of(latent)),
-        [_group(view, sounds, group, title) for group, title in groups],
+        [_group(view, sounds, group, title, level="h3") for group, title in groups],
         element("h3", "Who fires it"),
         _shares_table(view, latent),
     )

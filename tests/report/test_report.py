@@ -4,6 +4,7 @@ import base64
 import io
 import re
 from html.parser import HTMLParser
+from itertools import pairwise
 
 import pytest
 import soundfile
@@ -99,6 +100,8 @@ def test_its_sounds_play_and_are_bounded(view, report):
     assert 0.5 < len(samples) / rate_hz <= 8.2
     small = make_report(view, ReportSettings(latent=int(view.striking_latents(1)[0]), max_sound_bytes=60_000))
     kept = Reader(small.html).values("src")
+    levels = [int(tag[1]) for tag, _ in Reader(small.html).found if re.fullmatch(r"h\d", tag)]
+    assert all(after - before <= 1 for before, after in pairwise(levels))
     assert 0 < sum(map(len, kept)) <= 60_000 and small.n_left_out > 0
     assert "no room for its sound" in small.html
 
