@@ -50,6 +50,9 @@ INPUTS = {
     ),
     "steer": ("{w}/clips.parquet {new}/v.npy --recipe {w}", "{w}/embeddings/planted {w} --recipe {new}"),
     "trust": ("--workspace {w}",),
+    "report": ("--workspace {w} --out {new}/r.html", "--workspace {w} --out {w} --latent 3"),
+    "backup": ("--workspace {w} --out {new}/b.zip", "--workspace {w} --out {w}/corpus.json"),
+    "restore": ("{sae}/cfg.json --workspace {w}", "{new}/b.zip --workspace {w} --replace"),
     "people add": (
         "ana --role read --keep-password --file {new}/people.json",
         "ana --keep-password --file {w}/corpus.json",

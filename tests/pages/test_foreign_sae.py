@@ -77,6 +77,6 @@ def test_overview_shows_the_card_with_its_file(app_test, workspace, words):
     # blank lines at the end are not shown
     assert [code.value.strip() for code in app.code] == [card.strip()]
     assert "Model card" in [expander.label for expander in app.expander]
-    assert [button.label for button in app.get("download_button")] == ["Markdown"]
+    assert "Markdown" in [button.label for button in app.get("download_button")]
     assert "up to" in words(app)
     assert ", imported; on " in words(app)
