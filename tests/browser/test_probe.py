@@ -7,6 +7,7 @@ from playwright.sync_api import Page, expect
 from tests.voiced import as_wav, clip_samples
 
 PLAYER = "window.__voxscopePlayer"
+ADDRESS = f"() => new URL({PLAYER}.url, document.baseURI).href"
 
 
 @pytest.fixture(scope="module")
@@ -35,9 +36,9 @@ def test_a_brought_sound_plays_under_its_heat_map(page: Page, probe_address, wai
     plot.click(position={"x": 0.6 * plot.bounding_box()["width"], "y": 100})
     page.wait_for_function("() => Math.abs(window.soughtAt - 0.6 * 6) < 0.1")
     expect(figure.locator(".tip")).to_contain_text("s")
-    url = page.evaluate(f"() => {PLAYER}.audio.src")
+    url = page.evaluate(ADDRESS)
     page.locator(".st-key-probe_clips .play").first.click()
-    page.wait_for_function(f"url => {PLAYER}.audio.src !== url && !{PLAYER}.audio.paused", arg=url)
+    page.wait_for_function(f"url => ({ADDRESS})() !== url && !{PLAYER}.audio.paused", arg=url)
     expect(figure.locator(".figure.playing")).to_have_count(0)
     assert page.request.get(url).status == 200
     page.get_by_role("button", name="Discard it").click()
