@@ -24,6 +24,7 @@ from sae_core.measures.naming import confirmed_values
 from sae_core.sae.config import MATRYOSHKA_BATCHTOPK, chosen_variant
 from sae_core.sae.model import SaeConfig
 from sae_core.sae.training import TrainingConfig, suggest_config, train
+from sae_core.workspace.trust import seed_family
 from sae_core.workspace.workspace import SaeView, Workspace
 
 CARD = "card.md"
@@ -210,7 +211,8 @@ def best_sae(workspace: Workspace, *, embeddings: str | None = None) -> str | No
     latents, over values with evidence on unseen speakers (all values where there are none). Sources are left out.
 
     Latents are chosen on the selection speakers, so wide SAEs gain nothing by having more of them to choose from.
-    Choosing among a few SAEs by held-out numbers makes those of the winner a little too good.
+    Choosing among a few SAEs by held-out numbers makes those of the winner a little too good; of SAEs that differ in
+    the seed alone only that of the lowest seed can win, because the best of several seeds is luck.
     """
     quality: dict[str, tuple[int, float]] = {}
     for name in workspace.sae_names():
@@ -218,7 +220,8 @@ def best_sae(workspace: Workspace, *, embeddings: str | None = None) -> str | No
             view = workspace.sae(name)
         except ArtifactError:
             continue
-        if embeddings in (None, view.embeddings.name):
+        others = (workspace.sae(other).config["seed"] for other in seed_family(workspace, name))
+        if embeddings in (None, view.embeddings.name) and view.config["seed"] <= min(others, default=2**63):
             quality[name] = _quality(view.statistics)
     return max(quality, key=lambda name: quality[name]) if quality else None
 
