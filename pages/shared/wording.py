@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from sae_core.analysis import latent_names
 from sae_core.corpus import words
 from sae_core.embedding.embedders import ABOUT
 from sae_core.measures.attributes import SEEN_SPEAKERS, UNSEEN_SPEAKERS
@@ -53,6 +54,7 @@ VARIANT_WORDS = {
 }
 
 value_words = words.value_words
+latent_name = latent_names.latent_name
 percent = words.percent
 bounds = words.bounds
 with_interval = words.with_interval
@@ -84,14 +86,6 @@ def candidate(facts: pd.Series) -> str:
     if facts["is_named"] or pd.isna(f1) or float(f1) < CANDIDATE_F1:
         return ""
     return f"candidate: {best_value(facts)} (F1 {f1:.2f})"
-
-
-def latent_name(view: SaeView, latent: int) -> str:
-    """A latent by number and by the label that people gave it; else, where unseen speakers show one, by meaning."""
-    if label := view.label_of(int(latent)):
-        return f"#{latent} “{label}”"
-    meaning = short_meaning(view, latent)
-    return f"#{latent} {meaning}" if meaning else f"#{latent}"
 
 
 def embeddings_words(name: str) -> str:

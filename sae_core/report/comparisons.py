@@ -3,6 +3,7 @@
 import pandas as pd
 
 from sae_core.analysis.first_value import first_value
+from sae_core.analysis.latent_names import latent_name
 from sae_core.analysis.model_card import VARIANTS
 from sae_core.analysis.movement import (
     ActiveSet,
@@ -16,7 +17,6 @@ from sae_core.build.sweep import best_of_each, combine_seeds, probe_ceiling, tab
 from sae_core.corpus.words import counted, percent, value_words, with_interval
 from sae_core.measures.movement import ENTER, LEAVE, STAY
 from sae_core.report.figures import flow_figure, sweep_figure
-from sae_core.report.latent_names import latent_words
 from sae_core.report.markup import Child, Markup, markup, paragraphs, said, table
 from sae_core.workspace.workspace import SaeView
 
@@ -111,7 +111,7 @@ def movement_chapter(view: SaeView) -> Markup:
 def _end_words(station: ActiveSet) -> Child:
     detection = measure_detection(station)
     return markup(
-        said(station.view.name), ": ", said(latent_words(station.view, station.latent)),
+        said(station.view.name), ": ", said(latent_name(station.view, station.latent)),
         f", above {station.threshold:.2f}, has F1 {with_interval(*detection.f1)} on {detection.evidence}.",
     )  # fmt: skip
 
@@ -128,7 +128,7 @@ def _splitting(before: ActiveSet, after: SaeView) -> Markup:
         )
         rows.append(
             (
-                said(latent_words(after, int(line.successor))), said(words) if words else "–",
+                said(latent_name(after, int(line.successor))), said(words) if words else "–",
                 f"{int(line.n):,}", percent(float(line.share)), f"{line.cosine:.2f}",
             )
         )  # fmt: skip

@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from sae_core.analysis.latent_names import latent_name
 from sae_core.corpus.values import AttributeValue
 from sae_core.files.artifacts import writing
 from sae_core.files.errors import ArtifactError, VoxScopeError
 from sae_core.files.progress import Progress, ignore
 from sae_core.report import about, comparisons, latents, verification
-from sae_core.report.latent_names import latent_words
 from sae_core.report.markup import Child, Markup, element, markup, paragraphs, said
 from sae_core.report.sounds import MAX_SOUND_BYTES, Sounds
 from sae_core.workspace.workspace import SaeView
@@ -73,7 +73,7 @@ def make_report(
                 where=view.folder,
                 remedy=f"choose one from 0 to {view.n_latents - 1}",
             )
-        title, lead = f"{view.workspace.name}: latent {latent_words(view, settings.latent)}", None
+        title, lead = f"{view.workspace.name}: latent {latent_name(view, settings.latent)}", None
         chapters = _of_latent(view, sounds, settings.latent)
     chapters.append(
         _Chapter("settings", "Settings", lambda: about.settings_chapter(view, sounds, made_at=made_at))

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from sae_core.analysis.latent_names import latent_name
 from sae_core.analysis.movement import ActiveSet
 from sae_core.analysis.steering_experiment import GroupHistogram, Histograms
 from sae_core.corpus.words import counted
@@ -12,7 +13,6 @@ from sae_core.measures.movement import ELSEWHERE, IN_INDEX, NO_LATENT, Movement
 from sae_core.measures.profiles import MethodExample
 from sae_core.measures.verification import VerificationResult
 from sae_core.report.drawing import HEIGHT, WIDTH, Frame, figure, letters, mark, picture, short
-from sae_core.report.latent_names import latent_words
 from sae_core.report.markup import Child, Markup, element, markup
 from sae_core.workspace.workspace import SaeView
 
@@ -42,7 +42,7 @@ def method_figure(view: SaeView, example: MethodExample) -> Markup:
     ):
         y = 16.0 + 21 * place
         lines += [
-            letters(short(latent_words(view, int(latent)), 22), 140, y + 11, anchor="end"),
+            letters(short(latent_name(view, int(latent)), 22), 140, y + 11, anchor="end"),
             mark("rect", "bar c0", x=146, y=y, width=max(1.0, 150 * float(activation) / top), height=14.0),
             letters(f"{activation:.2f}", 302 + 4, y + 11),
         ]
@@ -185,8 +185,8 @@ def _ribbons(flows: pd.DataFrame, columns: Sequence[dict[int, tuple[float, float
 
 def _place_words(stop: ActiveSet, place: int) -> str:
     if place == IN_INDEX:
-        return latent_words(stop.view, stop.latent)
-    return {ELSEWHERE: "other latents", NO_LATENT: "no latent"}.get(place) or latent_words(stop.view, place)
+        return latent_name(stop.view, stop.latent)
+    return {ELSEWHERE: "other latents", NO_LATENT: "no latent"}.get(place) or latent_name(stop.view, place)
 
 
 def similarities_figure(histograms: Histograms, caption: Child) -> Markup:

@@ -3,12 +3,12 @@
 import pandas as pd
 
 from sae_core.analysis.hints import hint
+from sae_core.analysis.latent_names import latent_name
 from sae_core.corpus.words import counted, percent, value_words, with_interval
 from sae_core.files.errors import VoxScopeError
 from sae_core.measures.attributes import UNSEEN_SPEAKERS
 from sae_core.measures.listening import ClipGroup
 from sae_core.report.figures import activation_figure
-from sae_core.report.latent_names import latent_words
 from sae_core.report.markup import Child, Markup, element, markup, paragraphs, said, table
 from sae_core.report.sounds import Sounds
 from sae_core.workspace.workspace import SaeView
@@ -59,7 +59,7 @@ def _card(view: SaeView, sounds: Sounds, line: pd.Series) -> Markup:
         "article",
         element("h3", said(value), element("small", said(line["attribute"]))),
         element(
-            "p", element("b", said(latent_words(view, latent))),
+            "p", element("b", said(latent_name(view, latent))),
             f" has F1 {with_interval(line['f1'], line['f1_low'], line['f1_high'])} on "
             f"{counted(int(line['n_reported']), 'clip')} of held-out speakers, {int(line['n_reported_positive']):,} of "
             f"them with the value ({counted(int(line['n_reported_speakers']), 'speaker')}): precision "
@@ -101,7 +101,7 @@ def _all_values(view: SaeView, values: pd.DataFrame) -> Markup:
         (
             said(value_words(str(line["attribute"]), str(line["value"]))),
             said(line["attribute"]),
-            said(latent_words(view, int(line["latent"]))),
+            said(latent_name(view, int(line["latent"]))),
             _verdict(line),
             with_interval(line["f1"], line["f1_low"], line["f1_high"]),
             f"{line['precision']:.2f}",

@@ -1,10 +1,10 @@
-"""What latents are called in a report: by number, and by the label that people gave or the value they are named for."""
+"""What latents are called, on pages and in reports: by number, label or the value that they are named for."""
 
 from sae_core.corpus.words import value_words
 from sae_core.workspace.workspace import SaeView
 
 
-def latent_words(view: SaeView, latent: int) -> str:
+def latent_name(view: SaeView, latent: int) -> str:
     """The name of a latent: `#9 “hold music”`, `#9 Spanish` or `#9`."""
     if label := view.label_of(latent):
         return f"#{latent} “{label}”"
